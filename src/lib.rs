@@ -1,0 +1,4 @@
+//! splitrail: a MySQL wire-protocol read/write-splitting proxy.
+
+pub mod util;
+pub mod wire;
