@@ -6,6 +6,7 @@
 pub mod bytes;
 pub mod capability;
 pub mod command;
+pub mod framing;
 pub mod packet;
 pub mod status;
 
