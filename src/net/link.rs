@@ -11,6 +11,7 @@ use super::buffer::Inbox;
 use super::signal::{Interrupt, Signal};
 use super::socket::Socket;
 use super::zip::Zip;
+use crate::wire::packet::{HEADER, Header, put_packet};
 
 /// How much plaintext is encrypted before it is written out.
 const CHUNK: usize = 64 << 10;
@@ -323,4 +324,43 @@ fn write_tls(tls: &mut rustls::Connection, mut plain: &[u8], out: &mut Vec<u8>) 
         }
     }
     Ok(())
+}
+
+// === packets ===
+
+impl Link {
+    /// Waits until a whole packet stands at the front of the inbox. Longer ones than `limit` are an error.
+    pub async fn packet(&mut self, limit: usize) -> io::Result<Header> {
+        loop {
+            if let Some(header) = Header::parse(self.inbox.bytes()) {
+                if header.length > limit {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a packet is too long"));
+                }
+                if self.inbox.bytes().len() >= header.total() {
+                    return Ok(header);
+                }
+            }
+            if self.fill().await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    /// The payload of the packet at the front, which [`Link::packet`] has seen to be whole.
+    pub fn payload(&self, header: Header) -> &[u8] {
+        &self.inbox.bytes()[HEADER..header.total()]
+    }
+
+    /// Sends one payload, split over packets where it must be; returns the next sequence number.
+    pub async fn send_payload(&mut self, sequence: u8, payload: &[u8]) -> io::Result<u8> {
+        let mut out = Vec::with_capacity(HEADER + payload.len());
+        let next = put_packet(&mut out, sequence, payload);
+        self.send(&out).await?;
+        Ok(next)
+    }
+
+    /// Puts the socket into the event loop of the thread that calls.
+    pub fn reattach(self) -> io::Result<Self> {
+        Ok(Self { socket: self.socket.detach()?.attach()?, ..self })
+    }
 }
