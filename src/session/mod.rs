@@ -2,12 +2,17 @@
 //! No I/O: the frontend tells it what was said, and asks.
 
 pub mod hold;
+pub mod observation;
+#[allow(clippy::module_inception)]
+pub mod session;
 pub mod state;
 pub mod statements;
 pub mod tracked;
 pub mod variables;
 
 pub use hold::{Hold, Holds};
+pub use observation::Observation;
+pub use session::Session;
 pub use state::State;
 pub use statements::{Statement, Statements, Template};
 pub use variables::Variables;

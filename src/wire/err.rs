@@ -1,0 +1,73 @@
+//! The packet that says a statement failed, and the progress report that MariaDB sends in its disguise.
+
+use super::bytes::{Malformed, Put, Reader, Result};
+
+const ERR: u8 = 0xff;
+const STATE_MARK: u8 = b'#';
+const PROGRESS: u16 = 0xffff;
+
+/// What an error without a state of its own means.
+pub const GENERAL_STATE: [u8; 5] = *b"HY000";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrPacket<'a> {
+    pub code: u16,
+    /// [`GENERAL_STATE`] when the packet has none, as before the login.
+    pub sqlstate: [u8; 5],
+    pub message: &'a [u8],
+}
+
+pub fn is_err(payload: &[u8]) -> bool {
+    payload.first() == Some(&ERR)
+}
+
+/// Whether a payload is MariaDB's report of a long statement's progress: more packets of the result follow.
+/// Only sent to clients that asked for it with MARIADB_PROGRESS.
+pub fn is_progress(payload: &[u8]) -> bool {
+    payload.starts_with(&[ERR, 0xff, 0xff])
+}
+
+// === impl ErrPacket ===
+
+impl<'a> ErrPacket<'a> {
+    pub fn parse(payload: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(payload);
+        if reader.u8()? != ERR {
+            return Err(Malformed("an ERR packet does not start with 0xff"));
+        }
+        let code = reader.u16()?;
+        if code == PROGRESS {
+            return Err(Malformed("a progress report stands where an error should"));
+        }
+        let message = reader.rest();
+        Ok(match message.split_first_chunk::<6>() {
+            Some((&[STATE_MARK, ref sqlstate @ ..], message)) => Self {
+                code,
+                sqlstate: *sqlstate,
+                message,
+            },
+            _ => Self {
+                code,
+                sqlstate: GENERAL_STATE,
+                message,
+            },
+        })
+    }
+
+    /// Appends the payload.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u8(ERR);
+        out.put_u16(self.code);
+        out.put_u8(STATE_MARK);
+        out.put_bytes(&self.sqlstate);
+        out.put_bytes(self.message);
+    }
+
+    /// Appends the payload in the form that goes to a client which has not yet said that it knows protocol
+    /// 4.1, that is, instead of a greeting.
+    pub fn encode_without_state(&self, out: &mut Vec<u8>) {
+        out.put_u8(ERR);
+        out.put_u16(self.code);
+        out.put_bytes(self.message);
+    }
+}

@@ -1,0 +1,248 @@
+//! What a client answers to the greeting: a request for TLS, or who it is and how it proves it.
+//!
+//! Clients differ in what they leave out at the end, so what is absent there is absent, not an error; what is
+//! announced with a length and then cut short is.
+
+use std::fmt;
+
+use super::attributes::Attributes;
+use super::bytes::{Malformed, Put, Reader, Result};
+use super::capability::Capabilities;
+
+/// The fixed part of a login, which sent alone is the request for TLS.
+const FIXED: usize = 32;
+const FILLER: usize = 18;
+
+/// The first packet a client sends, and the second one when the first asked for TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opening<'a> {
+    Tls(TlsRequest),
+    Login(Login<'a>),
+    /// A client of before MySQL 4.1: it is told that its protocol is not supported (error 1251).
+    TooOld,
+}
+
+/// A request to go on under TLS: the login follows there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsRequest {
+    pub capabilities: Capabilities,
+    pub max_packet: u32,
+    pub collation: u16,
+}
+
+/// A login of protocol 4.1.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login<'a> {
+    /// MariaDB's extended flags included. The optional fields below are written when, and only when, their
+    /// flag is here: CONNECT_WITH_DB, PLUGIN_AUTH, CONNECT_ATTRS, ZSTD.
+    pub capabilities: Capabilities,
+    pub max_packet: u32,
+    /// The protocol has one byte for it, and a byte after it that must be zero.
+    pub collation: u16,
+    /// What lies between the collation and the extended flags. Zeros, but kept as it was sent.
+    pub filler: [u8; FILLER],
+    pub user: &'a [u8],
+    /// The proof: a scrambled password, or under TLS with some plugins the password itself. Never logged.
+    pub auth: &'a [u8],
+    /// Never empty: an empty name means none.
+    pub database: Option<&'a [u8]>,
+    pub plugin: Option<&'a [u8]>,
+    /// The raw block of names and values; see [`Login::attributes`].
+    pub attributes: Option<&'a [u8]>,
+    pub zstd_level: Option<u8>,
+}
+
+// === impl Opening ===
+
+impl<'a> Opening<'a> {
+    pub fn parse(payload: &'a [u8]) -> Result<Self> {
+        let flags = Capabilities::from_parts(u32::from(Reader::new(payload).u16()?), 0);
+        if !flags.has(Capabilities::PROTOCOL_41) {
+            return Ok(Self::TooOld);
+        }
+        if payload.len() == FIXED && flags.has(Capabilities::SSL) {
+            return TlsRequest::parse(payload).map(Self::Tls);
+        }
+        Login::parse(payload).map(Self::Login)
+    }
+}
+
+// === impl TlsRequest ===
+
+impl TlsRequest {
+    fn parse(payload: &[u8]) -> Result<Self> {
+        let fixed = Fixed::parse(&mut Reader::new(payload))?;
+        Ok(Self {
+            capabilities: fixed.capabilities,
+            max_packet: fixed.max_packet,
+            collation: fixed.collation,
+        })
+    }
+
+    /// Appends the payload; the SSL flag is set whether or not the capabilities have it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let fixed = Fixed {
+            capabilities: self.capabilities | Capabilities::SSL,
+            max_packet: self.max_packet,
+            collation: self.collation,
+            filler: [0; FILLER],
+        };
+        fixed.encode(out);
+    }
+}
+
+// === impl Fixed ===
+
+/// The part that a request for TLS and a login have in common.
+struct Fixed {
+    capabilities: Capabilities,
+    max_packet: u32,
+    collation: u16,
+    filler: [u8; FILLER],
+}
+
+impl Fixed {
+    fn parse(reader: &mut Reader<'_>) -> Result<Self> {
+        let low = reader.u32()?;
+        let max_packet = reader.u32()?;
+        let collation = reader.u16()?;
+        let mut filler = [0; FILLER];
+        filler.copy_from_slice(reader.bytes(FILLER)?);
+        let extended = reader.u32()?;
+        let mut capabilities = Capabilities::from_parts(low, 0);
+        if !capabilities.has(Capabilities::LONG_PASSWORD) {
+            capabilities = Capabilities::from_parts(low, extended);
+        }
+        Ok(Self {
+            capabilities,
+            max_packet,
+            collation,
+            filler,
+        })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u32(self.capabilities.low());
+        out.put_u32(self.max_packet);
+        out.put_u16(self.collation);
+        out.put_bytes(&self.filler);
+        out.put_u32(self.capabilities.announced_extension());
+    }
+}
+
+// === impl Login ===
+
+impl<'a> Login<'a> {
+    /// Parses a login that is known to be one: see [`Opening::parse`].
+    pub fn parse(payload: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(payload);
+        let fixed = Fixed::parse(&mut reader)?;
+        let has = |flag| fixed.capabilities.has(flag);
+        if !has(Capabilities::PROTOCOL_41) {
+            return Err(Malformed("a login is of the protocol before 4.1"));
+        }
+        let user = reader.nul_bytes()?;
+        let auth = read_auth(&mut reader, fixed.capabilities)?;
+        let database = has(Capabilities::CONNECT_WITH_DB).then(|| reader.nul_or_rest());
+        let plugin = has(Capabilities::PLUGIN_AUTH).then(|| reader.nul_or_rest());
+        let attributes = if has(Capabilities::CONNECT_ATTRS) && !reader.is_empty() {
+            Some(reader.lenenc_bytes()?)
+        } else {
+            None
+        };
+        let zstd_level = if has(Capabilities::ZSTD) {
+            reader.u8().ok()
+        } else {
+            None
+        };
+        Ok(Self {
+            capabilities: fixed.capabilities,
+            max_packet: fixed.max_packet,
+            collation: fixed.collation,
+            filler: fixed.filler,
+            user,
+            auth,
+            database: database.filter(|name| !name.is_empty()),
+            plugin,
+            attributes,
+            zstd_level,
+        })
+    }
+
+    /// Appends the payload.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let has = |flag| self.capabilities.has(flag);
+        let fixed = Fixed {
+            capabilities: self.capabilities,
+            max_packet: self.max_packet,
+            collation: self.collation,
+            filler: self.filler,
+        };
+        fixed.encode(out);
+        out.put_nul_bytes(self.user);
+        put_auth(out, self.capabilities, self.auth);
+        if has(Capabilities::CONNECT_WITH_DB) {
+            out.put_nul_bytes(self.database.unwrap_or_default());
+        }
+        if has(Capabilities::PLUGIN_AUTH) {
+            out.put_nul_bytes(self.plugin.unwrap_or_default());
+        }
+        if has(Capabilities::CONNECT_ATTRS) {
+            out.put_lenenc_bytes(self.attributes.unwrap_or_default());
+        }
+        if has(Capabilities::ZSTD) {
+            out.put_u8(self.zstd_level.unwrap_or(DEFAULT_ZSTD_LEVEL));
+        }
+    }
+
+    pub fn attributes(&self) -> Attributes<'a> {
+        Attributes::new(self.attributes.unwrap_or_default())
+    }
+}
+
+/// The level that the servers and their clients use when none is asked for.
+pub const DEFAULT_ZSTD_LEVEL: u8 = 3;
+
+fn read_auth<'a>(reader: &mut Reader<'a>, capabilities: Capabilities) -> Result<&'a [u8]> {
+    if capabilities.has(Capabilities::PLUGIN_AUTH_LENENC) {
+        reader.lenenc_bytes()
+    } else if capabilities.has(Capabilities::SECURE_CONNECTION) {
+        let length = usize::from(reader.u8()?);
+        reader.bytes(length)
+    } else {
+        Ok(reader.nul_or_rest())
+    }
+}
+
+fn put_auth(out: &mut Vec<u8>, capabilities: Capabilities, auth: &[u8]) {
+    if capabilities.has(Capabilities::PLUGIN_AUTH_LENENC) {
+        out.put_lenenc_bytes(auth);
+    } else if capabilities.has(Capabilities::SECURE_CONNECTION) {
+        put_short_bytes(out, auth);
+    } else {
+        out.put_nul_bytes(auth);
+    }
+}
+
+/// Bytes after a length of one byte. No proof is longer; one that were would fail anyway, so it is cut.
+pub(super) fn put_short_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    let bytes = &bytes[..bytes.len().min(0xff)];
+    out.put_u8(bytes.len() as u8);
+    out.put_bytes(bytes);
+}
+
+impl fmt::Debug for Login<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("capabilities", &self.capabilities)
+            .field("max_packet", &self.max_packet)
+            .field("collation", &self.collation)
+            .field("user", &self.user.escape_ascii().to_string())
+            .field(
+                "database",
+                &self.database.map(|name| name.escape_ascii().to_string()),
+            )
+            .field("plugin", &self.plugin.map(|name| name.escape_ascii().to_string()))
+            .finish_non_exhaustive()
+    }
+}
