@@ -1,5 +1,10 @@
 //! splitrail: a MySQL wire-protocol read/write-splitting proxy.
 
+pub mod backend;
+pub mod config;
+pub mod frontend;
 pub mod net;
+pub mod session;
+pub mod sql;
 pub mod util;
 pub mod wire;
