@@ -11,10 +11,10 @@ use super::prepared::Prepared;
 use super::server::Server;
 use super::slots::Permit;
 use crate::net::Link;
-use crate::session::State;
+use crate::session::{State, Template};
 use crate::wire::command::Command;
 use crate::wire::err::ErrPacket;
-use crate::wire::framing::{Expect, Framer, Kind, Next};
+use crate::wire::framing::{self, Expect, Framer, Kind, Next};
 use crate::wire::packet::{HEADER, put_with};
 use crate::wire::{Capabilities, Malformed, Status};
 
@@ -82,6 +82,11 @@ impl Connection {
     }
 
     pub async fn answer(&mut self, expect: Expect) -> Result<Answer, BackendError> {
+        Ok(self.read_answer(expect).await?.0)
+    }
+
+    async fn read_answer(&mut self, expect: Expect) -> Result<(Answer, Option<framing::Prepared>), BackendError> {
+        let mut prepared = None;
         let mut framer = Framer::new(self.capabilities, expect);
         let mut answer = Answer::Ok;
         loop {
@@ -96,11 +101,16 @@ impl Connection {
                     let message = String::from_utf8_lossy(error.message).into_owned();
                     answer = Answer::Error { code: error.code, sqlstate: error.sqlstate, message };
                 }
+                if kind == Kind::Prepared {
+                    let packet = &bytes[position + HEADER..position + length];
+                    let parsed = framing::Prepared::parse(packet, self.capabilities);
+                    prepared = Some(parsed.map_err(|error| self.malformed(error))?);
+                }
                 position += length;
             }
             self.link.inbox.consume(position);
             if framer.is_done() {
-                return Ok(answer);
+                return Ok((answer, prepared));
             }
             if self.link.fill().await.map_err(|error| self.lost(error))? == 0 {
                 return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
@@ -142,6 +152,19 @@ impl Connection {
                 Err(BackendError::Restore { server: self.server.name().to_owned(), code, sqlstate, message })
             }
         }
+    }
+
+    /// Prepares a statement for its own sake; answers the server's id of it, and notes it.
+    pub async fn prepare(&mut self, template: &Arc<Template>) -> Result<(Answer, u32), BackendError> {
+        self.send(Command::STMT_PREPARE, &template.text).await?;
+        let (answer, prepared) = self.read_answer(Expect::Prepared).await?;
+        let id = prepared.map_or(0, |prepared| prepared.statement);
+        if answer == Answer::Ok {
+            let limit = self.server.pool.max_prepared_per_connection as usize;
+            let gone = self.prepared.insert(template, id, limit);
+            self.close_statements(&gone).await?;
+        }
+        Ok((answer, id))
     }
 
     /// Closes statements that the server need not keep; it does not answer.

@@ -3,6 +3,7 @@
 pub mod connect;
 pub mod connection;
 pub mod error;
+pub mod identity;
 pub mod pool;
 pub mod prepared;
 pub mod profile;
@@ -11,6 +12,7 @@ pub mod slots;
 
 pub use connection::Connection;
 pub use error::BackendError;
+pub use identity::Identity;
 pub use pool::{Key, Pools};
 pub use profile::Profile;
 pub use server::{Server, Servers};

@@ -16,8 +16,9 @@ use super::connection::Connection;
 use super::error::BackendError;
 use super::server::Server;
 use super::slots::Grant;
-use crate::accounts::Identity;
+use super::identity::Identity;
 use crate::session::State;
+use crate::util::clock;
 use crate::wire::Capabilities;
 
 /// Connections with the same key can serve the same sessions, once their state is restored.
@@ -43,7 +44,7 @@ pub struct Ticket {
 }
 
 /// The kernel is asked whether a connection still stands when it has been idle for longer than this.
-const TRUSTED: Duration = Duration::from_millis(5);
+const TRUSTED: Duration = clock::TICK;
 /// How many idle connections are looked at for one whose state fits already.
 const LOOKED_AT: usize = 8;
 
@@ -166,7 +167,7 @@ impl Pools {
         wanted: &State,
         attributes: Attributes<'_>,
     ) -> Result<Box<Connection>, BackendError> {
-        if let Some(connection) = pool.take(ticket, wanted, Instant::now()) {
+        if let Some(connection) = pool.take(ticket, wanted, clock::now()) {
             return Ok(connection);
         }
         if let Some(permit) = server.slots.try_reserve() {
@@ -208,7 +209,7 @@ impl Pools {
                     let mut connection = *connection;
                     let source = |source| BackendError::Lost { server: name(), source };
                     connection.link = connection.link.reattach().map_err(source)?;
-                    if connection.is_usable(Instant::now()) && connection.link.is_quiet() {
+                    if connection.is_usable(clock::now()) && connection.link.is_quiet() {
                         return Ok(Box::new(connection));
                     }
                 }
@@ -222,7 +223,7 @@ impl Pools {
             return None;
         }
         connection.link.inbox.release();
-        connection.used = Instant::now();
+        connection.used = clock::now();
         if connection.server.slots.has_waiters() {
             let server = connection.server.clone();
             connection = server.slots.offer(connection)?;

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_is_closed() {
-        let template = |text: &str| Arc::new(Template { text: text.as_bytes().into(), state: State::default() });
+        let template = |text: &str| Arc::new(Template { text: text.as_bytes().into(), state: State::default(), features: Default::default() });
         let (one, two, three) = (template("one"), template("two"), template("three"));
         let mut prepared = Prepared::default();
         assert_eq!(prepared.insert(&one, 1, 2), []);

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 
+use tokio::time::Instant;
+
 /// Why a session is called away from what it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interrupt {
@@ -21,6 +23,8 @@ pub enum Interrupt {
 pub struct Signal {
     interrupt: Cell<Option<Interrupt>>,
     waker: RefCell<Option<Waker>>,
+    /// Since when the session has been waiting for its client to say something.
+    pub idle_since: Cell<Option<Instant>>,
 }
 
 // === impl Signal ===

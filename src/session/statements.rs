@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::state::State;
+use crate::sql::Features;
 
 /// What was prepared and in what surroundings: enough to prepare it again on another connection.
 #[derive(Debug)]
 pub struct Template {
     pub text: Box<[u8]>,
     pub state: State,
+    pub features: Features,
 }
 
 #[derive(Debug)]
@@ -26,42 +28,52 @@ pub struct Statement {
 #[derive(Debug, Default)]
 pub struct Statements {
     by_id: HashMap<u32, Statement, foldhash::fast::FixedState>,
-    last: u32,
+    next: u32,
+    /// What "the statement prepared last" means: none, when the last prepare failed.
+    latest: Option<u32>,
 }
+
+/// MariaDB clients may execute the statement prepared last before they know its id.
+const LATEST: u32 = u32::MAX;
 
 // === impl Statements ===
 
 impl Statements {
-    /// The id that the next prepared statement gets.
-    pub fn insert(&mut self, statement: Statement) -> u32 {
-        // Ids are not reused until four thousand million statements later; 0xffff_ffff means "the last one".
-        self.last = if self.last >= u32::MAX - 1 { 1 } else { self.last + 1 };
-        while self.by_id.contains_key(&self.last) {
-            self.last += 1;
+    /// An id for the statement that is about to be prepared.
+    pub fn reserve(&mut self) -> u32 {
+        self.latest = None;
+        loop {
+            self.next = if self.next >= LATEST - 1 { 1 } else { self.next + 1 };
+            if !self.by_id.contains_key(&self.next) {
+                return self.next;
+            }
         }
-        self.by_id.insert(self.last, statement);
-        self.last
     }
 
-    /// MariaDB clients may execute "the statement prepared last" before they know its id.
+    pub fn insert(&mut self, id: u32, statement: Statement) {
+        self.latest = Some(id);
+        self.by_id.insert(id, statement);
+    }
+
     pub fn resolve(&self, id: u32) -> u32 {
-        if id == u32::MAX { self.last } else { id }
-    }
-
-    pub fn get_mut(&mut self, id: u32) -> Option<&mut Statement> {
-        self.by_id.get_mut(&id)
+        if id == LATEST { self.latest.unwrap_or(LATEST) } else { id }
     }
 
     pub fn get(&self, id: u32) -> Option<&Statement> {
-        self.by_id.get(&id)
+        self.by_id.get(&self.resolve(id))
+    }
+
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Statement> {
+        self.by_id.get_mut(&self.resolve(id))
     }
 
     pub fn remove(&mut self, id: u32) -> Option<Statement> {
-        self.by_id.remove(&id)
+        self.by_id.remove(&self.resolve(id))
     }
 
     pub fn clear(&mut self) {
         self.by_id.clear();
+        self.latest = None;
     }
 
     pub fn len(&self) -> usize {

@@ -9,6 +9,7 @@ pub mod bytes;
 pub mod capability;
 pub mod change_user;
 pub mod command;
+pub mod execute;
 pub mod framing;
 pub mod eof;
 pub mod err;
@@ -16,6 +17,7 @@ pub mod greeting;
 pub mod login;
 pub mod ok;
 pub mod packet;
+pub mod query;
 pub mod status;
 pub mod track;
 
