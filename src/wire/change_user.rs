@@ -15,7 +15,7 @@ pub struct ChangeUser<'a> {
     pub auth: &'a [u8],
     /// Never empty: an empty name means none.
     pub database: Option<&'a [u8]>,
-    /// Here all clients send two bytes. Absent from what the oldest clients send, and with it all below.
+    /// Both bytes are read here, unlike at login, so that ids above 255 work. Absent from what the oldest clients send, and with it all below.
     pub collation: Option<u16>,
     pub plugin: Option<&'a [u8]>,
     /// The raw block of names and values; see [`ChangeUser::attributes`].

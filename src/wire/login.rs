@@ -37,7 +37,8 @@ pub struct Login<'a> {
     /// flag is here: CONNECT_WITH_DB, PLUGIN_AUTH, CONNECT_ATTRS, ZSTD.
     pub capabilities: Capabilities,
     pub max_packet: u32,
-    /// The protocol has one byte for it, and a byte after it that must be zero.
+    /// As it was sent. Some clients write two bytes, but a server reads only the first (so do MySQL 9.7 and
+    /// MariaDB 10.11) and such a client then names its collation by SET NAMES: see [`Login::collation_read`].
     pub collation: u16,
     /// What lies between the collation and the extended flags. Zeros, but kept as it was sent.
     pub filler: [u8; FILLER],
@@ -55,6 +56,8 @@ pub struct Login<'a> {
 // === impl Opening ===
 
 impl<'a> Opening<'a> {
+    /// A payload longer than a request for TLS is a login even if it has the SSL flag: rightly so under TLS; on
+    /// a plain connection it is for the caller to refuse.
     pub fn parse(payload: &'a [u8]) -> Result<Self> {
         let flags = Capabilities::from_parts(u32::from(Reader::new(payload).u16()?), 0);
         if !flags.has(Capabilities::PROTOCOL_41) {
@@ -193,6 +196,11 @@ impl<'a> Login<'a> {
         if has(Capabilities::ZSTD) {
             out.put_u8(self.zstd_level.unwrap_or(DEFAULT_ZSTD_LEVEL));
         }
+    }
+
+    /// The collation that a server takes from this login.
+    pub fn collation_read(&self) -> u8 {
+        self.collation as u8
     }
 
     pub fn attributes(&self) -> Attributes<'a> {

@@ -9,12 +9,14 @@ pub mod bytes;
 pub mod capability;
 pub mod change_user;
 pub mod command;
+pub mod compress;
 pub mod eof;
 pub mod err;
 pub mod greeting;
 pub mod login;
 pub mod ok;
 pub mod packet;
+pub mod proxy_protocol;
 pub mod status;
 pub mod track;
 
