@@ -307,3 +307,207 @@ impl Codec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BOTH: [Algorithm; 2] = [Algorithm::Zlib, Algorithm::Zstd];
+
+    /// Everything `bytes` hold, which come in pieces of `piece` bytes.
+    fn unpack(algorithm: Algorithm, bytes: &[u8], piece: usize) -> Result<Vec<u8>, CompressError> {
+        let mut codec = Codec::default();
+        let mut decompressor = Decompressor::of_client(algorithm);
+        let (mut plain, mut buffer) = (Vec::new(), Vec::new());
+        for piece in bytes.chunks(piece) {
+            buffer.extend_from_slice(piece);
+            while let Some(length) = decompressor.packet(&mut codec, &buffer, &mut plain)? {
+                buffer.drain(..length);
+            }
+        }
+        assert!(buffer.is_empty());
+        Ok(plain)
+    }
+
+    fn pack(algorithm: Algorithm, level: u8, plain: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Compressor::new(algorithm, level).compress(&mut Codec::default(), plain, &mut out);
+        out
+    }
+
+    #[test]
+    fn what_a_real_server_sends_is_understood() -> Result<(), CompressError> {
+        // MySQL 9.7's answer to `select repeat("a",100)`.
+        const ANSWER: &[u8] =
+            b"\x4b\x00\x00\x01\xa9\x00\x00\x78\x9c\x63\x64\x60\x60\x64\x54\x65\x60\x60\x62\x4e\x49\x4d\
+            \x63\x60\x60\xe0\x2f\x4a\x2d\x48\x4d\x2c\xd1\x50\x4a\x54\xd2\x31\x34\x30\xd0\x64\xe0\xd1\
+            \x65\x98\xc0\xc8\xc0\xf0\x97\x81\x41\x9e\x81\x81\x95\x81\x81\xf9\x1f\x50\x31\x43\x2a\x03\
+            \x03\x4b\x4a\x22\x1d\x00\xd0\x46\x56\xb0\x8d\x00\xea\x60\x30\x49";
+        let mut server = Decompressor::of_server(Algorithm::Zlib);
+        let mut out = Vec::new();
+        let length = server.packet(&mut Codec::default(), ANSWER, &mut out)?;
+        assert_eq!((length, server.sequence()), (Some(ANSWER.len()), 2));
+        assert!(out.windows(100).any(|window| window == [b'a'; 100]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_long_stream_is_cut_and_numbered() -> Result<(), CompressError> {
+        let plain: Vec<u8> = (0..3 * CHUNK + 10).map(|index| (index / 7) as u8).collect();
+        for algorithm in BOTH {
+            let packed = pack(algorithm, 0, &plain);
+            assert!(packed.len() < plain.len() / 4);
+            assert_eq!(unpack(algorithm, &packed, 1000)?, plain);
+            // The last ten bytes are not worth compressing.
+            let last = Header::parse(&packed[packed.len() - 17..]);
+            let stored = Header {
+                length: 10,
+                sequence: 3,
+                plain_length: 0,
+            };
+            assert_eq!(last, Some(stored));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn noise_is_stored() -> Result<(), CompressError> {
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        };
+        let noise: Vec<u8> = (0..1000).map(|_| next()).collect();
+        for algorithm in BOTH {
+            let packed = pack(algorithm, 9, &noise);
+            assert_eq!(packed.len(), HEADER + noise.len());
+            assert_eq!(unpack(algorithm, &packed, 100)?, noise);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_split_point_and_one_codec_for_all() -> Result<(), CompressError> {
+        let plain = b"select * from orders where customer = 1 and customer = 1 and customer = 1".repeat(3);
+        for algorithm in BOTH {
+            let packed = pack(algorithm, 6, &plain);
+            let mut codec = Codec::default();
+            for end in 0..packed.len() {
+                let mut decompressor = Decompressor::of_server(algorithm);
+                let mut out = Vec::new();
+                assert_eq!(decompressor.packet(&mut codec, &packed[..end], &mut out)?, None);
+                assert!(out.is_empty());
+                let length = decompressor.packet(&mut codec, &packed, &mut out)?;
+                assert_eq!((length, &out), (Some(packed.len()), &plain));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_header_that_lies_is_refused() {
+        let plain = vec![b'a'; 5000];
+        for algorithm in BOTH {
+            let packed = pack(algorithm, 6, &plain);
+            for declared in [1, 4999, 5001, 0xff_ffff] {
+                let mut lie = packed.clone();
+                let mut header = Header::parse(&lie).unwrap();
+                header.plain_length = declared;
+                lie[..HEADER].copy_from_slice(&header.encode());
+                let mut out = b"before".to_vec();
+                let result = Decompressor::of_client(algorithm).packet(&mut Codec::default(), &lie, &mut out);
+                assert_eq!(result, Err(CompressError::Corrupt), "{algorithm:?} {declared}");
+                assert_eq!(out, b"before");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_costs_no_memory() {
+        // Declares 16 MiB, has ten bytes: known to be false before they are there.
+        let header = Header {
+            length: 10,
+            sequence: 0,
+            plain_length: 0xff_ffff,
+        };
+        for algorithm in BOTH {
+            let mut out = Vec::new();
+            let result =
+                Decompressor::of_client(algorithm).packet(&mut Codec::default(), &header.encode(), &mut out);
+            assert_eq!((result, out.capacity()), (Err(CompressError::Corrupt), 0));
+        }
+    }
+
+    #[test]
+    fn the_most_compressible_is_not_taken_for_a_bomb() -> Result<(), CompressError> {
+        // Some clients put 16 MiB into one packet.
+        let plain = vec![0; 0xff_ffff];
+        let mut codec = Codec::default();
+        for algorithm in BOTH {
+            let mut body = vec![0; plain.len()];
+            let length = codec.compress(algorithm, 9, &plain, &mut body).unwrap();
+            let header = Header {
+                length,
+                sequence: 0,
+                plain_length: plain.len(),
+            };
+            let packet = [&header.encode()[..], &body[..length]].concat();
+            let mut out = Vec::new();
+            Decompressor::of_client(algorithm).packet(&mut codec, &packet, &mut out)?;
+            assert!(out == plain);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn packets_out_of_order_are_refused_of_clients_only() -> Result<(), CompressError> {
+        let stored = |sequence| {
+            let header = Header {
+                length: 1,
+                sequence,
+                plain_length: 0,
+            };
+            [&header.encode()[..], b"x"].concat()
+        };
+        let mut codec = Codec::default();
+        let mut client = Decompressor::of_client(Algorithm::Zlib);
+        for sequence in [0, 1, 2, 0, 0, 1] {
+            client.packet(&mut codec, &stored(sequence), &mut Vec::new())?;
+        }
+        let error = CompressError::OutOfOrder { expected: 2, got: 3 };
+        assert_eq!(client.packet(&mut codec, &stored(3), &mut Vec::new()), Err(error));
+        client.set_sequence(3);
+        client.packet(&mut codec, &stored(3), &mut Vec::new())?;
+        let mut server = Decompressor::of_server(Algorithm::Zlib);
+        server.packet(&mut codec, &stored(7), &mut Vec::new())?;
+        assert_eq!(server.sequence(), 8);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_is_unpacked(
+            plain in proptest::collection::vec(0_u8..4, 0..2000),
+            level in 0_u8..30,
+            zstd in any::<bool>(),
+            piece in 1_usize..500,
+        ) {
+            let algorithm = BOTH[usize::from(zstd)];
+            prop_assert_eq!(unpack(algorithm, &pack(algorithm, level, &plain), piece), Ok(plain));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(
+            mut bytes in proptest::collection::vec(any::<u8>(), 7..100),
+            declared in 0_u8..200,
+            zstd in any::<bool>(),
+        ) {
+            let length = (bytes.len() - HEADER) as u8;
+            bytes[..HEADER].copy_from_slice(&[length, 0, 0, 0, declared, 0, 0]);
+            let mut out = Vec::new();
+            let mut decompressor = Decompressor::of_client(BOTH[usize::from(zstd)]);
+            let _ = decompressor.packet(&mut Codec::default(), &bytes, &mut out);
+        }
+    }
+}

@@ -223,3 +223,119 @@ fn mapped(ip: Ipv4Addr) -> IpAddr {
     let ip: Ipv6Addr = ip.to_ipv6_mapped();
     IpAddr::V6(ip)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn proxied(source: &str, destination: &str, length: usize) -> ProxyHeader {
+        ProxyHeader::Proxied {
+            source: source.parse().unwrap(),
+            destination: destination.parse().unwrap(),
+            length,
+        }
+    }
+
+    #[test]
+    fn lines_of_version_1() {
+        let line = b"PROXY TCP4 192.0.2.1 198.51.100.7 56324 3306\r\nrest";
+        assert_eq!(
+            ProxyHeader::parse(line),
+            proxied("192.0.2.1:56324", "198.51.100.7:3306", 46)
+        );
+        let line = b"PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n";
+        assert_eq!(
+            ProxyHeader::parse(line),
+            proxied("[2001:db8::1]:1", "[2001:db8::2]:65535", 44)
+        );
+        assert_eq!(
+            ProxyHeader::parse(b"PROXY UNKNOWN\r\n"),
+            ProxyHeader::Local { length: 15 }
+        );
+        assert_eq!(
+            ProxyHeader::parse(b"PROXY UNKNOWN a b\r\n"),
+            ProxyHeader::Local { length: 19 }
+        );
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused() {
+        for bytes in [
+            &b"GET / HTTP/1.1"[..],
+            b"PROXY\r\n",
+            b"PROXY \r\n",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 +1 2\r\n",
+            b"PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
+            b"PROXY TCP4 ::1 ::2 1 2\r\n",
+            b"PROXY TCP5 1.2.3.4 5.6.7.8 1 2\r\n",
+            b"PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n",
+            b"\r\n\r\n\0\r\nQUIT\n\x31\x11\0\0",
+            b"\r\n\r\n\0\r\nQUIT\n\x22\x11\0\0",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c123456789012",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0b12345678901",
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
+            &[&b"PROXY UNKNOWN "[..], &[b'x'; 100]].concat(),
+        ] {
+            assert!(
+                matches!(ProxyHeader::parse(bytes), ProxyHeader::Invalid(_)),
+                "{}",
+                bytes.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn headers_of_version_2() {
+        let header =
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\x01\x02\x03\x04\x05\x06\x07\x08\0\x50\x0c\xea\x04\0\0rest";
+        assert_eq!(
+            ProxyHeader::parse(header),
+            proxied("1.2.3.4:80", "5.6.7.8:3306", 31)
+        );
+        let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\x02xx";
+        assert_eq!(ProxyHeader::parse(local), ProxyHeader::Local { length: 18 });
+        let unix = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xd8"[..], &[0; 216]].concat();
+        assert_eq!(ProxyHeader::parse(&unix), ProxyHeader::Local { length: 232 });
+        let mut out = Vec::new();
+        put_v2_local(&mut out);
+        assert_eq!(ProxyHeader::parse(&out), ProxyHeader::Local { length: 16 });
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back_and_needs_more_until_its_end(
+            source in any::<SocketAddr>(),
+            destination in any::<SocketAddr>(),
+            binary in any::<bool>(),
+        ) {
+            let mut out = Vec::new();
+            if binary {
+                put_v2(&mut out, source, destination);
+            } else {
+                put_v1(&mut out, source, destination);
+            }
+            for end in 0..out.len() {
+                prop_assert_eq!(ProxyHeader::parse(&out[..end]), ProxyHeader::NeedMore, "{}", end);
+            }
+            let ProxyHeader::Proxied { source: s, destination: d, length } = ProxyHeader::parse(&out) else {
+                return Err(TestCaseError::fail("not a header"));
+            };
+            prop_assert_eq!(length, out.len());
+            prop_assert_eq!((s.ip().to_canonical(), s.port()), (source.ip().to_canonical(), source.port()));
+            prop_assert_eq!(
+                (d.ip().to_canonical(), d.port()),
+                (destination.ip().to_canonical(), destination.port())
+            );
+        }
+
+        #[test]
+        fn any_bytes_are_survived(tail in proptest::collection::vec(any::<u8>(), 0..100), binary in any::<bool>()) {
+            let start = if binary { &V2_START[..] } else { V1_START };
+            let _ = ProxyHeader::parse(&[start, &tail].concat());
+            let _ = ProxyHeader::parse(&tail);
+        }
+    }
+}
