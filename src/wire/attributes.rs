@@ -44,3 +44,23 @@ pub fn put_attribute(block: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     block.put_lenenc_bytes(name);
     block.put_lenenc_bytes(value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_read_until_one_is_broken() {
+        let mut block = Vec::new();
+        put_attribute(&mut block, b"_client_name", b"libmysql");
+        put_attribute(&mut block, b"program_name", b"");
+        let pairs: Vec<_> = Attributes::new(&block).collect();
+        assert_eq!(
+            pairs,
+            [(&b"_client_name"[..], &b"libmysql"[..]), (b"program_name", b"")]
+        );
+        for end in 0..block.len() {
+            assert!(Attributes::new(&block[..end]).count() < 2, "{end}");
+        }
+    }
+}

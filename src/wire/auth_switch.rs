@@ -86,3 +86,40 @@ impl<'a> AuthMoreData<'a> {
         out.put_bytes(self.data);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_read_and_written_back() -> Result<()> {
+        const BYTES: &[u8] = b"\xfecaching_sha2_password\0U;`}=\x01\x01\x0d8Qfo\x09<?w8Ew|\0";
+        let request = AuthSwitchRequest::parse(BYTES)?;
+        assert_eq!(request.plugin, b"caching_sha2_password");
+        let scramble = request.scramble().unwrap_or_default();
+        assert_eq!(&scramble, b"U;`}=\x01\x01\x0d8Qfo\x09<?w8Ew|");
+        let (mut raw, mut made) = (Vec::new(), Vec::new());
+        request.encode(&mut raw);
+        AuthSwitchRequest::encode_with_scramble(&mut made, request.plugin, &scramble);
+        assert_eq!((&raw[..], &made[..]), (BYTES, BYTES));
+        // Cut anywhere, it is a switch with less data, and never one with a scramble that is too short.
+        for end in 1..BYTES.len() {
+            let scramble = AuthSwitchRequest::parse(&BYTES[..end])?.scramble();
+            assert_eq!(scramble.is_some(), end == BYTES.len() - 1, "{end}");
+        }
+        assert!(AuthSwitchRequest::parse(b"").is_err() && AuthSwitchRequest::parse(b"\0").is_err());
+        assert_eq!(AuthSwitchRequest::parse(b"\xfe")?.plugin, b"mysql_old_password");
+        Ok(())
+    }
+
+    #[test]
+    fn more_data_is_read_and_written_back() -> Result<()> {
+        let more = AuthMoreData::parse(b"\x01\x04")?;
+        assert_eq!(more.data, b"\x04");
+        let mut out = Vec::new();
+        more.encode(&mut out);
+        assert_eq!(out, b"\x01\x04");
+        assert!(AuthMoreData::parse(b"").is_err() && AuthMoreData::parse(b"\x02").is_err());
+        Ok(())
+    }
+}

@@ -15,7 +15,7 @@ pub struct ChangeUser<'a> {
     pub auth: &'a [u8],
     /// Never empty: an empty name means none.
     pub database: Option<&'a [u8]>,
-    /// Here all clients send two bytes. Absent from what the oldest clients send, and with it all below.
+    /// Both bytes are read here, unlike at login, so that ids above 255 work. Absent from what the oldest clients send, and with it all below.
     pub collation: Option<u16>,
     pub plugin: Option<&'a [u8]>,
     /// The raw block of names and values; see [`ChangeUser::attributes`].
@@ -106,5 +106,75 @@ impl fmt::Debug for ChangeUser<'_> {
             .field("collation", &self.collation)
             .field("plugin", &self.plugin.map(|name| name.escape_ascii().to_string()))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MODERN: Capabilities =
+        Capabilities(1 << 9 | 1 << 15 | Capabilities::PLUGIN_AUTH.0 | Capabilities::CONNECT_ATTRS.0);
+    const FULL: &[u8] = b"\x11app\0\x03abcdb\0\xf6\x04mysql_native_password\0\x04\x01a\x01b";
+
+    #[test]
+    fn everything_is_read_and_written_back() -> Result<()> {
+        let change = ChangeUser::parse(FULL, MODERN)?;
+        assert_eq!(
+            (change.user, change.auth, change.database),
+            (&b"app"[..], &b"abc"[..], Some(&b"db"[..]))
+        );
+        assert_eq!(change.collation, Some(1270));
+        assert_eq!(change.attributes().next(), Some((&b"a"[..], &b"b"[..])));
+        let mut out = Vec::new();
+        change.encode(&mut out, MODERN);
+        assert_eq!(out, FULL);
+        assert!(!format!("{change:?}").contains("abc"));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_left_out_at_the_end_is_absent_and_what_is_cut_is_an_error() {
+        let attributes = FULL.len() - 5;
+        let required = b"\x11app\0\x03abc".len();
+        for end in 0..FULL.len() {
+            let whole = (required..=attributes).contains(&end);
+            assert_eq!(ChangeUser::parse(&FULL[..end], MODERN).is_ok(), whole, "{end}");
+        }
+    }
+
+    fn name() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(1_u8.., 1..20)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            (user, database, plugin) in (name(), name(), name()),
+            auth in proptest::collection::vec(1_u8.., 0..255),
+            collation in any::<u16>(),
+            block in proptest::collection::vec(any::<u8>(), 0..300),
+            secure in any::<bool>(),
+        ) {
+            let capabilities = if secure { MODERN } else { MODERN.without(Capabilities::SECURE_CONNECTION) };
+            let change = ChangeUser {
+                user: &user,
+                auth: &auth,
+                database: Some(&database),
+                collation: Some(collation),
+                plugin: Some(&plugin),
+                attributes: Some(&block),
+            };
+            let mut out = Vec::new();
+            change.encode(&mut out, capabilities);
+            prop_assert_eq!(ChangeUser::parse(&out, capabilities), Ok(change));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = ChangeUser::parse(&bytes, MODERN);
+            let _ = ChangeUser::parse(&bytes, Capabilities::NONE);
+        }
     }
 }

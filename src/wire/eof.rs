@@ -40,3 +40,23 @@ impl EofPacket {
         out.put_u16(self.status.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_and_written_back() -> Result<()> {
+        const BYTES: &[u8] = b"\xfe\x01\0\x22\0";
+        let packet = EofPacket::parse(BYTES)?;
+        assert_eq!((packet.warnings, packet.status), (1, Status(0x22)));
+        let mut out = Vec::new();
+        packet.encode(&mut out);
+        assert_eq!(out, BYTES);
+        for end in 0..BYTES.len() {
+            assert!(EofPacket::parse(&BYTES[..end]).is_err());
+        }
+        assert!(!is_eof(b"\xfe12345678"));
+        Ok(())
+    }
+}

@@ -71,3 +71,57 @@ impl<'a> ErrPacket<'a> {
         out.put_bytes(self.message);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn with_a_state_and_without() -> Result<()> {
+        const BAD: &[u8] = b"\xff\x13\x04#08S01Bad handshake";
+        const OLD: &[u8] = b"\xff\xe3\x04Client does not support";
+        let bad = ErrPacket::parse(BAD)?;
+        assert_eq!(
+            (bad.code, &bad.sqlstate, bad.message),
+            (1043, b"08S01", &b"Bad handshake"[..])
+        );
+        let old = ErrPacket::parse(OLD)?;
+        assert_eq!((old.code, old.sqlstate), (1251, GENERAL_STATE));
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        bad.encode(&mut with);
+        old.encode_without_state(&mut without);
+        assert_eq!((&with[..], &without[..]), (BAD, OLD));
+        assert!(is_err(BAD) && !is_err(b"\0") && !is_err(b""));
+        Ok(())
+    }
+
+    #[test]
+    fn a_progress_report_is_not_an_error() {
+        const REPORT: &[u8] = b"\xff\xff\xff\x01\x01\x02\x10\x27\0\x05stage";
+        assert!(is_progress(REPORT) && ErrPacket::parse(REPORT).is_err());
+        assert!(!is_progress(b"\xff\x13\x04#08S01Bad handshake"));
+    }
+
+    #[test]
+    fn short_packets_are_errors_or_have_short_messages() {
+        const WHOLE: &[u8] = b"\xff\x13\x04#08S01Bad";
+        for end in 0..WHOLE.len() {
+            assert_eq!(ErrPacket::parse(&WHOLE[..end]).is_ok(), end >= 3, "{end}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            code in 0..PROGRESS,
+            sqlstate in any::<[u8; 5]>(),
+            message in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let packet = ErrPacket { code, sqlstate, message: &message };
+            let mut out = Vec::new();
+            packet.encode(&mut out);
+            prop_assert_eq!(ErrPacket::parse(&out), Ok(packet));
+        }
+    }
+}

@@ -116,3 +116,86 @@ impl Capabilities {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MYSQL_9: &[u8] =
+        b"\x0a9.7.4-2\0\x0f\0\0\0\x55\x3b\x60\x7d\x3d\x01\x01\x0d\0\xff\xff\xff\x02\0\xff\xdf\
+        \x15\0\0\0\0\0\0\0\0\0\0\x38\x51\x66\x6f\x09\x3c\x3f\x77\x38\x45\x77\x7c\0caching_sha2_password\0";
+    const MARIADB_10: &[u8] =
+        b"\x0a5.5.5-10.11.19-MariaDB-0+deb12u1-log\0\x0b\0\0\0\x33\x3e\x7e\x22\x2b\x51\x37\x5d\0\
+        \xfe\xf7\x08\x02\0\xff\x81\x15\0\0\0\0\0\0\x1d\0\0\0OS2@-\\hu5D8-\0mysql_native_password\0";
+
+    #[test]
+    fn what_real_servers_send_is_understood_and_written_back() -> Result<()> {
+        let mysql = Greeting::parse(MYSQL_9)?;
+        assert_eq!(mysql.server_version, b"9.7.4-2");
+        assert_eq!((mysql.connection_id, mysql.collation), (15, 0xff));
+        assert_eq!(mysql.capabilities, Capabilities::from_parts(0xdfff_ffff, 0));
+        assert_eq!(mysql.status, Status::AUTOCOMMIT);
+        assert_eq!(mysql.plugin, b"caching_sha2_password");
+        assert_eq!(&mysql.scramble, b"U;`}=\x01\x01\x0d8Qfo\x09<?w8Ew|");
+
+        let mariadb = Greeting::parse(MARIADB_10)?;
+        assert!(mariadb.capabilities.has(Capabilities::MARIADB_BULK));
+        assert!(!mariadb.capabilities.has(Capabilities::SSL));
+        for (bytes, greeting) in [(MYSQL_9, mysql), (MARIADB_10, mariadb)] {
+            let mut out = Vec::new();
+            greeting.encode(&mut out);
+            assert_eq!(out, bytes);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_greeting_cut_short_is_an_error_until_its_plugin() {
+        let plugin = MYSQL_9.len() - b"\0caching_sha2_password\0".len();
+        for end in 0..MYSQL_9.len() {
+            assert_eq!(Greeting::parse(&MYSQL_9[..end]).is_ok(), end >= plugin, "{end}");
+        }
+    }
+
+    #[test]
+    fn the_extended_flags_of_a_server_with_long_password_are_not_read() -> Result<()> {
+        let mut bytes = MARIADB_10.to_vec();
+        let low = bytes.windows(2).position(|pair| pair == b"\xfe\xf7").unwrap_or(0);
+        bytes[low] |= 1;
+        assert_eq!(Greeting::parse(&bytes)?.capabilities.high(), 0);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            version in proptest::collection::vec(1_u8.., 0..40),
+            (connection_id, collation, status) in any::<(u32, u8, u16)>(),
+            scramble in any::<[u8; SCRAMBLE]>(),
+            (low, high) in any::<(u32, u32)>(),
+            plugin in proptest::collection::vec(1_u8.., 0..40),
+        ) {
+            let mut greeting = Greeting {
+                server_version: version,
+                connection_id,
+                scramble,
+                capabilities: Capabilities::from_parts(low, if low & 1 == 0 { high } else { 0 }),
+                collation,
+                status: Status(status),
+                plugin,
+            };
+            if !greeting.capabilities.has(Capabilities::PLUGIN_AUTH) {
+                greeting.plugin.clear();
+            }
+            let mut out = Vec::new();
+            greeting.encode(&mut out);
+            prop_assert_eq!(Greeting::parse(&out), Ok(greeting));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Greeting::parse(&bytes);
+        }
+    }
+}

@@ -37,7 +37,8 @@ pub struct Login<'a> {
     /// flag is here: CONNECT_WITH_DB, PLUGIN_AUTH, CONNECT_ATTRS, ZSTD.
     pub capabilities: Capabilities,
     pub max_packet: u32,
-    /// The protocol has one byte for it, and a byte after it that must be zero.
+    /// As it was sent. Some clients write two bytes, but a server reads only the first (so do MySQL 9.7 and
+    /// MariaDB 10.11) and such a client then names its collation by SET NAMES: see [`Login::collation_read`].
     pub collation: u16,
     /// What lies between the collation and the extended flags. Zeros, but kept as it was sent.
     pub filler: [u8; FILLER],
@@ -55,6 +56,8 @@ pub struct Login<'a> {
 // === impl Opening ===
 
 impl<'a> Opening<'a> {
+    /// A payload longer than a request for TLS is a login even if it has the SSL flag: rightly so under TLS; on
+    /// a plain connection it is for the caller to refuse.
     pub fn parse(payload: &'a [u8]) -> Result<Self> {
         let flags = Capabilities::from_parts(u32::from(Reader::new(payload).u16()?), 0);
         if !flags.has(Capabilities::PROTOCOL_41) {
@@ -195,6 +198,11 @@ impl<'a> Login<'a> {
         }
     }
 
+    /// The collation that a server takes from this login.
+    pub fn collation_read(&self) -> u8 {
+        self.collation as u8
+    }
+
     pub fn attributes(&self) -> Attributes<'a> {
         Attributes::new(self.attributes.unwrap_or_default())
     }
@@ -244,5 +252,158 @@ impl fmt::Debug for Login<'_> {
             )
             .field("plugin", &self.plugin.map(|name| name.escape_ascii().to_string()))
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A login with everything in it, to MariaDB: its extended flags are 0x1d.
+    const FULL: &[u8] = b"\x08\xa2\x9b\x01\0\0\0\x01\x2d\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x1d\0\0\0\
+        app\0\x03abcapp\0mysql_native_password\0\x12\x0c_client_name\x04wire";
+    const PLAIN: Capabilities = Capabilities(1 << 9 | 1 << 15 | 1);
+
+    fn login(capabilities: Capabilities, tail: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.put_u32(capabilities.low());
+        out.put_u32(1 << 24);
+        out.put_u16(45);
+        out.put_bytes(&[0; 22]);
+        out.put_bytes(tail);
+        out
+    }
+
+    #[test]
+    fn a_login_with_everything_is_read_and_written_back() -> Result<()> {
+        let Opening::Login(login) = Opening::parse(FULL)? else {
+            panic!("not a login")
+        };
+        assert!(
+            login
+                .capabilities
+                .has(Capabilities::MARIADB_BULK | Capabilities::SESSION_TRACK)
+        );
+        assert_eq!((login.user, login.auth), (&b"app"[..], &b"abc"[..]));
+        assert_eq!(login.database, Some(&b"app"[..]));
+        assert_eq!(login.plugin, Some(&b"mysql_native_password"[..]));
+        assert_eq!(
+            login.attributes().next(),
+            Some((&b"_client_name"[..], &b"wire"[..]))
+        );
+        let mut out = Vec::new();
+        login.encode(&mut out);
+        assert_eq!(out, FULL);
+        Ok(())
+    }
+
+    #[test]
+    fn what_clients_forget_at_the_end_is_absent_and_what_is_cut_is_an_error() {
+        let attributes = FULL.len() - 0x13;
+        let required = 32 + b"app\0\x03abc".len();
+        for end in 0..FULL.len() {
+            let whole = (required..=attributes).contains(&end);
+            assert_eq!(Login::parse(&FULL[..end]).is_ok(), whole, "{end}");
+        }
+    }
+
+    #[test]
+    fn odd_forms_are_read_as_servers_read_them() -> Result<()> {
+        // No scramble length at all: MySQL and MariaDB say "Bad handshake" too.
+        assert!(Login::parse(&login(PLAIN, b"app\0")).is_err());
+        assert!(Login::parse(&login(PLAIN, b"app\0\x14abc")).is_err());
+        let plugin = PLAIN | Capabilities::PLUGIN_AUTH | Capabilities::CONNECT_WITH_DB;
+        let bytes = login(plugin, b"app\0\0\0native");
+        let parsed = Login::parse(&bytes)?;
+        assert_eq!((parsed.database, parsed.plugin), (None, Some(&b"native"[..])));
+        // Before SECURE_CONNECTION the proof ends with a zero.
+        let bytes = login(Capabilities::PROTOCOL_41, b"app\0secret\0");
+        assert_eq!(Login::parse(&bytes)?.auth, b"secret");
+        Ok(())
+    }
+
+    #[test]
+    fn only_the_first_byte_of_a_collation_counts() -> Result<()> {
+        let mut bytes = login(PLAIN, b"app\0\0");
+        bytes[8..10].copy_from_slice(&303_u16.to_le_bytes());
+        let parsed = Login::parse(&bytes)?;
+        assert_eq!((parsed.collation, parsed.collation_read()), (303, 47));
+        Ok(())
+    }
+
+    #[test]
+    fn a_request_for_tls_is_the_fixed_part_alone() -> Result<()> {
+        let request = TlsRequest {
+            capabilities: PLAIN | Capabilities::SSL,
+            max_packet: 1 << 24,
+            collation: 255,
+        };
+        let mut out = Vec::new();
+        request.encode(&mut out);
+        assert_eq!(out.len(), 32);
+        assert_eq!(Opening::parse(&out)?, Opening::Tls(request));
+        out.put_bytes(b"app\0\0");
+        assert!(matches!(Opening::parse(&out)?, Opening::Login(_)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_client_of_before_4_1_is_recognised() {
+        assert_eq!(
+            Opening::parse(b"\x05\0\0\0\x01app\0scramble\0"),
+            Ok(Opening::TooOld)
+        );
+        assert!(Opening::parse(b"\x05").is_err());
+    }
+
+    #[test]
+    fn the_proof_is_not_in_the_debug_form() -> Result<()> {
+        let bytes = login(PLAIN, b"app\0\x06secret");
+        let debug = format!("{:?}", Opening::parse(&bytes)?);
+        assert!(debug.contains("app") && !debug.contains("secret") && !debug.contains("115"));
+        Ok(())
+    }
+
+    fn name() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(1_u8.., 1..20)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(
+            flags in any::<(u32, u32)>(),
+            numbers in any::<(u32, u16, u8, [u8; FILLER])>(),
+            (user, database, plugin) in (name(), name(), name()),
+            auth in proptest::collection::vec(1_u8.., 0..255),
+            block in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let low = flags.0 | 1 << 9;
+            let capabilities = Capabilities::from_parts(low, if low & 1 == 0 { flags.1 } else { 0 });
+            let has = |flag| capabilities.has(flag);
+            let login = Login {
+                capabilities,
+                max_packet: numbers.0,
+                collation: numbers.1,
+                filler: numbers.3,
+                user: &user,
+                auth: &auth,
+                database: has(Capabilities::CONNECT_WITH_DB).then_some(&database),
+                plugin: has(Capabilities::PLUGIN_AUTH).then_some(&plugin),
+                attributes: has(Capabilities::CONNECT_ATTRS).then_some(&block),
+                zstd_level: has(Capabilities::ZSTD).then_some(numbers.2),
+            };
+            let mut out = Vec::new();
+            login.encode(&mut out);
+            prop_assert_eq!(Opening::parse(&out), Ok(Opening::Login(login)));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(Opening::Login(login)) = Opening::parse(&bytes) {
+                let _ = login.attributes().count();
+            }
+            let _ = Login::parse(&bytes);
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod change_user;
 pub mod command;
 pub mod execute;
 pub mod framing;
+pub mod compress;
 pub mod eof;
 pub mod err;
 pub mod greeting;
@@ -18,6 +19,7 @@ pub mod login;
 pub mod ok;
 pub mod packet;
 pub mod query;
+pub mod proxy_protocol;
 pub mod status;
 pub mod track;
 

@@ -110,6 +110,14 @@ fn are_pairs(data: &[u8]) -> bool {
 impl<'a> Change<'a> {
     /// The change that an entry of one of the simple kinds holds, if it is understood to its last byte.
     fn parse(kind: u8, data: &'a [u8]) -> Option<Self> {
+        // The one kind whose text has no length of its own.
+        if kind == STATE_CHANGE {
+            return match data {
+                b"0" => Some(Self::StateChange(false)),
+                b"1" => Some(Self::StateChange(true)),
+                _ => None,
+            };
+        }
         let mut reader = Reader::new(data);
         if kind == GTIDS && reader.u8() != Ok(GTIDS_AS_TEXT) {
             return None;
@@ -117,8 +125,6 @@ impl<'a> Change<'a> {
         let text = reader.lenenc_bytes().ok().filter(|_| reader.is_empty())?;
         match (kind, text) {
             (SCHEMA, name) => Some(Self::Schema(name)),
-            (STATE_CHANGE, b"0") => Some(Self::StateChange(false)),
-            (STATE_CHANGE, b"1") => Some(Self::StateChange(true)),
             (GTIDS, gtids) => Some(Self::Gtids(gtids)),
             (TRANSACTION_CHARACTERISTICS, statements) => Some(Self::TransactionCharacteristics(statements)),
             (TRANSACTION_STATE, state) => Some(Self::TransactionState(state)),
@@ -136,7 +142,10 @@ impl<'a> Change<'a> {
                 out.put_lenenc_bytes(value);
             }
             Self::Schema(name) => put_text(out, SCHEMA, name),
-            Self::StateChange(changed) => put_text(out, STATE_CHANGE, if changed { b"1" } else { b"0" }),
+            Self::StateChange(changed) => {
+                out.put_u8(STATE_CHANGE);
+                out.put_lenenc_bytes(if changed { b"1" } else { b"0" });
+            }
             Self::Gtids(gtids) => {
                 out.put_u8(GTIDS);
                 out.put_lenenc(1 + lenenc_bytes_length(gtids));
@@ -186,4 +195,120 @@ pub fn put_wanted(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(track: &[u8]) -> Result<Vec<Change<'_>>> {
+        Changes::new(track).collect()
+    }
+
+    #[test]
+    fn what_mysql_sends_is_understood_and_written_back() -> Result<()> {
+        const TRACK: &[u8] =
+            b"\x03\x28\0\x26908089e9-e565-11f1-bf29-02fc00000001:3\x05\x09\x08________\x04\x01\0\
+            \0\x17\x15character_set_results\0\x01\x04\x03app\x02\x01\x31";
+        let changes = read(TRACK)?;
+        assert_eq!(
+            changes[1..],
+            [
+                Change::TransactionState(b"________"),
+                Change::TransactionCharacteristics(b""),
+                Change::SystemVariable {
+                    name: b"character_set_results",
+                    value: b""
+                },
+                Change::Schema(b"app"),
+                Change::StateChange(true),
+            ]
+        );
+        assert!(matches!(changes[0], Change::Gtids(gtids) if gtids.ends_with(b":3")));
+        let mut out = Vec::new();
+        put_wanted(&mut out, TRACK, |_| true)?;
+        assert_eq!(out, TRACK);
+        out.clear();
+        put_wanted(&mut out, TRACK, |change| matches!(change, Change::Schema(_)))?;
+        assert_eq!(out, b"\x01\x04\x03app");
+        Ok(())
+    }
+
+    #[test]
+    fn several_variables_in_one_entry() -> Result<()> {
+        const TRACK: &[u8] = b"\0\x19\x0aautocommit\x03OFF\x05names\x03abc\x02\x01\x30";
+        let changes = read(TRACK)?;
+        assert_eq!(changes.len(), 3);
+        assert_eq!(
+            changes[1],
+            Change::SystemVariable {
+                name: b"names",
+                value: b"abc"
+            }
+        );
+        assert_eq!(changes[2], Change::StateChange(false));
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_understood_is_passed_on_and_what_overruns_is_an_error() -> Result<()> {
+        // An unknown kind, an odd string, a text cut short, an unknown form of GTIDs, an unknown state.
+        const TRACK: &[u8] = b"\x09\x02hi\0\x02\x01a\x01\x02\x05a\x03\x03\x01\x01a\x02\x02\x01x\0\0";
+        assert!(
+            read(TRACK)?
+                .iter()
+                .all(|change| matches!(change, Change::Other { .. }))
+        );
+        let mut out = Vec::new();
+        put_wanted(&mut out, TRACK, |_| true)?;
+        assert_eq!(out, TRACK);
+
+        const GOOD: &[u8] = b"\x01\x04\x03app\x02\x01\x31";
+        for end in 0..GOOD.len() {
+            assert_eq!(read(&GOOD[..end]).is_ok(), end == 0 || end == 6, "{end}");
+        }
+        assert_eq!(Changes::new(b"\x01\x04").count(), 1);
+        Ok(())
+    }
+
+    fn change() -> impl Strategy<Value = (u8, Vec<u8>, Vec<u8>)> {
+        let text = || proptest::collection::vec(any::<u8>(), 0..300);
+        (0..8_u8, text(), text())
+    }
+
+    fn build<'a>(kind: u8, first: &'a [u8], second: &'a [u8]) -> Change<'a> {
+        match kind {
+            SYSTEM_VARIABLES => Change::SystemVariable {
+                name: first,
+                value: second,
+            },
+            SCHEMA => Change::Schema(first),
+            STATE_CHANGE => Change::StateChange(first.len() % 2 == 1),
+            GTIDS => Change::Gtids(first),
+            TRANSACTION_CHARACTERISTICS => Change::TransactionCharacteristics(first),
+            TRANSACTION_STATE => Change::TransactionState(first),
+            kind => Change::Other { kind, data: first },
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(parts in proptest::collection::vec(change(), 0..6)) {
+            let changes: Vec<_> = parts.iter().map(|(kind, a, b)| build(*kind, a, b)).collect();
+            let mut out = Vec::new();
+            for change in &changes {
+                change.encode(&mut out);
+            }
+            prop_assert_eq!(read(&out), Ok(changes));
+            let mut again = Vec::new();
+            prop_assert_eq!(put_wanted(&mut again, &out, |_| true), Ok(()));
+            prop_assert_eq!(again, out);
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert!(Changes::new(&bytes).count() <= bytes.len());
+        }
+    }
 }
