@@ -1,5 +1,7 @@
 //! splitrail: a MySQL wire-protocol read/write-splitting proxy.
 
+pub mod accounts;
+pub mod app;
 pub mod backend;
 pub mod config;
 pub mod frontend;

@@ -22,6 +22,7 @@ use crate::session::{State, tracked};
 use crate::util::clock;
 use crate::wire::attributes::put_attribute;
 use crate::wire::command::Command;
+use crate::wire::compress::Algorithm;
 use crate::wire::err::{ErrPacket, is_err};
 use crate::wire::greeting::Greeting;
 use crate::wire::login::{FILLER, Login, TlsRequest};
@@ -157,11 +158,11 @@ async fn read_greeting(server: &Server, link: &mut Link) -> Result<(Greeting, u8
 }
 
 fn compress(server: &Server, capabilities: Capabilities, link: &mut Link) {
-    let (zlib, zstd) = server.compression_levels;
+    let (zlib, zstd) = (server.compression_levels.0 as u8, server.compression_levels.1 as u8);
     if capabilities.has(Capabilities::ZSTD) {
-        link.compress(Zip::zstd(zstd));
+        link.compress(Zip::with_server(Algorithm::Zstd, zstd));
     } else if capabilities.has(Capabilities::COMPRESS) {
-        link.compress(Zip::zlib(zlib));
+        link.compress(Zip::with_server(Algorithm::Zlib, zlib));
     }
 }
 
@@ -198,7 +199,7 @@ impl LoginAttempt<'_> {
             user: &self.key.identity.user,
             auth: &first.reply,
             database: wanted.schema.as_deref(),
-            plugin: Some(first.plugin.name()),
+            plugin: Some(first.plugin.name().as_bytes()),
             attributes: Some(&block),
             zstd_level: Some(self.server.compression_levels.1 as u8),
         };

@@ -64,7 +64,6 @@ struct Slab {
 }
 
 /// All pools of one thread.
-#[derive(Debug)]
 pub struct Pools {
     pools: RefCell<HashMap<Key, Rc<Pool>>>,
     /// Asks the other threads to give up an idle connection to a server.

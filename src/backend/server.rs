@@ -95,7 +95,9 @@ impl Servers {
         self.0.iter().find(|server| server.config.role == config::Role::Primary).unwrap_or(&self.0[0])
     }
 
-    pub fn replica(&self) -> Option<&Arc<Server>> {
-        self.0.iter().find(|server| server.config.role == config::Role::Replica)
+    /// One of the replicas, another one for each turn.
+    pub fn replica(&self, turn: usize) -> Option<&Arc<Server>> {
+        let replicas = || self.0.iter().filter(|server| server.config.role == config::Role::Replica);
+        replicas().nth(turn % replicas().count().max(1))
     }
 }

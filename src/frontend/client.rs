@@ -25,7 +25,7 @@ pub struct Login {
     pub user: Vec<u8>,
     /// The client's connection attributes, passed on to the server connections opened for it.
     pub attributes: Box<[u8]>,
-    pub filler: [u8; 19],
+    pub filler: [u8; crate::wire::login::FILLER],
 }
 
 pub struct Client {
@@ -44,6 +44,10 @@ pub struct Client {
     pub connection: Option<Box<Connection>>,
     pub ticket: Option<Ticket>,
     pub statements: u64,
+    /// The name of the listener that it came in by.
+    pub listener: String,
+    /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
+    pub address: Option<std::net::SocketAddr>,
 }
 
 /// The sequence number of a response's first packet.
@@ -108,6 +112,13 @@ impl Client {
         }
         self.connection = None;
         self.entry.thread.store(0, Ordering::Relaxed);
+    }
+
+    /// Makes the client known to the other threads.
+    pub fn enlist(&mut self) {
+        let (worker, user) = (self.worker.index, self.login.user.clone());
+        self.entry = Arc::new(Entry { worker, user, thread: 0.into() });
+        self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
     /// Forwards the request at the front of the inbox as it is, and its response.

@@ -35,7 +35,6 @@ pub struct Place {
 /// Which limit a client ran into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    Total,
     Address,
     User,
 }
@@ -71,32 +70,29 @@ impl Registry {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Takes a place for a connection from `address`.
-    pub fn enter(
-        self: &Arc<Self>,
-        address: Option<IpAddr>,
-        total: usize,
-        per_address: Option<usize>,
-    ) -> Result<Place, Full> {
-        let mut place = Place { registry: self.clone(), address: None, user: None };
-        if self.total.fetch_add(1, Ordering::Relaxed) >= total {
-            return Err(Full::Total);
-        }
-        if let (Some(address), Some(limit)) = (address, per_address) {
-            let mut count = self.per_address.entry(address).or_default();
-            if *count >= limit {
-                return Err(Full::Address);
-            }
-            *count += 1;
-            place.address = Some(address);
-        }
-        Ok(place)
+    /// Takes a place for a new connection. Whether there are too many is for the one to ask who can say so.
+    pub fn enter(self: &Arc<Self>) -> Place {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Place { registry: self.clone(), address: None, user: None }
     }
 }
 
 // === impl Place ===
 
 impl Place {
+    /// Counts the connection for the address that it comes from.
+    pub fn comes_from(&mut self, address: Option<IpAddr>, limit: Option<usize>) -> Result<(), Full> {
+        if let (Some(address), Some(limit)) = (address, limit) {
+            let mut count = self.registry.per_address.entry(address).or_default();
+            if *count >= limit {
+                return Err(Full::Address);
+            }
+            *count += 1;
+            self.address = Some(address);
+        }
+        Ok(())
+    }
+
     /// Counts the connection for its user too, once it is known.
     pub fn belongs_to(&mut self, user: &[u8], limit: Option<usize>) -> Result<(), Full> {
         self.leave_user();
@@ -143,15 +139,15 @@ mod tests {
     fn places_are_limited_and_given_back() {
         let registry = Arc::new(Registry::default());
         let here = Some(IpAddr::from([127, 0, 0, 1]));
-        let mut first = registry.enter(here, 2, Some(1)).unwrap();
-        assert_eq!(registry.enter(here, 2, Some(1)).unwrap_err(), Full::Address);
-        let mut second = registry.enter(None, 2, Some(1)).unwrap();
-        assert_eq!(registry.enter(None, 2, None).unwrap_err(), Full::Total);
+        let (mut first, mut second) = (registry.enter(), registry.enter());
+        first.comes_from(here, Some(1)).unwrap();
+        assert_eq!(second.comes_from(here, Some(1)), Err(Full::Address));
         first.belongs_to(b"app", Some(1)).unwrap();
         assert_eq!(second.belongs_to(b"app", Some(1)), Err(Full::User));
         drop(first);
         second.belongs_to(b"app", Some(1)).unwrap();
-        drop(registry.enter(here, 2, Some(1)).unwrap());
+        second.comes_from(here, Some(1)).unwrap();
+        assert_eq!(registry.connections(), 1);
         drop(second);
         assert_eq!(registry.connections(), 0);
         assert!(registry.per_user.is_empty() && registry.per_address.is_empty());

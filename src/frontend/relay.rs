@@ -160,11 +160,10 @@ fn judge(
             Ok(Verdict::Pass)
         }
         Kind::Prepared => {
-            let mut answer = Prepared::parse(payload, server)?;
+            let answer = Prepared::parse(payload, server)?;
             observed.warnings = answer.warnings;
             outcome.prepared = Some(answer);
             let Some(id) = statement else { return Ok(Verdict::Pass) };
-            answer.statement = id;
             let mut payload = payload.to_vec();
             payload[1..5].copy_from_slice(&id.to_le_bytes());
             Ok(Verdict::Replace(payload))

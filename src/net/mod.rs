@@ -6,6 +6,7 @@ pub mod buffer;
 pub mod link;
 pub mod signal;
 pub mod socket;
+pub mod tls;
 pub mod zip;
 
 pub use link::Link;

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -25,6 +26,8 @@ pub struct Signal {
     waker: RefCell<Option<Waker>>,
     /// Since when the session has been waiting for its client to say something.
     pub idle_since: Cell<Option<Instant>>,
+    /// How long it may wait; `None`: as long as the configuration lets it.
+    pub idle_limit: Cell<Option<Duration>>,
 }
 
 // === impl Signal ===

@@ -11,7 +11,7 @@ use super::capability::Capabilities;
 
 /// The fixed part of a login, which sent alone is the request for TLS.
 const FIXED: usize = 32;
-const FILLER: usize = 18;
+pub const FILLER: usize = 18;
 
 /// The first packet a client sends, and the second one when the first asked for TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! come from an attacker and answers with a value or with [`Malformed`]; none of them panics.
 
 pub mod attributes;
+pub mod auth;
 pub mod auth_switch;
 pub mod bytes;
 pub mod capability;
