@@ -6,7 +6,10 @@
 
 mod account;
 mod address;
+mod check;
+mod choice;
 mod compression;
+mod duration;
 mod host_pattern;
 mod limits;
 mod listener;
@@ -16,11 +19,17 @@ mod monitor;
 mod network;
 mod pool;
 mod problem;
+mod reader;
+mod secrets;
 mod server;
+mod size;
+mod suggest;
 mod tls;
+mod tree;
 
 pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLogin, Login};
 pub use address::Address;
+pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use host_pattern::HostPattern;
 pub use limits::Limits;
