@@ -42,3 +42,6 @@ pub use pool::Pool;
 pub use problem::{Problem, Problems};
 pub use server::{Role, Server};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
+
+#[cfg(test)]
+mod tests;
