@@ -2,8 +2,9 @@
 
 use super::HostPattern;
 use super::choice::Choice;
-use super::reader::{Bad, Field, Section, Unique};
+use super::reader::{Field, Section, Unique};
 use super::secrets;
+use super::values::Bad;
 use crate::util::Secret;
 
 /// Where accounts come from. A listed account wins over a server's account of the same name.
@@ -129,6 +130,13 @@ impl Account {
         let mut unique = Unique::default();
         let mut accounts = Vec::new();
         for item in field.items() {
+            if item.is_scalar() {
+                item.report(
+                    "an account needs more than a name",
+                    "write `- name: ...` and `password: ...` under it",
+                );
+                continue;
+            }
             if let Some(account) = item.section(Self::read) {
                 for host in &account.hosts {
                     unique.check(&item, "account", &format!("{}@{host}", account.name));
@@ -148,11 +156,7 @@ impl Account {
         if !name.is_given() {
             section.whole().report("an account needs a name", "give `name`");
         }
-        let name = if name.is_given() {
-            name.word(LONGEST_NAME)
-        } else {
-            None
-        };
+        let name = name.word(LONGEST_NAME);
         let patterns = host_patterns(&hosts);
         let credential = AccountCredential::read(section);
         let plugin = Self::plugin(section, credential.as_ref());

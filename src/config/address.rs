@@ -132,3 +132,48 @@ fn is_host(host: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or_default();
     name.len() <= 253 && name.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_shown_alike() {
+        for text in [
+            "db1:3306",
+            "10.0.0.1:3306",
+            "[::1]:3306",
+            "unix:/run/m.sock",
+            "a-b_c.example.com:1",
+        ] {
+            assert_eq!(Address::parse(text, None).unwrap().to_string(), text);
+        }
+        assert_eq!(Address::parse("DB1", Some(3306)).unwrap().to_string(), "db1:3306");
+        assert_eq!(
+            Address::parse("[::1]", Some(3306)).unwrap().to_string(),
+            "[::1]:3306"
+        );
+    }
+
+    #[test]
+    fn slips_are_named() {
+        let error = |text: &str| Address::parse(text, None).unwrap_err();
+        assert_eq!(error("db1"), AddressError::NoPort);
+        assert_eq!(error("db1:0"), AddressError::Port);
+        assert_eq!(error("db1:65536"), AddressError::Port);
+        assert_eq!(error("db1:"), AddressError::Port);
+        assert_eq!(error("::1:3306"), AddressError::BareIpv6);
+        assert_eq!(error("[::1:3306"), AddressError::BareIpv6);
+        assert_eq!(error("[db1]:3306"), AddressError::Host);
+        assert_eq!(error("10.0.0.300:3306"), AddressError::Host);
+        assert_eq!(error(":3306"), AddressError::Host);
+        assert_eq!(error("*:3306"), AddressError::Host);
+        assert_eq!(error("a b:3306"), AddressError::Host);
+        assert_eq!(error("/run/m.sock"), AddressError::BarePath);
+        assert_eq!(error("unix:run/m.sock"), AddressError::RelativePath);
+        assert_eq!(
+            error(&format!("unix:/{}", "x".repeat(107))),
+            AddressError::LongPath
+        );
+    }
+}

@@ -1,7 +1,8 @@
 //! Where clients connect: one listener per address, each with its mode, TLS rule and trusted proxies.
 
 use super::choice::Choice;
-use super::reader::{Bad, Field, Section, Unique};
+use super::reader::{Field, Section, Unique};
+use super::values::Bad;
 use super::{Address, ClientTls, ClientTlsMode, Network};
 
 /// One address that clients connect to.
@@ -81,18 +82,14 @@ impl Listener {
 
     fn read(section: &Section<'_>, address: &Field<'_>, tls: &ClientTls) -> Option<Self> {
         let name = section.field("name");
-        let given = name.is_given().then(|| name.name()).flatten();
+        let given = name.name();
         if !address.is_given() {
             section.whole().report(
                 "a listener needs an address",
                 "give `address: host:port` or `unix:/path`",
             );
         }
-        let parsed = if address.is_given() {
-            address.address(Some(DEFAULT_PORT))
-        } else {
-            None
-        };
+        let parsed = address.address(Some(DEFAULT_PORT));
         // The other settings are read even without an address, so that their problems are told as well.
         let stand_in = Address::Tcp {
             host: DEFAULT_HOST.to_owned(),

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::problem::{Problem, Problems};
-use super::reader::{Bad, Context, Field, Section};
+use super::reader::{Context, Field, Section};
+use super::values::Bad;
 use super::{Accounts, Compression, Limits, Listener, Log, Monitor, Pool, Server, Tls};
 use super::{Address, secrets, tree};
 

@@ -23,9 +23,11 @@ mod reader;
 mod secrets;
 mod server;
 mod size;
+mod substitute;
 mod suggest;
 mod tls;
 mod tree;
+mod values;
 
 pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLogin, Login};
 pub use address::Address;

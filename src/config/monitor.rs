@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Login;
+use super::account::LONGEST_NAME;
 use super::reader::Section;
 use super::secrets;
-use crate::util::Secret;
 
 /// How servers are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +42,10 @@ impl Monitor {
             (false, true) => password.report("a password without an account", "give `user` too"),
             _ => {}
         }
-        let name = if user.is_given() {
-            user.word(super::account::LONGEST_NAME)
-        } else {
-            None
-        };
-        let secret: Option<Secret> = if password.is_given() {
-            secrets::secret(&password)
-        } else {
-            None
-        };
+        let (user, password) = (user.word(LONGEST_NAME), secrets::secret(&password));
         Some(Login {
-            user: name?,
-            password: secret?,
+            user: user?,
+            password: password?,
         })
     }
 }

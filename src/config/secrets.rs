@@ -51,19 +51,15 @@ pub(super) fn secret(field: &Field<'_>) -> Option<Secret> {
     Some(Secret::from(value))
 }
 
-/// A PEM file with at least one certificate.
+/// A PEM file with at least one certificate. A path that cannot be used is reported, and returned so that nobody
+/// takes it for missing.
 pub(super) fn certificates(field: &Field<'_>) -> Option<PathBuf> {
     let path = field.path()?;
-    let bytes = opened(field, &path)?;
-    let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        if certificate.is_err() {
-            found = 0;
-            break;
-        }
-        found += 1;
-    }
-    if found == 0 {
+    let is_usable = |bytes: &[u8]| {
+        let mut certificates = CertificateDer::pem_slice_iter(bytes).peekable();
+        certificates.peek().is_some() && certificates.all(|certificate| certificate.is_ok())
+    };
+    if opened(field, &path).is_some_and(|bytes| !is_usable(&bytes)) {
         let message = format!("{} holds no readable certificate", path.display());
         field.report(
             message,
@@ -76,8 +72,7 @@ pub(super) fn certificates(field: &Field<'_>) -> Option<PathBuf> {
 /// A PEM file with a private key.
 fn private_key(field: &Field<'_>) -> Option<PathBuf> {
     let path = field.path()?;
-    let bytes = opened(field, &path)?;
-    if PrivateKeyDer::from_pem_slice(&bytes).is_err() {
+    if opened(field, &path).is_some_and(|bytes| PrivateKeyDer::from_pem_slice(&bytes).is_err()) {
         let message = format!("{} holds no readable private key", path.display());
         field.report(
             message,
@@ -94,22 +89,11 @@ pub(super) fn certificate_files(certificate: &Field<'_>, key: &Field<'_>) -> Opt
         (false, true) => key.report("a key needs its certificate", "give `certificate` too"),
         _ => {}
     }
-    let (certificate, key) = (
-        certificates_if_given(certificate),
-        key.is_given().then(|| private_key(key)),
-    );
+    let (certificate, key) = (certificates(certificate), private_key(key));
     Some(CertificateFiles {
         certificate: certificate?,
-        key: key??,
+        key: key?,
     })
-}
-
-fn certificates_if_given(field: &Field<'_>) -> Option<PathBuf> {
-    if field.is_given() {
-        certificates(field)
-    } else {
-        None
-    }
 }
 
 fn opened(field: &Field<'_>, path: &Path) -> Option<Zeroizing<Vec<u8>>> {

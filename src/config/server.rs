@@ -104,14 +104,10 @@ impl<'a> Draft<'a> {
         section.field("address");
         let (name, role) = (section.field("name"), section.field("role"));
         let tls_field = section.field("tls");
-        let name = if name.is_given() { name.name() } else { None };
+        let name = name.name();
         let weight = section.field("weight").count(0..=1_000_000, 1);
         let tls = ServerTls::read(&tls_field, tls);
-        let role = if role.is_given() {
-            role.choice().map(|value| (value, role))
-        } else {
-            None
-        };
+        let role = role.choice().map(|value| (value, role));
         if !at.is_given() {
             item.report("a server needs an address", "give `address: host:port`");
             return None;
@@ -131,6 +127,11 @@ impl<'a> Draft<'a> {
             let help = "use verify-ca, or give the server a TCP address";
             at.report("a Unix socket has no host name to verify", help);
         }
+        if tls.verifies() && tls.ca.is_none() {
+            let help = "give `tls.server.ca`, a PEM file";
+            tls_field.report("nobody is trusted to sign the server's certificate", help);
+        }
+
         Some(Self {
             item,
             role,

@@ -271,9 +271,19 @@ fn what_cannot_be_combined_is_refused() {
         "give `client_ca` too",
     );
     says(
-        "tls: {client: {certificate: missing.crt, key: missing.key}}\nlisteners: []",
-        "no listener",
+        "tls: {client: {client_ca: missing.crt}}",
+        "cannot read missing.crt",
     );
+    says("listeners: []", "there is no listener");
+    says(
+        "listeners: [{address: 'unix:/run/s.sock', proxy_protocol: {trusted: [10.0.0.0/8]}}]",
+        "no network leads",
+    );
+    says(
+        "listeners: [{address: 'a:1', proxy_protocol: {trusted: [10.0.0.1/8]}}]",
+        "is not a network",
+    );
+    says("accounts: [app]", "needs more than a name");
 }
 
 #[test]
@@ -374,6 +384,39 @@ fn certificates_and_keys_are_opened() {
     assert!(all.0[0].message.contains("no readable certificate"));
     assert!(all.0[1].message.contains("cannot read"));
     assert!(all.0[2].message.contains("it is a folder"));
+}
+
+#[test]
+fn verified_tls_needs_somebody_to_trust() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n");
+    std::fs::write(folder.path().join("a.crt"), pem("CERTIFICATE")).unwrap();
+    std::fs::write(folder.path().join("a.key"), pem("PRIVATE KEY")).unwrap();
+    let parse = |text: &str| Config::parse(text, &folder.path().join("proxy.yaml"));
+    let own = "servers: [{address: a, tls: {ca: a.crt}}]\ntls: {server: verify-identity}";
+    assert_eq!(
+        parse(own).unwrap().servers[0].tls.ca,
+        Some(folder.path().join("a.crt"))
+    );
+    let inherited = "servers: [{address: a, tls: verify-ca}]\ntls: {server: {ca: a.crt}}";
+    assert_eq!(
+        parse(inherited).unwrap().servers[0].tls.ca,
+        Some(folder.path().join("a.crt"))
+    );
+    let nobody = parse("servers: [a]\ntls: {server: verify-ca}").unwrap_err();
+    assert_eq!(nobody.0.len(), 1, "{nobody}");
+    let socket = "servers: ['unix:/run/m.sock']\ntls: {server: {mode: verify-identity, ca: a.crt}}";
+    assert!(parse(socket).unwrap_err().0[0].message.contains("no host name"));
+    let pair = "servers: [a]\ntls: {client: {certificate: a.crt, key: a.key}}";
+    assert_eq!(
+        parse(pair).unwrap().tls.client.certificate.unwrap().key,
+        folder.path().join("a.key")
+    );
+    let half = parse("servers: [a]\ntls: {server: {certificate: a.crt}}").unwrap_err();
+    assert_eq!(half.0[0].message, "a certificate needs its key");
+    assert_eq!(half.0.len(), 1, "{half}");
+    let swapped = parse("servers: [a]\ntls: {client: {certificate: a.key, key: a.crt}}").unwrap_err();
+    assert_eq!(swapped.0.len(), 2, "{swapped}");
 }
 
 #[test]

@@ -137,11 +137,7 @@ impl ClientTls {
         let tls = Self {
             mode: section.field("mode").choice_or(ClientTlsMode::Prefer),
             certificate: secrets::certificate_files(&section.field("certificate"), &section.field("key")),
-            client_ca: if client_ca.is_given() {
-                secrets::certificates(&client_ca)
-            } else {
-                None
-            },
+            client_ca: secrets::certificates(&client_ca),
             require_client_certificate: required.choice_or(false),
             min_version: section.field("min_version").choice_or(TlsVersion::Tls12),
         };
@@ -163,26 +159,14 @@ impl ClientTls {
 impl ServerTls {
     /// A mode, or a section; what it leaves out is `inherited`.
     pub(super) fn read(field: &Field<'_>, inherited: &Self) -> Self {
-        let (mode, tls) = if field.is_scalar() {
+        if field.is_scalar() {
             let mode = field.choice_or(inherited.mode);
-            field.nothing(|section| Self::read_section(section, inherited));
-            (
-                field.clone(),
-                Self {
-                    mode,
-                    ..inherited.clone()
-                },
-            )
-        } else {
-            field.section(|section| (section.field("mode"), Self::read_section(section, inherited)))
-        };
-        if field.is_given() && tls.verifies() && tls.ca.is_none() {
-            mode.report(
-                "nobody is trusted to sign the server's certificate",
-                "give `tls.server.ca`, a PEM file",
-            );
+            return Self {
+                mode,
+                ..field.nothing(|section| Self::read_section(section, inherited))
+            };
         }
-        tls
+        field.section(|section| Self::read_section(section, inherited))
     }
 
     fn read_section(section: &Section<'_>, inherited: &Self) -> Self {
@@ -191,17 +175,14 @@ impl ServerTls {
         let own = secrets::certificate_files(&certificate, &key);
         Self {
             mode: section.field("mode").choice_or(inherited.mode),
-            ca: if ca.is_given() {
-                secrets::certificates(&ca)
-            } else {
-                inherited.ca.clone()
-            },
+            ca: secrets::certificates(&ca).or_else(|| inherited.ca.clone()),
             certificate: own.or_else(|| inherited.certificate.clone()),
             min_version: section.field("min_version").choice_or(inherited.min_version),
         }
     }
 
-    fn verifies(&self) -> bool {
+    /// Whether a certificate is checked, for which `ca` must be given.
+    pub fn verifies(&self) -> bool {
         matches!(self.mode, ServerTlsMode::VerifyCa | ServerTlsMode::VerifyIdentity)
     }
 }
