@@ -454,6 +454,34 @@ fn the_check_says_what_it_found() {
     assert!(String::from_utf8(output).unwrap().contains("cannot be read"));
 }
 
+#[test]
+fn broken_yaml_is_told_with_its_line() {
+    for (text, line) in [
+        ("servers:\n\t- a\n", 2),
+        ("servers:\n  - a\n bad: [\n", 3),
+        ("servers: [a]\npool:\n  max_age: 1s\n   idle_timeout: 1s\n", 4),
+        ("servers: [a]\n\0", 2),
+    ] {
+        let all = read(text).unwrap_err();
+        assert_eq!((all.0.len(), all.0[0].line), (1, line), "{all}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(at in 0..SAMPLE.len(), cut in 0..20_usize, put in "[ -~\n\t]{0,8}|\\PC{0,3}") {
+        let mut text = SAMPLE.as_bytes().to_vec();
+        let end = (at + cut).min(text.len());
+        text.splice(at..end, put.bytes());
+        let text = String::from_utf8_lossy(&text);
+        if let Err(problems) = read(&text) {
+            let lines = text.lines().count();
+            proptest::prop_assert!(!problems.0.is_empty());
+            proptest::prop_assert!(problems.0.iter().all(|problem| (1..=lines + 1).contains(&problem.line)));
+        }
+    }
+}
+
 // === The sample and the reference ===
 
 const SAMPLE: &str = include_str!("../../proxy.yaml");
