@@ -7,7 +7,10 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// The host is a name or an IP address, IPv6 without brackets.
-    Tcp { host: String, port: u16 },
+    Tcp {
+        host: String,
+        port: u16,
+    },
     Unix(PathBuf),
 }
 
@@ -27,14 +30,21 @@ impl Address {
         }
         let (host, port) = split_port(text)?;
         let port = match (port, default_port) {
-            (Some(port), _) => port.parse::<u16>().ok().filter(|port| *port != 0).ok_or(AddressError::Port)?,
+            (Some(port), _) => port
+                .parse::<u16>()
+                .ok()
+                .filter(|port| *port != 0)
+                .ok_or(AddressError::Port)?,
             (None, Some(port)) => port,
             (None, None) => return Err(AddressError::NoPort),
         };
         if !is_host(host) {
             return Err(AddressError::Host);
         }
-        Ok(Self::Tcp { host: host.to_ascii_lowercase(), port })
+        Ok(Self::Tcp {
+            host: host.to_ascii_lowercase(),
+            port,
+        })
     }
 
     fn parse_unix(path: &str) -> Result<Self, AddressError> {
@@ -88,7 +98,8 @@ pub(super) enum AddressError {
 fn split_port(text: &str) -> Result<(&str, Option<&str>), AddressError> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or(AddressError::BareIpv6)?;
-        host.parse::<std::net::Ipv6Addr>().map_err(|_| AddressError::Host)?;
+        host.parse::<std::net::Ipv6Addr>()
+            .map_err(|_| AddressError::Host)?;
         return match after.strip_prefix(':') {
             Some(port) => Ok((host, Some(port))),
             None if after.is_empty() => Ok((host, None)),
@@ -113,9 +124,56 @@ fn is_host(host: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             && !label.starts_with('-')
     };
     let last = name.rsplit('.').next().unwrap_or_default();
     name.len() <= 253 && name.split('.').all(is_label) && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_shown_alike() {
+        for text in [
+            "db1:3306",
+            "10.0.0.1:3306",
+            "[::1]:3306",
+            "unix:/run/m.sock",
+            "a-b_c.example.com:1",
+        ] {
+            assert_eq!(Address::parse(text, None).unwrap().to_string(), text);
+        }
+        assert_eq!(Address::parse("DB1", Some(3306)).unwrap().to_string(), "db1:3306");
+        assert_eq!(
+            Address::parse("[::1]", Some(3306)).unwrap().to_string(),
+            "[::1]:3306"
+        );
+    }
+
+    #[test]
+    fn slips_are_named() {
+        let error = |text: &str| Address::parse(text, None).unwrap_err();
+        assert_eq!(error("db1"), AddressError::NoPort);
+        assert_eq!(error("db1:0"), AddressError::Port);
+        assert_eq!(error("db1:65536"), AddressError::Port);
+        assert_eq!(error("db1:"), AddressError::Port);
+        assert_eq!(error("::1:3306"), AddressError::BareIpv6);
+        assert_eq!(error("[::1:3306"), AddressError::BareIpv6);
+        assert_eq!(error("[db1]:3306"), AddressError::Host);
+        assert_eq!(error("10.0.0.300:3306"), AddressError::Host);
+        assert_eq!(error(":3306"), AddressError::Host);
+        assert_eq!(error("*:3306"), AddressError::Host);
+        assert_eq!(error("a b:3306"), AddressError::Host);
+        assert_eq!(error("/run/m.sock"), AddressError::BarePath);
+        assert_eq!(error("unix:run/m.sock"), AddressError::RelativePath);
+        assert_eq!(
+            error(&format!("unix:/{}", "x".repeat(107))),
+            AddressError::LongPath
+        );
+    }
 }

@@ -18,7 +18,10 @@ pub struct HostPattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Form {
     /// `address & mask == base`: the servers' netmask form, IPv4 only.
-    Netmask { base: u32, mask: u32 },
+    Netmask {
+        base: u32,
+        mask: u32,
+    },
     Network(Network),
     /// `%` any run, `_` any one character, `\` takes the next one literally; letters of either case.
     Wildcard,
@@ -29,7 +32,11 @@ enum Form {
 impl HostPattern {
     /// `None` when no client could ever match it.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() > LONGEST || text.chars().any(|each| each.is_control() || each == ' ' || each == '@') {
+        if text.len() > LONGEST
+            || text
+                .chars()
+                .any(|each| each.is_control() || each == ' ' || each == '@')
+        {
             return None;
         }
         // A server takes an empty host for any host.
@@ -37,14 +44,18 @@ impl HostPattern {
         let form = match text.split_once('/') {
             None => Form::Wildcard,
             Some((base, mask)) => match (base.parse::<Ipv4Addr>(), mask.parse::<Ipv4Addr>()) {
-                (Ok(base), Ok(mask)) if base.to_bits() & !mask.to_bits() == 0 => {
-                    Form::Netmask { base: base.to_bits(), mask: mask.to_bits() }
-                }
+                (Ok(base), Ok(mask)) if base.to_bits() & !mask.to_bits() == 0 => Form::Netmask {
+                    base: base.to_bits(),
+                    mask: mask.to_bits(),
+                },
                 (Ok(_), Ok(_)) => return None,
                 _ => Form::Network(text.parse().ok()?),
             },
         };
-        Some(Self { text: text.to_ascii_lowercase(), form })
+        Some(Self {
+            text: text.to_ascii_lowercase(),
+            form,
+        })
     }
 
     /// Whether a client at this address, which DNS may call `name`, is meant. `None` as address: a Unix socket,
@@ -106,7 +117,9 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, client: &str) -> bool {
-        HostPattern::parse(pattern).unwrap().matches(Some(client.parse().unwrap()), Some("App-1.example.com"))
+        HostPattern::parse(pattern)
+            .unwrap()
+            .matches(Some(client.parse().unwrap()), Some("App-1.example.com"))
     }
 
     #[test]

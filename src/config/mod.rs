@@ -6,7 +6,10 @@
 
 mod account;
 mod address;
+mod check;
+mod choice;
 mod compression;
+mod duration;
 mod host_pattern;
 mod limits;
 mod listener;
@@ -16,11 +19,19 @@ mod monitor;
 mod network;
 mod pool;
 mod problem;
+mod reader;
+mod secrets;
 mod server;
+mod size;
+mod substitute;
+mod suggest;
 mod tls;
+mod tree;
+mod values;
 
 pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLogin, Login};
 pub use address::Address;
+pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use host_pattern::HostPattern;
 pub use limits::Limits;
@@ -33,3 +44,6 @@ pub use pool::Pool;
 pub use problem::{Problem, Problems};
 pub use server::{Role, Server};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
+
+#[cfg(test)]
+mod tests;

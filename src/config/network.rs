@@ -29,7 +29,8 @@ impl Network {
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address.to_canonical()) {
             (IpAddr::V4(base), IpAddr::V4(address)) => {
-                masked(base.to_bits().into(), self.prefix, 32) == masked(address.to_bits().into(), self.prefix, 32)
+                masked(base.to_bits().into(), self.prefix, 32)
+                    == masked(address.to_bits().into(), self.prefix, 32)
             }
             (IpAddr::V6(base), IpAddr::V6(address)) => {
                 masked(base.to_bits(), self.prefix, 128) == masked(address.to_bits(), self.prefix, 128)
@@ -64,7 +65,9 @@ impl FromStr for Network {
         if prefix > width {
             return Err(NetworkError::Prefix);
         }
-        let kept = masked(bits, prefix, width).checked_shl(u32::from(width - prefix)).unwrap_or(0);
+        let kept = masked(bits, prefix, width)
+            .checked_shl(u32::from(width - prefix))
+            .unwrap_or(0);
         if kept != bits {
             return Err(NetworkError::HostBits);
         }
