@@ -5,3 +5,4 @@
 
 mod fixture;
 mod sandbox;
+mod sandbox_command;

@@ -100,7 +100,7 @@ impl Plan<'_> {
     }
 }
 
-const COMMON: [&str; 15] = [
+const COMMON: [&str; 14] = [
     "--bind-address=127.0.0.1",
     "--report-host=127.0.0.1",
     "--skip-name-resolve",
@@ -108,7 +108,6 @@ const COMMON: [&str; 15] = [
     "--max-connections=500",
     "--max-allowed-packet=256M",
     "--sync-binlog=0",
-    "--binlog-format=ROW",
     "--innodb-flush-log-at-trx-commit=2",
     "--innodb-buffer-pool-size=64M",
     "--innodb-log-buffer-size=2M",
@@ -118,7 +117,7 @@ const COMMON: [&str; 15] = [
     "--character-set-server=utf8mb4",
 ];
 
-const MYSQL: [&str; 13] = [
+const MYSQL: [&str; 20] = [
     "--gtid-mode=ON",
     "--enforce-gtid-consistency=ON",
     "--log-replica-updates=ON",
@@ -128,14 +127,22 @@ const MYSQL: [&str; 13] = [
     // Versions before 9 still have the old plugin, switched off; version 9 has none and ignores the option.
     "--loose-mysql-native-password=ON",
     "--mysqlx=OFF",
+    "--secure-file-priv=",
     "--loose-innodb-redo-log-capacity=64M",
     "--performance-schema=ON",
     "--performance-schema-instrument=memory/%=OFF",
     "--performance-schema-digests-size=1000",
     "--performance-schema-max-table-instances=500",
+    "--performance-schema-error-size=0",
+    "--performance-schema-events-statements-history-long-size=0",
+    "--performance-schema-events-transactions-history-long-size=0",
+    "--performance-schema-accounts-size=40",
+    "--performance-schema-hosts-size=40",
+    "--performance-schema-users-size=40",
 ];
 
-const MARIADB: [&str; 5] = [
+const MARIADB: [&str; 6] = [
+    "--binlog-format=ROW",
     "--gtid-strict-mode=1",
     "--log-slave-updates=1",
     "--skip-slave-start=1",

@@ -31,6 +31,8 @@ pub struct Cluster {
     pub password: String,
     /// An empty database.
     pub database: String,
+    /// The command-line client that came with the servers; a bare name where PATH has it.
+    pub client: PathBuf,
     pub certificates: Certificates,
     /// The primary, then the replicas: `db1`, `db2`, ... Before the workspace, so that they end before it goes.
     servers: Vec<Server>,
@@ -87,6 +89,7 @@ impl Builder {
             user: USER.to_owned(),
             password: PASSWORD.to_owned(),
             database: DATABASE.to_owned(),
+            client: installation.client(),
             certificates,
             servers,
             workspace,
@@ -113,7 +116,7 @@ impl Starter<'_> {
     fn spawn(&self, number: usize, certificates: &Certificates) -> Result<Server, Error> {
         let name = name(number);
         let folder = self.workspace.data().join(&name);
-        let (datadir, log) = (folder.join("data"), folder.join("log"));
+        let (datadir, log) = (folder.join("data"), folder.join("error.log"));
         let socket = self.workspace.run().join(format!("{name}.sock"));
         let pid_file = self.workspace.run().join(format!("{name}.pid"));
         let role = if number == 0 { Role::Primary } else { Role::Replica };

@@ -61,7 +61,11 @@ pub async fn run(options: Options) -> Result<(), Error> {
         // What was started so far ends as the future is dropped.
         () = &mut asked_to_end => return Ok(()),
     };
-    let told = tell(&options, &Report::new(&cluster, proxy.port, proxy.pid));
+    let told = tell(
+        &options,
+        &cluster.client,
+        &Report::new(&cluster, proxy.port, proxy.pid),
+    );
     let result = tokio::select! {
         () = &mut asked_to_end => Ok(()),
         result = patrol(&cluster, &mut proxy) => result,
@@ -84,12 +88,11 @@ async fn start(options: &Options) -> Result<(Cluster, Proxy), Error> {
     Ok((cluster, proxy))
 }
 
-fn tell(options: &Options, report: &Report) -> Result<(), Error> {
+fn tell(options: &Options, client: &Path, report: &Report) -> Result<(), Error> {
     let text = if options.json {
         serde_json::to_string(report).map_err(|error| Error::Proxy(error.to_string()))? + "\n"
     } else {
-        let kept = options.keep.as_ref().map(|folder| folder.display().to_string());
-        report.page(kept.as_deref())
+        report.page(client, options.keep.as_deref())
     };
     let mut output = std::io::stdout().lock();
     output

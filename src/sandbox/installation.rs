@@ -169,6 +169,17 @@ impl Installation {
         }
         Err(Error::NotFound { flavour, found })
     }
+
+    /// The command-line client of the same installation; installed ones are in PATH.
+    pub fn client(&self) -> PathBuf {
+        let unpacked = self.first_options.is_empty();
+        let beside = self.program.with_file_name(self.flavour.name());
+        if unpacked && beside.is_file() {
+            beside
+        } else {
+            PathBuf::from(self.flavour.name())
+        }
+    }
 }
 
 /// Programs to ask, best first, each with the folder of unpacked servers that it is from, if it is.

@@ -2,6 +2,7 @@
 //! The line's fields are a promise: add some, never rename or drop one.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -71,7 +72,7 @@ impl Report {
     }
 
     /// The page for people.
-    pub fn page(&self, kept: Option<&str>) -> String {
+    pub fn page(&self, client: &Path, kept: Option<&Path>) -> String {
         let Report {
             flavour,
             version,
@@ -82,7 +83,7 @@ impl Report {
             database,
             ..
         } = self;
-        let mut page = format!("\n{flavour} {version}: all is ready\n\n");
+        let mut page = format!("\nsplitrail before {flavour} {version}, ready\n\n");
         let _ = writeln!(page, "  {:<8} {host}:{port:<6} pid {}", "proxy", self.proxy_pid);
         for server in &self.servers {
             let ServerReport {
@@ -95,7 +96,10 @@ impl Report {
             let pid = server.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
             let _ = writeln!(page, "  {name:<8} {host}:{port:<6} {pid:<12} {role}");
         }
-        let client = format!("{flavour} -h{host} -P{port} -u{user} -p{password} {database}");
+        let client = format!(
+            "{} -h{host} -P{port} -u{user} -p{password} {database}",
+            client.display()
+        );
         let _ = write!(
             page,
             "\n  DSN      mysql://{user}:{password}@{host}:{port}/{database}\n\n  Try\n    {client}\n    \
@@ -105,7 +109,7 @@ impl Report {
             let _ = writeln!(page, "    tail -f {}", log_of(primary));
         }
         if let Some(folder) = kept {
-            let _ = writeln!(page, "\n  Data and logs stay in {folder}.");
+            let _ = writeln!(page, "\n  Data and logs stay in {}.", folder.display());
         }
         page.push_str("\n  Ctrl-C ends everything.\n");
         page
@@ -114,8 +118,6 @@ impl Report {
 
 /// The error log lies beside the data directory.
 fn log_of(server: &ServerReport) -> String {
-    let folder = std::path::Path::new(&server.datadir)
-        .parent()
-        .unwrap_or(std::path::Path::new("/"));
-    folder.join("log").display().to_string()
+    let folder = Path::new(&server.datadir).parent().unwrap_or(Path::new("/"));
+    folder.join("error.log").display().to_string()
 }
