@@ -2,17 +2,17 @@
 # Unpacks MySQL's current server, client programs and router beside the build, for the sandbox and the tests.
 #
 # The packages are Debian unstable's, with every library they depend on (the C library too), fetched by apt with
-# its own lists and state: nothing is installed and the system's apt is not touched. No root needed.
+# its own lists and state: nothing is installed and the system's apt is not touched. No root needed. Where the
+# system's apt sources name no Debian mirror (Ubuntu), the newest MySQL of those sources is taken instead.
 #
 #   SPLITRAIL_SERVERS        where to unpack (default: target/servers of this repository)
-#   SPLITRAIL_DEBIAN_MIRROR  a Debian mirror, where the system's own apt sources name none
+#   SPLITRAIL_DEBIAN_MIRROR  a Debian mirror to use instead of the one in the system's apt sources
 #   SPLITRAIL_DEBIAN_SUITE   the suite to take (default: sid)
 set -euo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 servers=${SPLITRAIL_SERVERS:-$repository/target/servers}
 suite=${SPLITRAIL_DEBIAN_SUITE:-sid}
-packages=(mysql-server-core mysql-client-core mysql-router)
 # Raised when what is unpacked changes, so that older folders are made anew.
 layout=1
 
@@ -32,11 +32,14 @@ system_mirror() {
 }
 
 write_apt_configuration() {
-    local mirror=$1 keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed=""
+    local mirror=$1 list=/etc/apt/sources.list parts=/etc/apt/sources.list.d keyring=/usr/share/keyrings/debian-archive-keyring.gpg signed=""
     [ -e "$keyring" ] && signed="[signed-by=$keyring]"
     mkdir -p "$apt"/{lists/partial,archives/partial,etc/empty,state}
     : >"$apt/state/status"
-    echo "deb $signed $mirror $suite main" >"$apt/etc/sources.list"
+    if [ -n "$mirror" ]; then
+        list=$apt/etc/sources.list parts=$apt/etc/empty
+        echo "deb $signed $mirror $suite main" >"$list"
+    fi
     cat >"$apt/etc/apt.conf" <<CONF
 Dir::State "$apt/state";
 Dir::State::lists "$apt/lists";
@@ -44,8 +47,8 @@ Dir::State::status "$apt/state/status";
 Dir::State::extended_states "$apt/state/extended_states";
 Dir::Cache "$apt";
 Dir::Cache::archives "$apt/archives";
-Dir::Etc::sourcelist "$apt/etc/sources.list";
-Dir::Etc::sourceparts "$apt/etc/empty";
+Dir::Etc::sourcelist "$list";
+Dir::Etc::sourceparts "$parts";
 Dir::Etc::preferences "$apt/etc/none";
 Dir::Etc::preferencesparts "$apt/etc/empty";
 Dir::Log "$apt/state";
@@ -59,12 +62,25 @@ Acquire::Retries "3";
 CONF
 }
 
+# The newest package of that name, which some distributions end with a version.
+newest() {
+    apt-cache search --names-only "^$1(-[0-9.]+)?\$" | cut -d ' ' -f 1 | sort -V | tail -n 1
+}
+
 fetch() {
-    local mirror=$1
+    local mirror=$1 name package packages=()
     write_apt_configuration "$mirror"
     export APT_CONFIG=$apt/etc/apt.conf
-    say "fetching MySQL from $suite"
-    apt-get -qq update >&2 || fail "apt cannot read the lists of $suite"
+    say "fetching MySQL from ${mirror:+$suite of }${mirror:-the apt sources of this machine}"
+    apt-get -qq update >&2 || fail "apt cannot read the lists"
+    for name in mysql-server-core mysql-client-core mysql-router; do
+        package=$(newest "$name")
+        [ -n "$package" ] && packages+=("$package")
+    done
+    case "${packages[*]:-}" in
+    mysql-server-core*) ;;
+    *) fail "no mysql-server-core there: set SPLITRAIL_DEBIAN_MIRROR to a Debian mirror" ;;
+    esac
     # With an empty status file everything is to be installed, so apt names the whole closure.
     apt-get -qq -y --download-only --no-install-recommends install "${packages[@]}" >&2 ||
         fail "apt cannot download ${packages[*]}"
@@ -125,8 +141,7 @@ main() {
     fi
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
         fail "this needs apt and dpkg (Debian or Ubuntu); elsewhere put a MySQL 8.0, 8.4 or 9 server in PATH"
-    local mirror=${SPLITRAIL_DEBIAN_MIRROR:-$(system_mirror)}
-    [ -n "$mirror" ] || fail "no Debian mirror among the apt sources: set SPLITRAIL_DEBIAN_MIRROR"
+    local mirror=${SPLITRAIL_DEBIAN_MIRROR:-$(system_mirror || true)}
     mkdir -p "$servers"
     apt=$(cd "$servers" && pwd)/apt
     rm -rf "$apt/archives"
