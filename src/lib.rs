@@ -8,5 +8,6 @@ pub mod frontend;
 pub mod net;
 pub mod session;
 pub mod sql;
+pub mod sandbox;
 pub mod util;
 pub mod wire;
