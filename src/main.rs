@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use splitrail::app;
 use splitrail::config::{self, Config};
+use splitrail::{app, sandbox};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -26,6 +26,7 @@ enum Command {
     /// Report every problem of a configuration, and exit with 2 if there is one
     Check(File),
     /// Start real servers with a proxy before them, to try things out
+    Sandbox(sandbox::Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -38,10 +39,13 @@ struct File {
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Run(file) => run(&file),
-        Command::Check(file) => {
-            Ok(ExitCode::from(config::check_command(&file.config, &mut std::io::stderr())))
-        }
+        Command::Check(file) => Ok(ExitCode::from(config::check_command(
+            &file.config,
+            &mut std::io::stderr(),
+        )?)),
+        Command::Sandbox(options) => {
             let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+            runtime.block_on(sandbox::run(options))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -8,7 +8,10 @@ use crate::config::{Log, LogFormat, LogLevel};
 
 /// Takes effect once in a process; later calls change nothing.
 pub fn start(log: &Log) {
-    let targets = log.targets.iter().map(|(target, level)| (target.clone(), filter(*level)));
+    let targets = log
+        .targets
+        .iter()
+        .map(|(target, level)| (target.clone(), filter(*level)));
     // The crates below speak up only when something is wrong, unless asked by name.
     let targets = Targets::new()
         .with_default(filter(log.level).min(LevelFilter::WARN))

@@ -22,7 +22,11 @@ use crate::net::{Interrupt, buffer};
 #[derive(Debug, Error)]
 pub enum StartError {
     #[error("listener '{name}' cannot use {address}: {source}")]
-    Listen { name: String, address: String, source: io::Error },
+    Listen {
+        name: String,
+        address: String,
+        source: io::Error,
+    },
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
     #[error("accounts: {0}")]
@@ -36,7 +40,9 @@ const LEARN_AGAIN: Duration = Duration::from_millis(500);
 
 /// Runs the proxy until it is told to end.
 pub fn run(config: Config) -> Result<(), StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(config))
 }
 
@@ -56,7 +62,10 @@ async fn serve(config: Config) -> Result<(), StartError> {
             address: listener.address.to_string(),
             source,
         };
-        doors.push((Door::open(&listener.address).await.map_err(failed)?, Arc::new(listener.clone())));
+        doors.push((
+            Door::open(&listener.address).await.map_err(failed)?,
+            Arc::new(listener.clone()),
+        ));
     }
     let grace = config.shutdown.grace;
     let shared = Shared::new(config, servers, accounts, tls, senders);
@@ -129,7 +138,10 @@ async fn end(
         () = terminate.second() => {}
         () = tokio::time::sleep(grace) => {}
     }
-    tracing::warn!(clients = shared.registry.connections(), "the grace is over: closing all clients");
+    tracing::warn!(
+        clients = shared.registry.connections(),
+        "the grace is over: closing all clients"
+    );
     shared.interrupt_all(Interrupt::Stop);
     // A client in the middle of a statement does not hear of it; it ends with the process.
     let _ = tokio::time::timeout(Duration::from_secs(1), joined).await;
@@ -139,7 +151,10 @@ async fn end(
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the number of open files");
     }

@@ -2,21 +2,39 @@
 
 use std::sync::Arc;
 
-use crate::config::{CertificateFiles, ClientTls, ClientTlsMode, Config, ServerTls, ServerTlsMode, TlsVersion};
+use crate::config::{
+    CertificateFiles, ClientTls, ClientTlsMode, Config, ServerTls, ServerTlsMode, TlsVersion,
+};
 use crate::net::tls::{self, Certificate, TlsError, Verify};
 
 /// What clients meet; `None` when no listener offers TLS.
 pub fn for_clients(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, TlsError> {
-    if config.listeners.iter().all(|listener| listener.tls == ClientTlsMode::Off) {
+    if config
+        .listeners
+        .iter()
+        .all(|listener| listener.tls == ClientTlsMode::Off)
+    {
         return Ok(None);
     }
-    let ClientTls { certificate, client_ca, require_client_certificate, min_version, .. } = &config.tls.client;
+    let ClientTls {
+        certificate,
+        client_ca,
+        require_client_certificate,
+        min_version,
+        ..
+    } = &config.tls.client;
     let certificate = match certificate {
         Some(files) => load(files)?,
         None => Certificate::self_signed()?,
     };
     let only_13 = *min_version == TlsVersion::Tls13;
-    tls::server(certificate, client_ca.as_deref(), *require_client_certificate, only_13).map(Some)
+    tls::server(
+        certificate,
+        client_ca.as_deref(),
+        *require_client_certificate,
+        only_13,
+    )
+    .map(Some)
 }
 
 /// What one server meets; `None` when TLS is off.

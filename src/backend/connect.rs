@@ -55,7 +55,10 @@ pub async fn connect(
     let limit = server.connect_timeout();
     match tokio::time::timeout(limit, Box::pin(open(server, key, permit, wanted, attributes))).await {
         Ok(connected) => connected,
-        Err(_) => Err(BackendError::ConnectTimeout { server: server.name().to_owned(), limit }),
+        Err(_) => Err(BackendError::ConnectTimeout {
+            server: server.name().to_owned(),
+            limit,
+        }),
     }
 }
 
@@ -67,8 +70,13 @@ pub async fn greet(server: &Server) -> Result<Profile, BackendError> {
         let (greeting, _) = read_greeting(server, &mut link).await?;
         Ok(Profile::of(&greeting))
     };
-    let late = || BackendError::ConnectTimeout { server: server.name().to_owned(), limit };
-    let profile = tokio::time::timeout(limit, greeted).await.unwrap_or_else(|_| Err(late()))?;
+    let late = || BackendError::ConnectTimeout {
+        server: server.name().to_owned(),
+        limit,
+    };
+    let profile = tokio::time::timeout(limit, greeted)
+        .await
+        .unwrap_or_else(|_| Err(late()))?;
     server.set_profile(profile.clone());
     Ok(profile)
 }
@@ -83,7 +91,13 @@ async fn open(
     let mut link = Link::new(dial(server).await?);
     let (greeting, sequence) = read_greeting(server, &mut link).await?;
     server.set_profile(Profile::of(&greeting));
-    let mut login = LoginAttempt { server, key, link: &mut link, sequence, capabilities: Capabilities::NONE };
+    let mut login = LoginAttempt {
+        server,
+        key,
+        link: &mut link,
+        sequence,
+        capabilities: Capabilities::NONE,
+    };
     let status = login.run(&greeting, wanted, attributes).await?;
     let capabilities = login.capabilities;
     compress(server, capabilities, &mut link);
@@ -94,7 +108,10 @@ async fn open(
         key: key.clone(),
         thread: greeting.connection_id.into(),
         capabilities,
-        state: State { schema: wanted.schema.clone(), ..State::default() },
+        state: State {
+            schema: wanted.schema.clone(),
+            ..State::default()
+        },
         status,
         prepared: Prepared::default(),
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
@@ -141,7 +158,10 @@ async fn dial(server: &Server) -> Result<Socket, BackendError> {
         Address::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await.map(Socket::Tcp),
         Address::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
     };
-    let socket = connected.map_err(|source| BackendError::Connect { server: server.name().to_owned(), source })?;
+    let socket = connected.map_err(|source| BackendError::Connect {
+        server: server.name().to_owned(),
+        source,
+    })?;
     socket.tune();
     Ok(socket)
 }
@@ -158,7 +178,10 @@ async fn read_greeting(server: &Server, link: &mut Link) -> Result<(Greeting, u8
 }
 
 fn compress(server: &Server, capabilities: Capabilities, link: &mut Link) {
-    let (zlib, zstd) = (server.compression_levels.0 as u8, server.compression_levels.1 as u8);
+    let (zlib, zstd) = (
+        server.compression_levels.0 as u8,
+        server.compression_levels.1 as u8,
+    );
     if capabilities.has(Capabilities::ZSTD) {
         link.compress(Zip::with_server(Algorithm::Zstd, zstd));
     } else if capabilities.has(Capabilities::COMPRESS) {
@@ -190,7 +213,11 @@ impl LoginAttempt<'_> {
         let credential = &self.key.identity.credential;
         let (mut auth, first) = ServerAuth::begin(credential, &greeting.plugin, scramble, self.channel());
         let mut block = attributes.block.to_vec();
-        put_attribute(&mut block, b"_proxy", concat!("splitrail ", env!("CARGO_PKG_VERSION")).as_bytes());
+        put_attribute(
+            &mut block,
+            b"_proxy",
+            concat!("splitrail ", env!("CARGO_PKG_VERSION")).as_bytes(),
+        );
         let login = Login {
             capabilities: self.capabilities,
             max_packet: MAX_PACKET,
@@ -205,7 +232,10 @@ impl LoginAttempt<'_> {
         };
         let mut out = Vec::new();
         put_with(&mut out, self.sequence, |out| login.encode(out));
-        self.link.send(&out).await.map_err(|error| lost(self.server, error))?;
+        self.link
+            .send(&out)
+            .await
+            .map_err(|error| lost(self.server, error))?;
         self.converse(&mut auth).await
     }
 
@@ -236,8 +266,13 @@ impl LoginAttempt<'_> {
     }
 
     async fn start_tls(&mut self, greeting: &Greeting) -> Result<(), BackendError> {
-        let tls = |reason: String| BackendError::Tls { server: self.server.name().to_owned(), reason };
-        let Some(config) = &self.server.tls else { return Ok(()) };
+        let tls = |reason: String| BackendError::Tls {
+            server: self.server.name().to_owned(),
+            reason,
+        };
+        let Some(config) = &self.server.tls else {
+            return Ok(());
+        };
         if !greeting.capabilities.has(Capabilities::SSL) {
             return match self.server.config.tls.mode {
                 ServerTlsMode::Off | ServerTlsMode::Prefer => Ok(()),
@@ -245,22 +280,44 @@ impl LoginAttempt<'_> {
             };
         }
         self.capabilities |= Capabilities::SSL;
-        let request =
-            TlsRequest { capabilities: self.capabilities, max_packet: MAX_PACKET, collation: self.key.collation };
+        let request = TlsRequest {
+            capabilities: self.capabilities,
+            max_packet: MAX_PACKET,
+            collation: self.key.collation,
+        };
         let mut out = Vec::new();
         self.sequence = put_with(&mut out, self.sequence, |out| request.encode(out));
-        self.link.send(&out).await.map_err(|error| lost(self.server, error))?;
-        let host = self.server.config.address.host().unwrap_or("localhost").to_owned();
+        self.link
+            .send(&out)
+            .await
+            .map_err(|error| lost(self.server, error))?;
+        let host = self
+            .server
+            .config
+            .address
+            .host()
+            .unwrap_or("localhost")
+            .to_owned();
         let name = ServerName::try_from(host).map_err(|error| tls(error.to_string()))?;
-        let session = rustls::ClientConnection::new(config.clone(), name).map_err(|error| tls(error.to_string()))?;
-        self.link.start_tls(session.into()).await.map_err(|error| tls(error.to_string()))
+        let session =
+            rustls::ClientConnection::new(config.clone(), name).map_err(|error| tls(error.to_string()))?;
+        self.link
+            .start_tls(session.into())
+            .await
+            .map_err(|error| tls(error.to_string()))
     }
 
     async fn converse(&mut self, auth: &mut ServerAuth) -> Result<Status, BackendError> {
         loop {
-            let header = self.link.packet(LONGEST).await.map_err(|error| lost(self.server, error))?;
+            let header = self
+                .link
+                .packet(LONGEST)
+                .await
+                .map_err(|error| lost(self.server, error))?;
             let payload = self.link.payload(header);
-            let step = auth.receive(payload).map_err(|error| login_failed(self.server, &error.to_string()))?;
+            let step = auth
+                .receive(payload)
+                .map_err(|error| login_failed(self.server, &error.to_string()))?;
             let reply = match step {
                 ServerStep::Accepted => {
                     let ok = OkPacket::parse(payload, self.capabilities);
@@ -283,11 +340,17 @@ impl LoginAttempt<'_> {
 }
 
 fn lost(server: &Server, source: io::Error) -> BackendError {
-    BackendError::Lost { server: server.name().to_owned(), source }
+    BackendError::Lost {
+        server: server.name().to_owned(),
+        source,
+    }
 }
 
 fn login_failed(server: &Server, reason: &str) -> BackendError {
-    BackendError::Login { server: server.name().to_owned(), reason: reason.to_owned() }
+    BackendError::Login {
+        server: server.name().to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 fn refused(server: &Server, payload: &[u8]) -> BackendError {

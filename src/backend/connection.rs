@@ -44,7 +44,11 @@ pub struct Connection {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Answer {
     Ok,
-    Error { code: u16, sqlstate: [u8; 5], message: String },
+    Error {
+        code: u16,
+        sqlstate: [u8; 5],
+        message: String,
+    },
 }
 
 // === impl Connection ===
@@ -52,17 +56,27 @@ pub enum Answer {
 impl Connection {
     /// Whether it may be given to somebody now: the peer is silent, and it is neither too old nor outdated.
     pub fn is_usable(&self, now: Instant) -> bool {
-        let too_old = self.server.pool.max_age.is_some_and(|age| now.duration_since(self.opened) > age);
+        let too_old = self
+            .server
+            .pool
+            .max_age
+            .is_some_and(|age| now.duration_since(self.opened) > age);
         let outdated = self.generation != self.server.generation() || self.option_changed;
         !too_old && !outdated
     }
 
     pub fn lost(&self, source: io::Error) -> BackendError {
-        BackendError::Lost { server: self.server.name().to_owned(), source }
+        BackendError::Lost {
+            server: self.server.name().to_owned(),
+            source,
+        }
     }
 
     pub fn malformed(&self, source: Malformed) -> BackendError {
-        BackendError::Protocol { server: self.server.name().to_owned(), source }
+        BackendError::Protocol {
+            server: self.server.name().to_owned(),
+            source,
+        }
     }
 
     /// Sends a command whose payload is small.
@@ -85,7 +99,10 @@ impl Connection {
         Ok(self.read_answer(expect).await?.0)
     }
 
-    async fn read_answer(&mut self, expect: Expect) -> Result<(Answer, Option<framing::Prepared>), BackendError> {
+    async fn read_answer(
+        &mut self,
+        expect: Expect,
+    ) -> Result<(Answer, Option<framing::Prepared>), BackendError> {
         let mut prepared = None;
         let mut framer = Framer::new(self.capabilities, expect);
         let mut answer = Answer::Ok;
@@ -93,13 +110,21 @@ impl Connection {
             let mut position = 0;
             loop {
                 let bytes = self.link.inbox.bytes();
-                let next = framer.next(bytes, &mut position).map_err(|error| self.malformed(error))?;
-                let Next::Packet { kind, length } = next else { break };
+                let next = framer
+                    .next(bytes, &mut position)
+                    .map_err(|error| self.malformed(error))?;
+                let Next::Packet { kind, length } = next else {
+                    break;
+                };
                 if kind == Kind::Error {
                     let packet = ErrPacket::parse(&bytes[position + HEADER..position + length]);
                     let error = packet.map_err(|error| self.malformed(error))?;
                     let message = String::from_utf8_lossy(error.message).into_owned();
-                    answer = Answer::Error { code: error.code, sqlstate: error.sqlstate, message };
+                    answer = Answer::Error {
+                        code: error.code,
+                        sqlstate: error.sqlstate,
+                        message,
+                    };
                 }
                 if kind == Kind::Prepared {
                     let packet = &bytes[position + HEADER..position + length];
@@ -127,7 +152,11 @@ impl Connection {
             let answer = self.run(Command::QUERY, &self.as_query(&sql)).await?;
             self.restored(answer)?;
         }
-        if let Some(schema) = wanted.schema.as_deref().filter(|_| self.state.schema != wanted.schema) {
+        if let Some(schema) = wanted
+            .schema
+            .as_deref()
+            .filter(|_| self.state.schema != wanted.schema)
+        {
             let answer = self.run(Command::INIT_DB, schema).await?;
             self.restored(answer)?;
         }
@@ -148,9 +177,16 @@ impl Connection {
     fn restored(&self, answer: Answer) -> Result<(), BackendError> {
         match answer {
             Answer::Ok => Ok(()),
-            Answer::Error { code, sqlstate, message } => {
-                Err(BackendError::Restore { server: self.server.name().to_owned(), code, sqlstate, message })
-            }
+            Answer::Error {
+                code,
+                sqlstate,
+                message,
+            } => Err(BackendError::Restore {
+                server: self.server.name().to_owned(),
+                code,
+                sqlstate,
+                message,
+            }),
         }
     }
 

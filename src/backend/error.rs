@@ -15,13 +15,22 @@ pub enum BackendError {
     ConnectTimeout { server: String, limit: Duration },
     /// The server's own words, to be passed on.
     #[error("server '{server}' refused the login: {code} {message}")]
-    Refused { server: String, code: u16, sqlstate: [u8; 5], message: String },
+    Refused {
+        server: String,
+        code: u16,
+        sqlstate: [u8; 5],
+        message: String,
+    },
     #[error("cannot log in to server '{server}': {reason}")]
     Login { server: String, reason: String },
     #[error("TLS with server '{server}' failed: {reason}")]
     Tls { server: String, reason: String },
     #[error("no connection to server '{server}' became free within {limit:?}: all {maximum} are in use")]
-    PoolTimeout { server: String, limit: Duration, maximum: usize },
+    PoolTimeout {
+        server: String,
+        limit: Duration,
+        maximum: usize,
+    },
     #[error("too many statements are waiting for a connection to server '{server}' already")]
     PoolQueueFull { server: String },
     #[error("lost connection to server '{server}': {source}")]
@@ -30,7 +39,12 @@ pub enum BackendError {
     Protocol { server: String, source: Malformed },
     /// The server did not take the session's state; the connection is closed.
     #[error("server '{server}' did not restore the session: {code} {message}")]
-    Restore { server: String, code: u16, sqlstate: [u8; 5], message: String },
+    Restore {
+        server: String,
+        code: u16,
+        sqlstate: [u8; 5],
+        message: String,
+    },
 }
 
 // === impl BackendError ===
@@ -39,9 +53,18 @@ impl BackendError {
     /// Code, SQLSTATE and text for the client.
     pub fn for_client(&self) -> (u16, [u8; 5], String) {
         match self {
-            Self::Refused { code, sqlstate, message, .. } | Self::Restore { code, sqlstate, message, .. } => {
-                (*code, *sqlstate, message.clone())
+            Self::Refused {
+                code,
+                sqlstate,
+                message,
+                ..
             }
+            | Self::Restore {
+                code,
+                sqlstate,
+                message,
+                ..
+            } => (*code, *sqlstate, message.clone()),
             Self::PoolTimeout { .. } | Self::PoolQueueFull { .. } => (1040, *b"08004", self.to_string()),
             Self::Connect { .. } | Self::ConnectTimeout { .. } => (2003, *b"HY000", self.to_string()),
             Self::Tls { .. } => (2026, *b"HY000", self.to_string()),

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use super::connect::{self, Attributes};
 use super::connection::Connection;
 use super::error::BackendError;
+use super::identity::Identity;
 use super::server::Server;
 use super::slots::Grant;
-use super::identity::Identity;
 use crate::session::State;
 use crate::util::clock;
 use crate::wire::Capabilities;
@@ -101,22 +101,36 @@ impl Slab {
 
     /// One of the oldest, preferably one in the wanted state.
     fn take_any(&mut self, wanted: Option<&State>) -> Option<Box<Connection>> {
-        while self.order.front().is_some_and(|ticket| !stands(&self.slots, *ticket)) {
+        while self
+            .order
+            .front()
+            .is_some_and(|ticket| !stands(&self.slots, *ticket))
+        {
             self.order.pop_front();
         }
         let fits = |ticket: &&Ticket| {
             let connection = self.slots.get(ticket.slot).and_then(Option::as_ref);
             connection.is_some_and(|connection| {
-                connection.serial == ticket.serial && wanted.is_some_and(|state| connection.state.same_as(state))
+                connection.serial == ticket.serial
+                    && wanted.is_some_and(|state| connection.state.same_as(state))
             })
         };
-        let best = self.order.iter().take(LOOKED_AT).find(fits).or(self.order.front()).copied()?;
+        let best = self
+            .order
+            .iter()
+            .take(LOOKED_AT)
+            .find(fits)
+            .or(self.order.front())
+            .copied()?;
         self.take(best)
     }
 }
 
 fn stands(slots: &[Option<Box<Connection>>], ticket: Ticket) -> bool {
-    slots.get(ticket.slot).and_then(Option::as_ref).is_some_and(|connection| connection.serial == ticket.serial)
+    slots
+        .get(ticket.slot)
+        .and_then(Option::as_ref)
+        .is_some_and(|connection| connection.serial == ticket.serial)
 }
 
 // === impl Pool ===
@@ -144,7 +158,10 @@ impl Pool {
 
 impl Pools {
     pub fn new(ask_others: Box<dyn Fn(usize)>) -> Self {
-        Self { pools: RefCell::default(), ask_others }
+        Self {
+            pools: RefCell::default(),
+            ask_others,
+        }
     }
 
     pub fn pool(&self, key: &Key) -> Rc<Pool> {
@@ -198,15 +215,24 @@ impl Pools {
                     Ok(Err(_)) => continue,
                     Err(_) => {
                         let (limit, maximum) = (server.pool.acquire_timeout, server.slots.maximum());
-                        return Err(BackendError::PoolTimeout { server: name(), limit, maximum });
+                        return Err(BackendError::PoolTimeout {
+                            server: name(),
+                            limit,
+                            maximum,
+                        });
                     }
                 },
             };
             match grant {
-                Grant::Permit(permit) => return connect::connect(server, key, permit, wanted, attributes).await,
+                Grant::Permit(permit) => {
+                    return connect::connect(server, key, permit, wanted, attributes).await;
+                }
                 Grant::Connection(connection) => {
                     let mut connection = *connection;
-                    let source = |source| BackendError::Lost { server: name(), source };
+                    let source = |source| BackendError::Lost {
+                        server: name(),
+                        source,
+                    };
                     connection.link = connection.link.reattach().map_err(source)?;
                     if connection.is_usable(clock::now()) && connection.link.is_quiet() {
                         return Ok(Box::new(connection));
@@ -249,13 +275,18 @@ impl Pools {
         self.pools.borrow_mut().retain(|_, pool| {
             let mut slab = pool.slots.borrow_mut();
             for slot in 0..slab.slots.len() {
-                let Some(connection) = &slab.slots[slot] else { continue };
+                let Some(connection) = &slab.slots[slot] else {
+                    continue;
+                };
                 let settings = &connection.server.pool;
                 let idle = now.duration_since(connection.used);
                 let surplus = slab.live > settings.min_idle as usize;
                 let too_long = surplus && settings.idle_timeout.is_some_and(|limit| idle > limit);
                 if too_long || !connection.is_usable(now) || !connection.link.is_quiet() {
-                    let ticket = Ticket { slot, serial: connection.serial };
+                    let ticket = Ticket {
+                        slot,
+                        serial: connection.serial,
+                    };
                     slab.take(ticket);
                 }
             }
@@ -266,6 +297,10 @@ impl Pools {
     /// Idle connections of this thread to a server.
     pub fn idle(&self, server: usize) -> usize {
         let pools = self.pools.borrow();
-        pools.iter().filter(|(key, _)| key.server == server).map(|(_, pool)| pool.idle()).sum()
+        pools
+            .iter()
+            .filter(|(key, _)| key.server == server)
+            .map(|(_, pool)| pool.idle())
+            .sum()
     }
 }

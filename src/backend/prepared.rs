@@ -36,7 +36,12 @@ impl Prepared {
     /// Adds a statement; returns the server's ids of those to be closed for it.
     pub fn insert(&mut self, template: &Arc<Template>, server_id: u32, limit: usize) -> Vec<u32> {
         self.clock += 1;
-        let entry = Entry { server_id, types: None, _template: template.clone(), used: self.clock };
+        let entry = Entry {
+            server_id,
+            types: None,
+            _template: template.clone(),
+            used: self.clock,
+        };
         let mut gone = Vec::new();
         if let Some(old) = self.entries.insert(address(template), entry) {
             gone.push(old.server_id);
@@ -78,7 +83,13 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_is_closed() {
-        let template = |text: &str| Arc::new(Template { text: text.as_bytes().into(), state: State::default(), features: Default::default() });
+        let template = |text: &str| {
+            Arc::new(Template {
+                text: text.as_bytes().into(),
+                state: State::default(),
+                features: Default::default(),
+            })
+        };
         let (one, two, three) = (template("one"), template("two"), template("three"));
         let mut prepared = Prepared::default();
         assert_eq!(prepared.insert(&one, 1, 2), []);

@@ -30,12 +30,16 @@ impl Profile {
         let text = String::from_utf8_lossy(&self.version);
         // MariaDB before 11 pretends to be 5.5.5 to replicas of old.
         let text = text.strip_prefix("5.5.5-").unwrap_or(&text);
-        let mut parts = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().unwrap_or(0));
+        let mut parts = text
+            .split(|c: char| !c.is_ascii_digit())
+            .map(|part| part.parse::<u32>().unwrap_or(0));
         let mut part = || parts.next().unwrap_or(0).min(99);
         part() * 10_000 + part() * 100 + part()
     }
 
     pub fn is_mariadb(&self) -> bool {
-        self.version.windows(7).any(|window| window.eq_ignore_ascii_case(b"mariadb"))
+        self.version
+            .windows(7)
+            .any(|window| window.eq_ignore_ascii_case(b"mariadb"))
     }
 }

@@ -29,7 +29,10 @@ pub struct Server {
 
 impl Server {
     pub fn new(index: usize, config: &config::Config, tls: Option<Arc<rustls::ClientConfig>>) -> Arc<Self> {
-        let slots = Slots::new(config.pool.max_connections as usize, config.pool.max_waiting as usize);
+        let slots = Slots::new(
+            config.pool.max_connections as usize,
+            config.pool.max_waiting as usize,
+        );
         Arc::new(Self {
             index,
             config: config.servers[index].clone(),
@@ -58,7 +61,10 @@ impl Server {
     }
 
     pub fn is_mariadb(&self) -> bool {
-        self.profile.load().as_ref().is_some_and(|profile| profile.is_mariadb())
+        self.profile
+            .load()
+            .as_ref()
+            .is_some_and(|profile| profile.is_mariadb())
     }
 
     pub fn generation(&self) -> u64 {
@@ -92,12 +98,19 @@ impl Servers {
 
     /// The server that takes writes: the configuration has exactly one.
     pub fn primary(&self) -> &Arc<Server> {
-        self.0.iter().find(|server| server.config.role == config::Role::Primary).unwrap_or(&self.0[0])
+        self.0
+            .iter()
+            .find(|server| server.config.role == config::Role::Primary)
+            .unwrap_or(&self.0[0])
     }
 
     /// One of the replicas, another one for each turn.
     pub fn replica(&self, turn: usize) -> Option<&Arc<Server>> {
-        let replicas = || self.0.iter().filter(|server| server.config.role == config::Role::Replica);
+        let replicas = || {
+            self.0
+                .iter()
+                .filter(|server| server.config.role == config::Role::Replica)
+        };
         replicas().nth(turn % replicas().count().max(1))
     }
 }

@@ -71,7 +71,9 @@ impl Slots {
 
     pub fn try_reserve(self: &Arc<Self>) -> Option<Permit> {
         let more = |open| (open < self.maximum).then_some(open + 1);
-        self.open.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        self.open
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .ok()?;
         Some(Permit { slots: self.clone() })
     }
 
@@ -123,7 +125,9 @@ impl Slots {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiter>> {
-        self.queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.queue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -133,7 +137,9 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.slots.open.fetch_sub(1, Ordering::AcqRel);
         while self.slots.has_waiters() {
-            let Some(permit) = self.slots.try_reserve() else { return };
+            let Some(permit) = self.slots.try_reserve() else {
+                return;
+            };
             let Some(waiter) = self.slots.first() else {
                 // Nobody is left; nobody can have joined without trying for himself after joining.
                 std::mem::forget(permit);
@@ -152,4 +158,3 @@ impl Drop for Permit {
         }
     }
 }
-

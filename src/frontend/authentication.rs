@@ -43,8 +43,17 @@ impl Exchange<'_> {
         from: ClientAddress,
         profile: &Profile,
     ) -> Result<Accepted, Option<Refusal>> {
-        let flavour = if profile.is_mariadb() { Flavour::MariaDb } else { Flavour::MySql };
-        let account = self.shared.accounts.find(proof.user, from, flavour).await.map_err(Some)?;
+        let flavour = if profile.is_mariadb() {
+            Flavour::MariaDb
+        } else {
+            Flavour::MySql
+        };
+        let account = self
+            .shared
+            .accounts
+            .find(proof.user, from, flavour)
+            .await
+            .map_err(Some)?;
         let backend = account.backend.clone();
         let max_connections = account.max_connections;
         let login = ClientLogin {
@@ -64,10 +73,19 @@ impl Exchange<'_> {
             match step.then {
                 Then::Accept(credential) => {
                     let identity = match backend {
-                        Some(login) => Identity { user: login.user, credential: login.credential },
-                        None => Identity { user: proof.user.to_vec(), credential },
+                        Some(login) => Identity {
+                            user: login.user,
+                            credential: login.credential,
+                        },
+                        None => Identity {
+                            user: proof.user.to_vec(),
+                            credential,
+                        },
                     };
-                    return Ok(Accepted { identity: Arc::new(identity), max_connections });
+                    return Ok(Accepted {
+                        identity: Arc::new(identity),
+                        max_connections,
+                    });
                 }
                 Then::Refuse(refusal) => return Err(Some(refusal)),
                 Then::Read => {}

@@ -84,7 +84,10 @@ impl Client {
             filler: self.login.filler,
         };
         let place = (&self.login.key, &*self.pool);
-        self.worker.pools.acquire(&self.server, place, ticket, &self.session.state, attributes).await
+        self.worker
+            .pools
+            .acquire(&self.server, place, ticket, &self.session.state, attributes)
+            .await
     }
 
     /// Gives the connection back, unless the session has a reason to keep it.
@@ -92,7 +95,9 @@ impl Client {
         if !self.session.holds.is_empty() {
             return;
         }
-        let Some(mut connection) = self.connection.take() else { return };
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
         self.entry.thread.store(0, Ordering::Relaxed);
         if self.session.state.schema.is_some() != self.login.key.has_schema {
             self.login.key.has_schema = self.session.state.schema.is_some();
@@ -117,7 +122,11 @@ impl Client {
     /// Makes the client known to the other threads.
     pub fn enlist(&mut self) {
         let (worker, user) = (self.worker.index, self.login.user.clone());
-        self.entry = Arc::new(Entry { worker, user, thread: 0.into() });
+        self.entry = Arc::new(Entry {
+            worker,
+            user,
+            thread: 0.into(),
+        });
         self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
@@ -127,7 +136,9 @@ impl Client {
             self.skip().await?;
             return self.refuse(error).await;
         }
-        let Some(connection) = &mut self.connection else { return Err(End::Broken) };
+        let Some(connection) = &mut self.connection else {
+            return Err(End::Broken);
+        };
         let limit = self.worker.shared.config.limits.max_allowed_packet;
         match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
             Ok(_) => {}
@@ -157,13 +168,21 @@ impl Client {
         self.finish(answered, features).await
     }
 
-    pub async fn ask(&mut self, payload: &[u8], expect: Expect, statement: Option<u32>) -> Result<Outcome, Broken> {
+    pub async fn ask(
+        &mut self,
+        payload: &[u8],
+        expect: Expect,
+        statement: Option<u32>,
+    ) -> Result<Outcome, Broken> {
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
         if let Err(error) = connection.link.send_payload(0, payload).await {
             let error = connection.lost(error);
-            return Err(Broken::Server { error, started: false });
+            return Err(Broken::Server {
+                error,
+                started: false,
+            });
         }
         self.relay(expect, statement).await
     }
@@ -184,7 +203,11 @@ impl Client {
     }
 
     /// Draws the conclusions from a response, or tells the client why there is none.
-    pub async fn finish(&mut self, answered: Result<Outcome, Broken>, features: &Features) -> Result<Outcome, End> {
+    pub async fn finish(
+        &mut self,
+        answered: Result<Outcome, Broken>,
+        features: &Features,
+    ) -> Result<Outcome, End> {
         match answered {
             Ok(outcome) => {
                 self.session.settle(features, &outcome.observed);
@@ -215,7 +238,10 @@ impl Client {
     pub async fn refuse(&mut self, error: BackendError) -> Result<Outcome, End> {
         let (code, sqlstate, message) = error.for_client();
         self.error(code, &sqlstate, &message).await?;
-        let mut outcome = Outcome { error: Some(code), ..Outcome::default() };
+        let mut outcome = Outcome {
+            error: Some(code),
+            ..Outcome::default()
+        };
         outcome.observed.failed();
         Ok(outcome)
     }

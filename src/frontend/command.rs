@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-
 use super::client::Client;
 use super::outcome::End;
+use crate::net::Interrupt;
 use crate::net::buffer;
 use crate::net::link::Filled;
-use crate::net::Interrupt;
 use crate::session::Hold;
 use crate::sql::Features;
 use crate::wire::command::Command;
@@ -47,7 +46,11 @@ impl Client {
                     let _ = self.error(1156, b"08S01", "Got packets out of order").await;
                     return Err(End::Malformed);
                 }
-                let command = bytes.get(HEADER).copied().filter(|_| header.length > 0).unwrap_or_default();
+                let command = bytes
+                    .get(HEADER)
+                    .copied()
+                    .filter(|_| header.length > 0)
+                    .unwrap_or_default();
                 return Ok((header, Command(command)));
             }
             let started = !bytes.is_empty();
@@ -60,7 +63,11 @@ impl Client {
             self.signal.idle_since.set(Some(crate::util::clock::now()));
         }
         let patient = self.session.in_transaction() || !self.session.leaves_clean();
-        let threshold = if patient { Interrupt::Idle } else { Interrupt::Drain };
+        let threshold = if patient {
+            Interrupt::Idle
+        } else {
+            Interrupt::Drain
+        };
         match self.link.fill_unless(&self.signal, threshold).await {
             Ok(Filled::Bytes) => Ok(()),
             Ok(Filled::End) => Err(End::Gone),

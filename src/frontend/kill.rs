@@ -34,12 +34,22 @@ impl Client {
 
     /// Whether the id meant can only be one of ours. Others are the server's: it knows what to do with them.
     pub fn kill_is_ours(&self, features: &Features) -> bool {
-        features.kill.as_ref().and_then(|kill| kill.id).is_some_and(Registry::is_own_id)
+        features
+            .kill
+            .as_ref()
+            .and_then(|kill| kill.id)
+            .is_some_and(Registry::is_own_id)
     }
 
     /// Once the server has taken the order, the client that is meant goes too.
     pub fn after_kill(&self, features: &Features, done: bool) {
-        let Some(kill) = features.kill.as_ref().filter(|_| done && features.verb == Verb::Kill) else { return };
+        let Some(kill) = features
+            .kill
+            .as_ref()
+            .filter(|_| done && features.verb == Verb::Kill)
+        else {
+            return;
+        };
         if let (KillTarget::Connection, Some(id)) = (&kill.target, kill.id) {
             self.end_client(id);
         }
@@ -54,16 +64,23 @@ impl Client {
     /// The client that is meant has no server connection now: nothing runs, and no server knows it.
     pub async fn kill_unbound(&mut self, features: &Features) -> Result<(), End> {
         let Some(kill) = &features.kill else { return Ok(()) };
-        let (id, connection) = (kill.id.unwrap_or_default(), matches!(kill.target, KillTarget::Connection));
+        let (id, connection) = (
+            kill.id.unwrap_or_default(),
+            matches!(kill.target, KillTarget::Connection),
+        );
         self.kill_idle(id, connection).await
     }
 
     async fn kill_idle(&mut self, id: u64, connection: bool) -> Result<(), End> {
         let Some(entry) = self.target(id) else {
-            return self.error(1094, b"HY000", &format!("Unknown thread id: {id}")).await;
+            return self
+                .error(1094, b"HY000", &format!("Unknown thread id: {id}"))
+                .await;
         };
         if entry.user != self.login.user {
-            return self.error(1095, b"HY000", &format!("You are not owner of thread {id}")).await;
+            return self
+                .error(1095, b"HY000", &format!("You are not owner of thread {id}"))
+                .await;
         }
         if connection {
             self.end_client(id);
@@ -73,9 +90,14 @@ impl Client {
 
     pub async fn process_kill(&mut self) -> Result<(), End> {
         let payload = self.read().await?;
-        let bytes = payload.get(1..5).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+        let bytes = payload
+            .get(1..5)
+            .and_then(|bytes| bytes.try_into().ok())
+            .unwrap_or_default();
         let id = u32::from_le_bytes(bytes);
-        let thread = self.target(id.into()).map(|entry| entry.thread.load(Ordering::Relaxed));
+        let thread = self
+            .target(id.into())
+            .map(|entry| entry.thread.load(Ordering::Relaxed));
         match thread {
             Some(0) => self.kill_idle(id.into(), true).await,
             None if Registry::is_own_id(id.into()) => self.kill_idle(id.into(), true).await,
@@ -83,7 +105,9 @@ impl Client {
                 let mut payload = vec![Command::PROCESS_KILL.0];
                 let thread = thread.map_or(id, |thread| thread as u32);
                 payload.extend_from_slice(&thread.to_le_bytes());
-                let outcome = self.pass_payload(&payload, Expect::Results, &Features::default()).await?;
+                let outcome = self
+                    .pass_payload(&payload, Expect::Results, &Features::default())
+                    .await?;
                 if outcome.error.is_none() {
                     self.end_client(id.into());
                 }

@@ -77,6 +77,10 @@ pub async fn accept(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
             }
         };
         let place = shared.registry.enter();
-        shared.hand_over(Message::Client { socket, listener: listener.clone(), place });
+        shared.hand_over(Message::Client {
+            socket,
+            listener: listener.clone(),
+            place,
+        });
     }
 }

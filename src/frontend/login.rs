@@ -65,7 +65,16 @@ pub async fn run(
     let started = Instant::now();
     let address = link.socket().peer();
     let limit = worker.shared.config.limits.login_timeout;
-    let arrival = Arrival { link, worker, listener, place, id, signal, address, sequence: 0 };
+    let arrival = Arrival {
+        link,
+        worker,
+        listener,
+        place,
+        id,
+        signal,
+        address,
+        sequence: 0,
+    };
     let arrived = tokio::time::timeout(limit, Box::pin(arrival.arrive())).await;
     let peer = address.map_or_else(|| "local".to_owned(), |address| address.to_string());
     let (mut client, _place) = match arrived {
@@ -75,17 +84,36 @@ pub async fn run(
             return;
         }
         Err(_) => {
-            tracing::info!(client = id, peer, reason = End::LoginTimeout.reason(), "client refused");
+            tracing::info!(
+                client = id,
+                peer,
+                reason = End::LoginTimeout.reason(),
+                "client refused"
+            );
             return;
         }
     };
     let user = String::from_utf8_lossy(&client.login.user).into_owned();
-    tracing::info!(client = id, user, peer, listener = client.listener, "client connected");
+    tracing::info!(
+        client = id,
+        user,
+        peer,
+        listener = client.listener,
+        "client connected"
+    );
     let end = client.serve().await;
     client.leave();
     client.link.say_goodbye();
     let (seconds, statements) = (started.elapsed().as_secs_f64(), client.statements);
-    tracing::info!(client = id, user, peer, reason = end.reason(), seconds, statements, "client disconnected");
+    tracing::info!(
+        client = id,
+        user,
+        peer,
+        reason = end.reason(),
+        seconds,
+        statements,
+        "client disconnected"
+    );
 }
 
 // === impl Arrival ===
@@ -100,10 +128,15 @@ impl Arrival {
         let address = self.address.map(|address| address.ip());
         let per_address = limits.per_address.map(|limit| limit as usize);
         if self.place.comes_from(address, per_address).is_err() {
-            return Err(self.refuse(1040, b"08004", "Too many connections from this address").await);
+            return Err(self
+                .refuse(1040, b"08004", "Too many connections from this address")
+                .await);
         }
         let Some(profile) = self.worker.shared.profile() else {
-            let text = format!("Can't connect to server '{}'", self.worker.shared.servers.primary().name());
+            let text = format!(
+                "Can't connect to server '{}'",
+                self.worker.shared.servers.primary().name()
+            );
             return Err(self.refuse(2003, b"HY000", &text).await);
         };
         let offered = self.offer(&profile);
@@ -115,7 +148,12 @@ impl Arrival {
             sequence: self.sequence,
             capabilities: opened.capabilities,
         };
-        let proof = Proof { user: &opened.user, reply: &opened.proof, plugin: opened.plugin.as_deref(), scramble };
+        let proof = Proof {
+            user: &opened.user,
+            reply: &opened.proof,
+            plugin: opened.plugin.as_deref(),
+            scramble,
+        };
         let from = address.map_or(ClientAddress::Local, ClientAddress::Ip);
         let accepted = exchange.run(proof, from, &profile).await;
         self.sequence = exchange.sequence;
@@ -124,10 +162,18 @@ impl Arrival {
             Err(Some(refusal)) => return Err(self.reject(&opened, &refusal).await),
             Err(None) => return Err(End::Gone),
         };
-        let limit = identity.max_connections.or(self.worker.shared.config.limits.per_user);
-        if let Err(Full::User) = self.place.belongs_to(&opened.user, limit.map(|limit| limit as usize)) {
+        let limit = identity
+            .max_connections
+            .or(self.worker.shared.config.limits.per_user);
+        if let Err(Full::User) = self
+            .place
+            .belongs_to(&opened.user, limit.map(|limit| limit as usize))
+        {
             let user = String::from_utf8_lossy(&opened.user);
-            let text = format!("User '{user}' has exceeded the 'max_user_connections' resource (current value: {})", limit.unwrap_or_default());
+            let text = format!(
+                "User '{user}' has exceeded the 'max_user_connections' resource (current value: {})",
+                limit.unwrap_or_default()
+            );
             return Err(self.refuse(1226, b"42000", &text).await);
         }
         self.enter(opened, identity.identity, &profile).await
@@ -135,8 +181,15 @@ impl Arrival {
 
     /// A balancer that is trusted says for whom it speaks.
     async fn proxy_header(&mut self) -> Result<(), End> {
-        let from = self.address.map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip());
-        if !self.listener.proxy_protocol_trusted.iter().any(|network| network.contains(from)) {
+        let from = self
+            .address
+            .map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip());
+        if !self
+            .listener
+            .proxy_protocol_trusted
+            .iter()
+            .any(|network| network.contains(from))
+        {
             return Ok(());
         }
         loop {
@@ -167,7 +220,9 @@ impl Arrival {
     fn offer(&self, profile: &Profile) -> Capabilities {
         use Capabilities as C;
         let compression = self.worker.shared.config.compression.client;
-        let mut offered = profile.capabilities.without(C::SSL | C::COMPRESS | C::ZSTD | C::MULTI_FACTOR);
+        let mut offered = profile
+            .capabilities
+            .without(C::SSL | C::COMPRESS | C::ZSTD | C::MULTI_FACTOR);
         // A client's cached metadata would be that of another connection's prepare.
         offered = offered.without(C::MARIADB_CACHE_METADATA);
         if self.listener.tls != ClientTlsMode::Off && self.worker.shared.tls.load().is_some() {
@@ -208,7 +263,9 @@ impl Arrival {
         loop {
             let header = match self.link.packet(LONGEST).await {
                 Ok(header) => header,
-                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => return Err(self.bad().await),
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    return Err(self.bad().await);
+                }
                 Err(_) => return Err(End::Gone),
             };
             self.sequence = header.sequence.wrapping_add(1);
@@ -237,7 +294,9 @@ impl Arrival {
     }
 
     async fn start_tls(&mut self) -> Result<(), End> {
-        let Some(config) = self.worker.shared.tls.load_full() else { return Err(End::Malformed) };
+        let Some(config) = self.worker.shared.tls.load_full() else {
+            return Err(End::Malformed);
+        };
         let session = rustls::ServerConnection::new(config).map_err(|_| End::Broken)?;
         self.link.start_tls(session.into()).await.map_err(|error| {
             tracing::info!(client = self.id, %error, "TLS failed");
@@ -252,7 +311,8 @@ impl Arrival {
     async fn reject(&mut self, opened: &Opened, refusal: &Refusal) -> End {
         let user = String::from_utf8_lossy(&opened.user);
         tracing::info!(client = self.id, %user, code = refusal.code, reason = refusal.reason, "login refused");
-        self.refuse(refusal.code, &refusal.sqlstate, &refusal.message).await
+        self.refuse(refusal.code, &refusal.sqlstate, &refusal.message)
+            .await
     }
 
     async fn refuse(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
@@ -262,7 +322,12 @@ impl Arrival {
     }
 
     /// The client has proved who it is; now the server has to agree.
-    async fn enter(self, opened: Opened, identity: Arc<Identity>, profile: &Profile) -> Result<(Client, Place), End> {
+    async fn enter(
+        self,
+        opened: Opened,
+        identity: Arc<Identity>,
+        profile: &Profile,
+    ) -> Result<(Client, Place), End> {
         let server = self.worker.shared.server_for(self.listener.mode).clone();
         let key = Key {
             server: server.index,
@@ -274,9 +339,18 @@ impl Arrival {
         };
         let mut session = Session::new(dialect(profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
-        let entry = Arc::new(Entry { worker: self.worker.index, user: opened.user.clone(), thread: 0.into() });
+        let entry = Arc::new(Entry {
+            worker: self.worker.index,
+            user: opened.user.clone(),
+            thread: 0.into(),
+        });
         let pool = self.worker.pools.pool(&key);
-        let login = Login { key, user: opened.user, attributes: opened.attributes, filler: opened.filler };
+        let login = Login {
+            key,
+            user: opened.user,
+            attributes: opened.attributes,
+            filler: opened.filler,
+        };
         let mut client = Client {
             link: self.link,
             worker: self.worker,
@@ -320,8 +394,15 @@ impl Opened {
 }
 
 pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
-    let flavour = if profile.is_mariadb() { Flavour::MariaDb } else { Flavour::MySql };
-    Dialect { charset: Charset::from_collation(collation), ..Dialect::new(flavour, profile.number()) }
+    let flavour = if profile.is_mariadb() {
+        Flavour::MariaDb
+    } else {
+        Flavour::MySql
+    };
+    Dialect {
+        charset: Charset::from_collation(collation),
+        ..Dialect::new(flavour, profile.number())
+    }
 }
 
 // === impl Client ===
@@ -336,17 +417,24 @@ impl Client {
             let _ = self.link.send(&packet).await;
             return Err(End::LoginFailed);
         }
-        let status = self.connection.as_ref().map_or(Status::AUTOCOMMIT, |connection| connection.status);
+        let status = self
+            .connection
+            .as_ref()
+            .map_or(Status::AUTOCOMMIT, |connection| connection.status);
         self.session.status = status;
         self.unbind();
-        self.link.send(&reply::ok(sequence, status)).await.map_err(|_| End::Broken)
+        self.link
+            .send(&reply::ok(sequence, status))
+            .await
+            .map_err(|_| End::Broken)
     }
 
     /// Only now: the OK that ends a login is not compressed yet.
     fn start_compression(&mut self, zstd_level: Option<u8>) {
         let levels = &self.worker.shared.config.compression;
         if self.capabilities.has(Capabilities::COMPRESS) {
-            self.link.compress(Zip::with_client(Algorithm::Zlib, levels.zlib_level as u8));
+            self.link
+                .compress(Zip::with_client(Algorithm::Zlib, levels.zlib_level as u8));
         } else if self.capabilities.has(Capabilities::ZSTD) {
             let level = zstd_level.unwrap_or(levels.zstd_level as u8);
             self.link.compress(Zip::with_client(Algorithm::Zstd, level));

@@ -16,7 +16,11 @@ impl Client {
         let attributes = self.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
         let bytes = self.link.inbox.bytes();
         let payload = &bytes[HEADER..header.total().min(bytes.len())];
-        let start = if attributes { query::text_offset(payload) } else { Some(1) };
+        let start = if attributes {
+            query::text_offset(payload)
+        } else {
+            Some(1)
+        };
         let text = start.and_then(|start| payload.get(start..)).unwrap_or_default();
         let features = sql::scan(text, self.session.dialect);
         let whole = header.length <= LOOKED_AT;
@@ -54,7 +58,11 @@ pub fn with_own_id(text: &[u8], features: &Features, id: u32) -> Option<Vec<u8>>
     }
     let mut out = Vec::with_capacity(text.len() + 32);
     let mut copied = 0;
-    for span in features.spans().iter().filter(|span| span.function == Function::ConnectionId) {
+    for span in features
+        .spans()
+        .iter()
+        .filter(|span| span.function == Function::ConnectionId)
+    {
         let range = span.range();
         out.extend_from_slice(&text[copied..range.start]);
         out.extend_from_slice(id.to_string().as_bytes());

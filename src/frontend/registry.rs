@@ -73,7 +73,11 @@ impl Registry {
     /// Takes a place for a new connection. Whether there are too many is for the one to ask who can say so.
     pub fn enter(self: &Arc<Self>) -> Place {
         self.total.fetch_add(1, Ordering::Relaxed);
-        Place { registry: self.clone(), address: None, user: None }
+        Place {
+            registry: self.clone(),
+            address: None,
+            user: None,
+        }
     }
 }
 

@@ -46,7 +46,8 @@ impl Relay<'_> {
         let mut rewritten = Vec::new();
         loop {
             let passed = self.scan(&mut framer, &mut outcome, &mut rewritten);
-            let (position, file) = passed.map_err(|error| self.broken(&outcome, self.connection.malformed(error)))?;
+            let (position, file) =
+                passed.map_err(|error| self.broken(&outcome, self.connection.malformed(error)))?;
             self.forward(position, &mut rewritten, &mut outcome).await?;
             if file {
                 self.file(&mut framer, &outcome).await?;
@@ -66,7 +67,10 @@ impl Relay<'_> {
     }
 
     fn broken(&self, outcome: &Outcome, error: crate::backend::BackendError) -> Broken {
-        Broken::Server { error, started: outcome.started }
+        Broken::Server {
+            error,
+            started: outcome.started,
+        }
     }
 
     /// Goes over what has arrived. Answers how much of it can go, and whether the client is asked for a file.
@@ -80,10 +84,19 @@ impl Relay<'_> {
         let (mut position, mut copied) = (0, 0);
         let bytes = self.connection.link.inbox.bytes();
         loop {
-            let Next::Packet { kind, length } = framer.next(bytes, &mut position)? else { break };
+            let Next::Packet { kind, length } = framer.next(bytes, &mut position)? else {
+                break;
+            };
             let packet = &bytes[position..position + length];
             let capabilities = (self.connection.capabilities, self.capabilities);
-            let verdict = judge(kind, &packet[HEADER..], self.session, capabilities, self.statement, outcome)?;
+            let verdict = judge(
+                kind,
+                &packet[HEADER..],
+                self.session,
+                capabilities,
+                self.statement,
+                outcome,
+            )?;
             if let Verdict::Replace(payload) = &verdict {
                 rewritten.put_bytes(&bytes[copied..position]);
                 let sequence = Header::parse(packet).map_or(0, |header| header.sequence);
@@ -113,8 +126,11 @@ impl Relay<'_> {
         if position == 0 {
             return Ok(());
         }
-        let bytes =
-            if rewritten.is_empty() { &self.connection.link.inbox.bytes()[..position] } else { &rewritten[..] };
+        let bytes = if rewritten.is_empty() {
+            &self.connection.link.inbox.bytes()[..position]
+        } else {
+            &rewritten[..]
+        };
         outcome.started = true;
         outcome.bytes += bytes.len() as u64;
         self.client.send(bytes).await.map_err(Broken::Client)?;
@@ -126,7 +142,8 @@ impl Relay<'_> {
     /// LOAD DATA LOCAL: packets from the client up to an empty one.
     async fn file(&mut self, framer: &mut Framer, outcome: &Outcome) -> Result<(), Broken> {
         loop {
-            let sent = super::request::pass_packet(self.client, &mut self.connection.link, self.max_packet).await;
+            let sent =
+                super::request::pass_packet(self.client, &mut self.connection.link, self.max_packet).await;
             match sent {
                 Ok(0) => break,
                 Ok(_) => {}
@@ -163,14 +180,18 @@ fn judge(
             let answer = Prepared::parse(payload, server)?;
             observed.warnings = answer.warnings;
             outcome.prepared = Some(answer);
-            let Some(id) = statement else { return Ok(Verdict::Pass) };
+            let Some(id) = statement else {
+                return Ok(Verdict::Pass);
+            };
             let mut payload = payload.to_vec();
             payload[1..5].copy_from_slice(&id.to_le_bytes());
             Ok(Verdict::Replace(payload))
         }
         Kind::End if payload.len() <= 5 => {
             let status = crate::wire::framing::status_of(payload)?;
-            let warnings = payload.get(1..3).map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+            let warnings = payload
+                .get(1..3)
+                .map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
             observed.ended(status, warnings, false);
             Ok(Verdict::Pass)
         }
@@ -199,9 +220,18 @@ fn show(ok: &OkPacket<'_>, client: Capabilities) -> Result<Verdict, Malformed> {
     if client.has(Capabilities::SESSION_TRACK) {
         put_wanted(&mut visible, ok.track, is_visible)?;
     }
-    let status = if visible.is_empty() { ok.status.without(Status::SESSION_STATE_CHANGED) } else { ok.status };
+    let status = if visible.is_empty() {
+        ok.status.without(Status::SESSION_STATE_CHANGED)
+    } else {
+        ok.status
+    };
     let mut payload = Vec::with_capacity(16 + ok.info.len() + visible.len());
-    OkPacket { track: &visible, status, ..*ok }.encode(&mut payload, client);
+    OkPacket {
+        track: &visible,
+        status,
+        ..*ok
+    }
+    .encode(&mut payload, client);
     Ok(Verdict::Replace(payload))
 }
 

@@ -27,7 +27,9 @@ pub async fn pass_packet(from: &mut Link, to: &mut Link, limit: u64) -> Result<u
                 fill(from).await.map_err(PassError::Client)?;
             }
             let count = left.min(from.inbox.bytes().len());
-            to.send(&from.inbox.bytes()[..count]).await.map_err(PassError::Server)?;
+            to.send(&from.inbox.bytes()[..count])
+                .await
+                .map_err(PassError::Server)?;
             from.inbox.consume(count);
             left -= count;
         }
@@ -98,5 +100,8 @@ async fn fill(from: &mut Link) -> io::Result<()> {
 }
 
 fn too_long() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a packet is longer than max_allowed_packet")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a packet is longer than max_allowed_packet",
+    )
 }

@@ -20,7 +20,9 @@ impl Client {
         if let Err(error) = self.bind().await {
             return self.refuse(error).await.map(drop);
         }
-        let Some(connection) = &mut self.connection else { return Err(End::Broken) };
+        let Some(connection) = &mut self.connection else {
+            return Err(End::Broken);
+        };
         if let Err(error) = connection.reset().await {
             self.connection = None;
             self.refuse(error).await?;
@@ -42,10 +44,14 @@ impl Client {
             return Err(End::Malformed);
         };
         self.leave();
-        let Some(profile) = self.worker.shared.profile() else { return Err(End::ServerLost) };
+        let Some(profile) = self.worker.shared.profile() else {
+            return Err(End::ServerLost);
+        };
         let scramble = Scramble::generate().map_err(|_| End::Broken)?;
         let (sequence, proof, plugin) = self.ask_for_proof(&request, &profile.plugin, &scramble).await?;
-        let from = self.address.map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
+        let from = self
+            .address
+            .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
         let mut exchange = Exchange {
             link: &mut self.link,
             shared: &self.worker.shared,
@@ -53,14 +59,24 @@ impl Client {
             capabilities: self.capabilities,
         };
         let plugin = plugin.as_deref();
-        let proof = Proof { user: request.user, reply: &proof, plugin, scramble: *scramble.as_bytes() };
+        let proof = Proof {
+            user: request.user,
+            reply: &proof,
+            plugin,
+            scramble: *scramble.as_bytes(),
+        };
         let accepted = exchange.run(proof, from, &profile).await;
         let sequence = exchange.sequence;
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(Some(refusal)) => {
-                let packet =
-                    reply::error(sequence, self.capabilities, refusal.code, &refusal.sqlstate, &refusal.message);
+                let packet = reply::error(
+                    sequence,
+                    self.capabilities,
+                    refusal.code,
+                    &refusal.sqlstate,
+                    &refusal.message,
+                );
                 let _ = self.link.send(&packet).await;
                 return Err(End::LoginFailed);
             }
@@ -90,10 +106,15 @@ impl Client {
         default: &[u8],
         scramble: &Scramble,
     ) -> Result<(u8, Vec<u8>, Option<Vec<u8>>), End> {
-        let Some(plugin) = request.plugin.or(Some(default)) else { return Err(End::Malformed) };
+        let Some(plugin) = request.plugin.or(Some(default)) else {
+            return Err(End::Malformed);
+        };
         let mut out = Vec::new();
         AuthSwitchRequest::encode_with_scramble(&mut out, plugin, scramble.as_bytes());
-        self.link.send_payload(FIRST, &out).await.map_err(|_| End::Broken)?;
+        self.link
+            .send_payload(FIRST, &out)
+            .await
+            .map_err(|_| End::Broken)?;
         let header = self.link.packet(64 << 10).await.map_err(|_| End::Gone)?;
         let reply = self.link.payload(header).to_vec();
         self.link.inbox.consume(header.total());

@@ -16,7 +16,11 @@ use crate::net::socket::DetachedSocket;
 /// What one thread tells another.
 #[derive(Debug)]
 pub enum Message {
-    Client { socket: DetachedSocket, listener: Arc<Listener>, place: Place },
+    Client {
+        socket: DetachedSocket,
+        listener: Arc<Listener>,
+        place: Place,
+    },
     /// Reaches one client of the thread.
     Interrupt { client: u32, interrupt: Interrupt },
     /// Reaches them all.
@@ -65,7 +69,10 @@ impl Shared {
 
     /// What clients are shown: the primary's greeting, once it has given one.
     pub fn profile(&self) -> Option<Arc<Profile>> {
-        self.servers.primary().profile().or_else(|| self.servers.iter().find_map(|server| server.profile()))
+        self.servers
+            .primary()
+            .profile()
+            .or_else(|| self.servers.iter().find_map(|server| server.profile()))
     }
 
     /// Where the statements of a listener's clients go.

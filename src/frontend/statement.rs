@@ -10,11 +10,11 @@ use super::request::{self, PassError};
 use crate::backend::connection::Answer;
 use crate::session::{Hold, Statement, Template};
 use crate::sql::{self, Flags};
+use crate::wire::Status;
 use crate::wire::command::Command;
 use crate::wire::execute::Execute;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
-use crate::wire::Status;
 
 /// Why a statement cannot be used on the present connection.
 enum Unprepared {
@@ -30,7 +30,9 @@ impl Client {
         let payload = self.read().await?;
         let limit = self.worker.shared.config.limits.prepared_per_session as usize;
         if self.session.statements.len() >= limit {
-            let text = format!("Can't create more than limits.prepared_per_session statements (current value: {limit})");
+            let text = format!(
+                "Can't create more than limits.prepared_per_session statements (current value: {limit})"
+            );
             return self.error(1461, b"42000", &text).await;
         }
         if let Err(error) = self.bind().await {
@@ -38,7 +40,10 @@ impl Client {
         }
         let text = payload.get(1..).unwrap_or_default();
         let features = sql::scan(text, self.session.dialect);
-        let own = features.has(Flags::CONNECTION_ID).then(|| with_own_id(text, &features, self.id)).flatten();
+        let own = features
+            .has(Flags::CONNECTION_ID)
+            .then(|| with_own_id(text, &features, self.id))
+            .flatten();
         let template = Template {
             text: own.as_deref().unwrap_or(text).into(),
             state: self.session.state.clone(),
@@ -67,8 +72,13 @@ impl Client {
             let gone = connection.prepared.insert(&template, prepared.statement, limit);
             let closed = connection.close_statements(&gone).await;
             closed.map_err(|error| Broken::Server { error, started: true })?;
-            let statement =
-                Statement { template, parameters, types: None, has_long_data: false, has_cursor: false };
+            let statement = Statement {
+                template,
+                parameters,
+                types: None,
+                has_long_data: false,
+                has_cursor: false,
+            };
             self.session.statements.insert(id, statement);
         }
         Ok(outcome)
@@ -80,8 +90,16 @@ impl Client {
             Err(Unprepared::Told) => return Ok(()),
             Err(Unprepared::End(end)) => return Err(end),
         };
-        let types = if command == Command::STMT_EXECUTE { self.missing_types(id, header).await? } else { None };
-        let features = self.session.statements.get(id).map(|statement| statement.template.features);
+        let types = if command == Command::STMT_EXECUTE {
+            self.missing_types(id, header).await?
+        } else {
+            None
+        };
+        let features = self
+            .session
+            .statements
+            .get(id)
+            .map(|statement| statement.template.features);
         let features = features.unwrap_or_default();
         let outcome = match types {
             None => self.pass(Expect::Results, &features).await?,
@@ -98,7 +116,10 @@ impl Client {
 
     fn executed(&mut self, id: u32, outcome: &Outcome) {
         if let Some(statement) = self.session.statements.get_mut(id) {
-            let cursor = outcome.observed.status.is_some_and(|status| status.has(Status::CURSOR_EXISTS));
+            let cursor = outcome
+                .observed
+                .status
+                .is_some_and(|status| status.has(Status::CURSOR_EXISTS));
             let changed = statement.has_cursor != cursor || statement.has_long_data;
             statement.has_cursor = cursor && outcome.error.is_none();
             statement.has_long_data = false;
@@ -120,10 +141,17 @@ impl Client {
     /// server's id written in place of ours. With `answer`, the client is told what is wrong.
     async fn prepared(&mut self, answer: bool) -> Result<u32, Unprepared> {
         let bytes = self.link.inbox.bytes();
-        let named = bytes.get(HEADER + 1..HEADER + 5).and_then(|bytes| bytes.try_into().ok());
+        let named = bytes
+            .get(HEADER + 1..HEADER + 5)
+            .and_then(|bytes| bytes.try_into().ok());
         let named = u32::from_le_bytes(named.unwrap_or_default());
         let id = self.session.statements.resolve(named);
-        let Some(template) = self.session.statements.get(id).map(|statement| statement.template.clone()) else {
+        let Some(template) = self
+            .session
+            .statements
+            .get(id)
+            .map(|statement| statement.template.clone())
+        else {
             self.skip().await.map_err(Unprepared::End)?;
             return Err(self.unknown(named, answer).await);
         };
@@ -145,7 +173,10 @@ impl Client {
             }
             Err(error) => {
                 self.skip().await.map_err(Unprepared::End)?;
-                let broken = Err(Broken::Server { error, started: !answer });
+                let broken = Err(Broken::Server {
+                    error,
+                    started: !answer,
+                });
                 match self.finish(broken, &Default::default()).await {
                     Ok(_) => Err(Unprepared::Told),
                     Err(end) => Err(Unprepared::End(end)),
@@ -175,7 +206,9 @@ impl Client {
         &mut self,
         template: &Arc<Template>,
     ) -> Result<Result<u32, (u16, [u8; 5], String)>, crate::backend::BackendError> {
-        let Some(connection) = &mut self.connection else { return Ok(Ok(0)) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(Ok(0));
+        };
         if let Some(entry) = connection.prepared.get(template) {
             return Ok(Ok(entry.server_id));
         }
@@ -183,14 +216,23 @@ impl Client {
         let prepared = connection.prepare(template).await?;
         connection.restore(&self.session.state).await?;
         Ok(match prepared {
-            (Answer::Error { code, sqlstate, message }, _) => Err((code, sqlstate, message)),
+            (
+                Answer::Error {
+                    code,
+                    sqlstate,
+                    message,
+                },
+                _,
+            ) => Err((code, sqlstate, message)),
             (Answer::Ok, id) => Ok(id),
         })
     }
 
     /// Types that the client named in an earlier execution and this connection has not seen, and where they go.
     async fn missing_types(&mut self, id: u32, header: Header) -> Result<Option<(usize, Arc<[u8]>)>, End> {
-        let Some(statement) = self.session.statements.get_mut(id) else { return Ok(None) };
+        let Some(statement) = self.session.statements.get_mut(id) else {
+            return Ok(None);
+        };
         let bytes = self.link.inbox.bytes();
         let payload = &bytes[HEADER..header.total().min(bytes.len())];
         let parsed = Execute::parse(payload, statement.parameters, self.capabilities);
@@ -199,8 +241,12 @@ impl Client {
             debug_assert!(header.length <= LOOKED_AT || payload.len() >= LOOKED_AT);
             return Ok(None);
         };
-        let Some(connection) = &mut self.connection else { return Ok(None) };
-        let Some(entry) = connection.prepared.get(&statement.template) else { return Ok(None) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(None);
+        };
+        let Some(entry) = connection.prepared.get(&statement.template) else {
+            return Ok(None);
+        };
         match (execute.bound, execute.types) {
             (Some(_), Some(range)) => {
                 let types = &payload[range];
@@ -225,7 +271,9 @@ impl Client {
             Err(Unprepared::Told) => return Ok(()),
             Err(Unprepared::End(end)) => return Err(end),
         };
-        let Some(connection) = &mut self.connection else { return Err(End::Broken) };
+        let Some(connection) = &mut self.connection else {
+            return Err(End::Broken);
+        };
         let limit = self.worker.shared.config.limits.max_allowed_packet;
         match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
             Ok(_) => {}
@@ -246,7 +294,10 @@ impl Client {
             Err(Unprepared::End(end)) => return Err(end),
         };
         let outcome = self.pass(Expect::Rows, &Default::default()).await?;
-        let ended = outcome.observed.status.is_some_and(|status| status.has(Status::LAST_ROW_SENT));
+        let ended = outcome
+            .observed
+            .status
+            .is_some_and(|status| status.has(Status::LAST_ROW_SENT));
         if (ended || outcome.error.is_some())
             && let Some(statement) = self.session.statements.get_mut(id)
         {
@@ -276,8 +327,13 @@ impl Client {
     /// Nothing answers this. The connection may keep the statement for others, unless something hangs on it.
     pub async fn close_statement(&mut self) -> Result<(), End> {
         let payload = self.read().await?;
-        let bytes = payload.get(1..5).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
-        let Some(statement) = self.session.statements.remove(u32::from_le_bytes(bytes)) else { return Ok(()) };
+        let bytes = payload
+            .get(1..5)
+            .and_then(|bytes| bytes.try_into().ok())
+            .unwrap_or_default();
+        let Some(statement) = self.session.statements.remove(u32::from_le_bytes(bytes)) else {
+            return Ok(());
+        };
         if statement.has_cursor || statement.has_long_data {
             if let Some(connection) = &mut self.connection
                 && let Some(id) = connection.prepared.remove(&statement.template)

@@ -47,9 +47,14 @@ impl Client {
             self.skip().await?;
             return self.refuse(error).await.map(drop);
         }
-        let Some(mut connection) = self.connection.take() else { return Err(End::Broken) };
+        let Some(mut connection) = self.connection.take() else {
+            return Err(End::Broken);
+        };
         let limit = self.worker.shared.config.limits.max_allowed_packet;
-        if request::pass_packet(&mut self.link, &mut connection.link, limit).await.is_err() {
+        if request::pass_packet(&mut self.link, &mut connection.link, limit)
+            .await
+            .is_err()
+        {
             return Err(End::Broken);
         }
         match copy_both(&mut self.link, &mut connection.link, &self.signal).await {

@@ -28,8 +28,14 @@ pub struct Worker {
 const ROUND: u32 = 10;
 
 /// Runs until the proxy stops and the last client has gone.
-pub fn run(index: usize, shared: Arc<Shared>, inbox: mpsc::UnboundedReceiver<Message>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+pub fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let tasks = LocalSet::new();
     let worker = Rc::new(Worker::new(index, shared));
     tasks.block_on(&runtime, worker.clone().serve(inbox));
@@ -40,7 +46,12 @@ pub fn run(index: usize, shared: Arc<Shared>, inbox: mpsc::UnboundedReceiver<Mes
 
 impl Worker {
     fn new(index: usize, shared: Arc<Shared>) -> Self {
-        let others: Vec<_> = shared.workers.iter().enumerate().filter(|(other, _)| *other != index).collect();
+        let others: Vec<_> = shared
+            .workers
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index)
+            .collect();
         let others: Vec<_> = others.into_iter().map(|(_, sender)| sender.clone()).collect();
         let ask_others = move |server| {
             for other in &others {
@@ -48,7 +59,13 @@ impl Worker {
             }
         };
         let pools = Pools::new(Box::new(ask_others));
-        Self { index, shared, pools, templates: Templates::default(), clients: RefCell::default() }
+        Self {
+            index,
+            shared,
+            pools,
+            templates: Templates::default(),
+            clients: RefCell::default(),
+        }
     }
 
     async fn serve(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
@@ -69,7 +86,10 @@ impl Worker {
                     }
                 }
             }
-            if self.shared.draining.load(Ordering::Relaxed) && self.clients.borrow().is_empty() && inbox.is_empty() {
+            if self.shared.draining.load(Ordering::Relaxed)
+                && self.clients.borrow().is_empty()
+                && inbox.is_empty()
+            {
                 return;
             }
         }
@@ -77,7 +97,11 @@ impl Worker {
 
     fn handle(self: Rc<Self>, message: Message) {
         match message {
-            Message::Client { socket, listener, place } => {
+            Message::Client {
+                socket,
+                listener,
+                place,
+            } => {
                 let id = self.shared.registry.next_id();
                 let signal = Rc::new(Signal::default());
                 self.clients.borrow_mut().insert(id, signal.clone());
@@ -125,4 +149,3 @@ impl Worker {
         }
     }
 }
-

@@ -361,6 +361,9 @@ impl Link {
 
     /// Puts the socket into the event loop of the thread that calls.
     pub fn reattach(self) -> io::Result<Self> {
-        Ok(Self { socket: self.socket.detach()?.attach()?, ..self })
+        Ok(Self {
+            socket: self.socket.detach()?.attach()?,
+            ..self
+        })
     }
 }

@@ -9,8 +9,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
+    SignatureScheme, SupportedProtocolVersion,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
@@ -55,12 +55,18 @@ impl Certificate {
         let settings = |error: rcgen::Error| TlsError::Settings(error.to_string());
         let made = rcgen::generate_simple_self_signed(vec!["splitrail".to_owned()]).map_err(settings)?;
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-        Ok(Self { chain: vec![made.cert.der().clone()], key: key.into() })
+        Ok(Self {
+            chain: vec![made.cert.der().clone()],
+            key: key.into(),
+        })
     }
 }
 
 fn unreadable(path: &Path, error: &dyn std::error::Error) -> TlsError {
-    TlsError::File { path: path.display().to_string(), reason: error.to_string() }
+    TlsError::File {
+        path: path.display().to_string(),
+        reason: error.to_string(),
+    }
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -100,12 +106,21 @@ pub fn server(
         None => builder.with_no_client_auth(),
         Some(path) => {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider());
-            let verifier = if require_client_certificate { verifier } else { verifier.allow_unauthenticated() };
-            let verifier = verifier.build().map_err(|error| TlsError::Settings(error.to_string()))?;
+            let verifier = if require_client_certificate {
+                verifier
+            } else {
+                verifier.allow_unauthenticated()
+            };
+            let verifier = verifier
+                .build()
+                .map_err(|error| TlsError::Settings(error.to_string()))?;
             builder.with_client_cert_verifier(verifier)
         }
     };
-    builder.with_single_cert(certificate.chain, certificate.key).map(Arc::new).map_err(settings)
+    builder
+        .with_single_cert(certificate.chain, certificate.key)
+        .map(Arc::new)
+        .map_err(settings)
 }
 
 /// What servers meet.
@@ -120,17 +135,30 @@ pub fn client(
     let inner = match ca {
         Some(path) if verify != Verify::Nothing => {
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(path)?), provider());
-            Some(verifier.build().map_err(|error| TlsError::Settings(error.to_string()))?)
+            Some(
+                verifier
+                    .build()
+                    .map_err(|error| TlsError::Settings(error.to_string()))?,
+            )
         }
         _ if verify != Verify::Nothing => {
             return Err(TlsError::Settings("verifying a server needs a CA".to_owned()));
         }
         _ => None,
     };
-    let verifier = Arc::new(Verifier { inner, verify, provider: provider() });
-    let builder = builder.map_err(settings)?.dangerous().with_custom_certificate_verifier(verifier);
+    let verifier = Arc::new(Verifier {
+        inner,
+        verify,
+        provider: provider(),
+    });
+    let builder = builder
+        .map_err(settings)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     let config = match certificate {
-        Some(certificate) => builder.with_client_auth_cert(certificate.chain, certificate.key).map_err(settings)?,
+        Some(certificate) => builder
+            .with_client_auth_cert(certificate.chain, certificate.key)
+            .map_err(settings)?,
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
@@ -155,7 +183,9 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
+        let Some(inner) = &self.inner else {
+            return Ok(ServerCertVerified::assertion());
+        };
         match inner.verify_server_cert(end_entity, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -185,6 +215,8 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

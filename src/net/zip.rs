@@ -35,7 +35,13 @@ impl Zip {
 
     fn new(algorithm: Algorithm, level: u8, decompressor: Decompressor, towards_server: bool) -> Self {
         let compressor = Compressor::new(algorithm, level);
-        Self { compressor, decompressor, partial: Vec::new(), turned: true, towards_server }
+        Self {
+            compressor,
+            decompressor,
+            partial: Vec::new(),
+            turned: true,
+            towards_server,
+        }
     }
 
     pub fn unpack(&mut self, raw: &[u8], inbox: &mut Inbox) -> io::Result<()> {
@@ -46,9 +52,11 @@ impl Zip {
         let (mut start, mut plain) = (0, Vec::new());
         loop {
             let packet = CODEC.with_borrow_mut(|codec| {
-                self.decompressor.packet(codec, &self.partial[start..], &mut plain)
+                self.decompressor
+                    .packet(codec, &self.partial[start..], &mut plain)
             });
-            let Some(length) = packet.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? else {
+            let Some(length) = packet.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?
+            else {
                 break;
             };
             start += length;
@@ -67,7 +75,11 @@ impl Zip {
         if std::mem::take(&mut self.turned) {
             // A command begins at zero; an answer, or a file that was asked for, goes on from what was read.
             let is_command = self.towards_server && plain.get(3) == Some(&0);
-            self.compressor.set_sequence(if is_command { 0 } else { self.decompressor.sequence() });
+            self.compressor.set_sequence(if is_command {
+                0
+            } else {
+                self.decompressor.sequence()
+            });
         }
         CODEC.with_borrow_mut(|codec| self.compressor.compress(codec, plain, out));
         Ok(())

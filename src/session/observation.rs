@@ -36,7 +36,10 @@ impl Observation {
     /// Takes in one entry of session tracking.
     pub fn changed(&mut self, session: &mut Session, change: &Change<'_>) {
         match change {
-            Change::SystemVariable { name: b"last_gtid", value } => session.remember_gtid(value),
+            Change::SystemVariable {
+                name: b"last_gtid",
+                value,
+            } => session.remember_gtid(value),
             Change::SystemVariable { name, .. } if name.starts_with(b"session_track_") => {
                 self.explained = true;
                 session.holds.insert(Hold::Tracking);
@@ -77,18 +80,26 @@ impl Session {
         if let Some(status) = observed.status {
             self.status = status;
         }
-        self.holds.set(Hold::Transaction, self.status.has(Status::IN_TRANSACTION));
+        self.holds
+            .set(Hold::Transaction, self.status.has(Status::IN_TRANSACTION));
         let explains_all = observed.explained && !features.flags.intersects(BEYOND_VARIABLES);
         if observed.state_changed && !explains_all {
             self.holds.insert(Hold::State);
         }
         let silent = !observed.could_tell && !observed.failed;
-        if silent && features.flags.intersects(Flags::ASSIGNS_USER_VARIABLE | Flags::UNKNOWN_CALL) {
+        if silent
+            && features
+                .flags
+                .intersects(Flags::ASSIGNS_USER_VARIABLE | Flags::UNKNOWN_CALL)
+        {
             self.holds.insert(Hold::State);
         }
         self.hold_for_locks(features, observed);
-        let asked_for = features.flags.intersects(Flags::CALC_FOUND_ROWS | Flags::DIAGNOSTICS);
-        self.holds.set(Hold::Diagnostics, observed.warnings > 0 || asked_for);
+        let asked_for = features
+            .flags
+            .intersects(Flags::CALC_FOUND_ROWS | Flags::DIAGNOSTICS);
+        self.holds
+            .set(Hold::Diagnostics, observed.warnings > 0 || asked_for);
     }
 
     fn hold_for_locks(&mut self, features: &Features, observed: &Observation) {
@@ -99,22 +110,35 @@ impl Session {
             }
         };
         on(Flags::GET_LOCK, Hold::NamedLock);
-        on(Flags::LOCK_TABLES | Flags::FLUSH_LOCK | Flags::BACKUP_LOCK, Hold::LockedTables);
+        on(
+            Flags::LOCK_TABLES | Flags::FLUSH_LOCK | Flags::BACKUP_LOCK,
+            Hold::LockedTables,
+        );
         on(Flags::HANDLER_OPEN, Hold::Handler);
-        on(Flags::SETS_ONE_SHOT | Flags::ASSIGNS_LAST_INSERT_ID, Hold::OneShot);
+        on(
+            Flags::SETS_ONE_SHOT | Flags::ASSIGNS_LAST_INSERT_ID,
+            Hold::OneShot,
+        );
         on(Flags::SETS_SESSION_TRACK, Hold::Tracking);
-        on(Flags::CREATE_TEMPORARY | Flags::TEXT_PREPARE | Flags::ASSIGNS_USER_VARIABLE, Hold::State);
+        on(
+            Flags::CREATE_TEMPORARY | Flags::TEXT_PREPARE | Flags::ASSIGNS_USER_VARIABLE,
+            Hold::State,
+        );
         on(Flags::SETS_NEXT_TRANSACTION, Hold::NextTransaction);
         if features.verbs.contains(Verb::Xa) {
             let open = self.status.has(Status::IN_TRANSACTION) || observed.failed;
-            self.holds.set(Hold::DistributedTransaction, open || features.verb != Verb::Xa);
+            self.holds
+                .set(Hold::DistributedTransaction, open || features.verb != Verb::Xa);
         }
         if observed.failed {
             return;
         }
         // A release on its own ends the hold; one among other statements may have come before a new lock.
         let alone = !features.flags.intersects(Flags::SEVERAL | Flags::BROKEN);
-        if alone && features.flags.contains(Flags::RELEASE_ALL_LOCKS) && !features.flags.contains(Flags::GET_LOCK) {
+        if alone
+            && features.flags.contains(Flags::RELEASE_ALL_LOCKS)
+            && !features.flags.contains(Flags::GET_LOCK)
+        {
             self.holds.remove(Hold::NamedLock);
         }
         if alone && features.flags.contains(Flags::UNLOCK_TABLES) {

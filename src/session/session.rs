@@ -23,7 +23,12 @@ pub struct Session {
 
 impl Session {
     pub fn new(dialect: Dialect) -> Self {
-        Self { status: Status::AUTOCOMMIT, dialect, login_dialect: dialect, ..Self::default() }
+        Self {
+            status: Status::AUTOCOMMIT,
+            dialect,
+            login_dialect: dialect,
+            ..Self::default()
+        }
     }
 
     pub fn set_variable(&mut self, name: &[u8], value: &[u8]) {

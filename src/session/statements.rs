@@ -56,7 +56,11 @@ impl Statements {
     }
 
     pub fn resolve(&self, id: u32) -> u32 {
-        if id == LATEST { self.latest.unwrap_or(LATEST) } else { id }
+        if id == LATEST {
+            self.latest.unwrap_or(LATEST)
+        } else {
+            id
+        }
     }
 
     pub fn get(&self, id: u32) -> Option<&Statement> {

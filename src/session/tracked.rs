@@ -7,7 +7,11 @@
 
 /// The statement that makes a fresh connection tell what becomes of its session.
 pub fn statement(is_mariadb: bool) -> Vec<u8> {
-    let variables = if is_mariadb { "*".to_owned() } else { MYSQL.join(",") };
+    let variables = if is_mariadb {
+        "*".to_owned()
+    } else {
+        MYSQL.join(",")
+    };
     let mut sql = format!(
         "SET SESSION session_track_schema=ON,session_track_state_change=ON,\
          session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{variables}'"

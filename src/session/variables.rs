@@ -28,7 +28,9 @@ impl Variables {
 
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         let slice = self.as_slice();
-        let index = slice.binary_search_by(|variable| (*variable.name).cmp(name)).ok()?;
+        let index = slice
+            .binary_search_by(|variable| (*variable.name).cmp(name))
+            .ok()?;
         Some(&slice[index].value)
     }
 
@@ -37,7 +39,10 @@ impl Variables {
             return;
         }
         let list = Arc::make_mut(self.0.get_or_insert_default());
-        let variable = Variable { name: name.into(), value: value.into() };
+        let variable = Variable {
+            name: name.into(),
+            value: value.into(),
+        };
         match list.binary_search_by(|known| (*known.name).cmp(name)) {
             Ok(index) => list[index] = variable,
             Err(index) => list.insert(index, variable),
@@ -71,7 +76,11 @@ impl Variables {
                 None => sql.extend_from_slice(b"DEFAULT"),
             }
         };
-        for gone in self.as_slice().iter().filter(|known| wanted.get(&known.name).is_none()) {
+        for gone in self
+            .as_slice()
+            .iter()
+            .filter(|known| wanted.get(&known.name).is_none())
+        {
             assign(&gone.name, None);
         }
         for variable in wanted.as_slice() {
@@ -96,7 +105,10 @@ fn put_value(sql: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         sql.extend_from_slice(b"NULL");
     } else if is_number(value) && name != b"time_zone" {
         sql.extend_from_slice(value);
-    } else if value.iter().all(|byte| byte.is_ascii() && !matches!(byte, b'\'' | b'\\' | 0)) {
+    } else if value
+        .iter()
+        .all(|byte| byte.is_ascii() && !matches!(byte, b'\'' | b'\\' | 0))
+    {
         sql.push(b'\'');
         sql.extend_from_slice(value);
         sql.push(b'\'');
@@ -124,8 +136,16 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_set() {
-        let has = variables(&[("autocommit", "OFF"), ("sql_mode", "ANSI"), ("wait_timeout", "100")]);
-        let wants = variables(&[("sql_mode", "ANSI"), ("wait_timeout", "7"), ("character_set_results", "")]);
+        let has = variables(&[
+            ("autocommit", "OFF"),
+            ("sql_mode", "ANSI"),
+            ("wait_timeout", "100"),
+        ]);
+        let wants = variables(&[
+            ("sql_mode", "ANSI"),
+            ("wait_timeout", "7"),
+            ("character_set_results", ""),
+        ]);
         let sql = String::from_utf8(has.statement_towards(&wants).unwrap()).unwrap();
         assert_eq!(
             sql,
@@ -138,7 +158,10 @@ mod tests {
     fn a_value_is_quoted_so_that_no_mode_misreads_it() {
         let wants = variables(&[("init_connect", "it's a \\"), ("time_zone", "+02:00")]);
         let sql = String::from_utf8(Variables::default().statement_towards(&wants).unwrap()).unwrap();
-        assert!(sql.contains("`init_connect`=CONVERT(X'697427732061205c' USING utf8mb4)"), "{sql}");
+        assert!(
+            sql.contains("`init_connect`=CONVERT(X'697427732061205c' USING utf8mb4)"),
+            "{sql}"
+        );
         assert!(sql.contains("`time_zone`='+02:00'"), "{sql}");
     }
 }

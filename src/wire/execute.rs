@@ -36,7 +36,12 @@ impl Execute {
             }
             count = declared;
         }
-        let mut found = Self { statement, flags, bound: None, types: None };
+        let mut found = Self {
+            statement,
+            flags,
+            bound: None,
+            types: None,
+        };
         if count == 0 {
             return Ok(found);
         }
@@ -65,12 +70,18 @@ mod tests {
     fn types_are_found_with_and_without_names() {
         let plain = [0x17, 7, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 8, 0, 0xfe, 0, 1, 2];
         let found = Execute::parse(&plain, 2, Capabilities::NONE).unwrap();
-        assert_eq!((found.statement, found.bound, found.types), (7, Some(11), Some(12..16)));
+        assert_eq!(
+            (found.statement, found.bound, found.types),
+            (7, Some(11), Some(12..16))
+        );
         let named = [0x17, 7, 0, 0, 0, 8, 1, 0, 0, 0, 1, 0, 1, 8, 0, 2, b'i', b'd', 9];
         let found = Execute::parse(&named, 1, Capabilities::QUERY_ATTRIBUTES).unwrap();
         assert_eq!((found.bound, found.types), (Some(12), Some(13..18)));
         for end in 0..18 {
-            assert!(Execute::parse(&named[..end], 1, Capabilities::QUERY_ATTRIBUTES).is_err(), "{end}");
+            assert!(
+                Execute::parse(&named[..end], 1, Capabilities::QUERY_ATTRIBUTES).is_err(),
+                "{end}"
+            );
         }
         let without = Execute::parse(&plain[..10], 0, Capabilities::NONE).unwrap();
         assert_eq!(without.bound, None);
