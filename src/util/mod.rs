@@ -1,1 +1,5 @@
 //! Small things that know nothing of the domain.
+
+pub mod secret;
+
+pub use secret::Secret;

@@ -3,6 +3,7 @@
 //! Nothing here opens a socket, spawns a task or knows what a session is. Every parser takes bytes that may
 //! come from an attacker and answers with a value or with [`Malformed`]; none of them panics.
 
+pub mod auth;
 pub mod bytes;
 pub mod capability;
 pub mod command;
