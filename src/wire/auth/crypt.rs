@@ -137,7 +137,10 @@ mod tests {
             &b"5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"[..]
         );
         let digest = crypt(b"Hello world!", b"saltstringsaltst", 10000);
-        assert_eq!(&encode(&digest)[..], &b"3xv.VbSHBb41AL9AvLeujZkZRBAwqFMz2.opqey6IcA"[..]);
+        assert_eq!(
+            &encode(&digest)[..],
+            &b"3xv.VbSHBb41AL9AvLeujZkZRBAwqFMz2.opqey6IcA"[..]
+        );
     }
 
     #[test]
