@@ -12,6 +12,8 @@ pub mod address;
 pub mod client_auth;
 pub mod credential;
 pub mod directory;
+#[cfg(test)]
+mod exchange_tests;
 pub mod host;
 mod password_cache;
 pub mod refusal;

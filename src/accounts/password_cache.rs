@@ -115,8 +115,14 @@ mod tests {
         let right = reply(b"secret", &scramble);
         let verify =
             |stored: &[crypt::Stored], reply: &[u8]| cache.verify(b"u", "%", stored, reply, &scramble);
-        assert_eq!(verify(std::slice::from_ref(&old), &right), Some(Secret::from("secret")));
-        assert_eq!(verify(std::slice::from_ref(&old), &reply(b"wrong", &scramble)), None);
+        assert_eq!(
+            verify(std::slice::from_ref(&old), &right),
+            Some(Secret::from("secret"))
+        );
+        assert_eq!(
+            verify(std::slice::from_ref(&old), &reply(b"wrong", &scramble)),
+            None
+        );
         assert_eq!(verify(&[new, old.clone()], &right), Some(Secret::from("secret")));
         assert_eq!(verify(&[], &right), None);
         assert_eq!(verify(&[old], &right), None);
