@@ -47,6 +47,8 @@ pub enum Method {
     Native(Vec<native::Stored>),
     /// Any of these stored hashes.
     CachingSha2(Vec<crypt::Stored>),
+    /// Any of these stored hashes.
+    Sha256(Vec<crypt::Stored>),
     /// A plugin that cannot be verified here, by the server's name for it.
     Unsupported(String),
 }
@@ -91,18 +93,18 @@ impl Method {
     /// What a server stores for `plugin`, by the server's name for it.
     pub fn stored(plugin: &str, authentication: &[&[u8]]) -> Self {
         let known = match plugin {
-            "" | "mysql_native_password" => Plugin::Native,
-            "caching_sha2_password" => Plugin::CachingSha2,
-            _ => return Self::Unsupported(plugin.to_owned()),
+            "" => Plugin::Native,
+            name => match Plugin::from_name(name.as_bytes()) {
+                Some(known @ (Plugin::Native | Plugin::CachingSha2 | Plugin::Sha256)) => known,
+                _ => return Self::Unsupported(plugin.to_owned()),
+            },
         };
+        let stored = authentication.iter().copied();
         match (known, authentication) {
             (_, [] | [[]]) => Self::Empty(known),
-            (Plugin::Native, stored) => {
-                Self::Native(stored.iter().copied().filter_map(native::parse_stored).collect())
-            }
-            (_, stored) => {
-                Self::CachingSha2(stored.iter().copied().filter_map(crypt::Stored::parse).collect())
-            }
+            (Plugin::CachingSha2, _) => Self::CachingSha2(stored.filter_map(crypt::Stored::parse).collect()),
+            (Plugin::Sha256, _) => Self::Sha256(stored.filter_map(crypt::Stored::parse_sha256).collect()),
+            _ => Self::Native(stored.filter_map(native::Stored::parse).collect()),
         }
     }
 }

@@ -59,8 +59,10 @@ enum Expected {
     Nothing,
     Reply(Plugin),
     Signature([u8; ED25519_NONCE]),
-    /// The password, or a request for the public key.
-    Password,
+    /// The password, or this byte, which asks for the public key.
+    Password {
+        key_request: u8,
+    },
     EncryptedPassword,
 }
 
@@ -140,17 +142,11 @@ impl ClientAuth {
                 self.using_password = true;
                 self.judge_signature(accounts, &nonce, packet)
             }
-            Expected::Password if self.channel.secure => {
-                self.judge_password(accounts, clear::password(packet))
+            Expected::Password { key_request } => {
+                self.using_password |= !is_empty(packet);
+                self.judge_password_packet(accounts, key_request, packet)
             }
-            Expected::Password if packet == [sha2::REQUEST_PUBLIC_KEY] => {
-                self.expected = Expected::EncryptedPassword;
-                ClientStep::read_after(message::more(accounts.keys().public_pem().as_bytes()))
-            }
-            Expected::Password | Expected::EncryptedPassword => {
-                let password: Option<Zeroizing<Vec<u8>>> = accounts.keys().decrypt(packet, &self.scramble);
-                self.judge_password(accounts, password.as_ref().map(|password| &password[..]))
-            }
+            Expected::EncryptedPassword => self.judge_encrypted(accounts, packet),
         }
     }
 
@@ -168,7 +164,9 @@ impl ClientAuth {
                 continue;
             };
             return match reply {
-                Some(reply) if client == Some(wanted) && wanted != Plugin::Ed25519 => {
+                Some(reply)
+                    if client == Some(wanted) && !matches!(wanted, Plugin::Ed25519 | Plugin::Sha256) =>
+                {
                     self.judge(accounts, wanted, reply)
                 }
                 _ if !self.can_switch => self.end(refusal::old_client()),
@@ -197,6 +195,7 @@ impl ClientAuth {
             Method::Empty(plugin) => Some(*plugin),
             Method::Native(_) => Some(Plugin::Native),
             Method::CachingSha2(_) => Some(Plugin::CachingSha2),
+            Method::Sha256(_) => Some(Plugin::Sha256),
         }
     }
 
@@ -204,6 +203,12 @@ impl ClientAuth {
         match plugin {
             Plugin::Native | Plugin::CachingSha2 => {
                 self.expected = Expected::Reply(plugin);
+                ClientStep::read_after(message::switch_with_scramble(plugin.name(), &self.scramble))
+            }
+            Plugin::Sha256 => {
+                self.expected = Expected::Password {
+                    key_request: sha2::SHA256_REQUEST_PUBLIC_KEY,
+                };
                 ClientStep::read_after(message::switch_with_scramble(plugin.name(), &self.scramble))
             }
             Plugin::Clear => {
@@ -229,7 +234,9 @@ impl ClientAuth {
             }
             Verdict::Wrong => self.next_method(accounts),
             Verdict::NeedsPassword => {
-                self.expected = Expected::Password;
+                self.expected = Expected::Password {
+                    key_request: sha2::REQUEST_PUBLIC_KEY,
+                };
                 ClientStep::read_after(message::more(&[sha2::FULL]))
             }
         }
@@ -245,6 +252,8 @@ impl ClientAuth {
                 .find_map(|stored| native::verify(reply, &self.scramble, stored))
                 .map(|hash| Credential::native_hash(&hash)),
             Some(Method::CachingSha2(stored)) => return self.sha2_verdict(accounts, stored, reply),
+            // It sends the password itself; see `judge_password`.
+            Some(Method::Sha256(_)) => None,
             Some(Method::Unsupported(_)) | None => None,
         };
         right.map_or(Verdict::Wrong, Verdict::Right)
@@ -287,25 +296,50 @@ impl ClientAuth {
         self.accept(credential, false)
     }
 
-    fn judge_password(&mut self, accounts: &Accounts, password: Option<&[u8]>) -> ClientStep {
-        let Some(Method::CachingSha2(stored)) = self.account.methods.get(self.method) else {
-            return self.refused();
-        };
-        let password = password
-            .filter(|password| !password.is_empty())
-            .unwrap_or_default();
-        let right = stored.iter().find(|stored| stored.verify(password));
-        match right.filter(|_| !password.is_empty()) {
-            Some(stored) => {
-                let Account {
-                    user, host_pattern, ..
-                } = &self.account;
-                accounts
-                    .passwords()
-                    .remember(user, host_pattern, stored, password);
-                self.accept(Credential::password(password), false)
+    fn judge_password_packet(&mut self, accounts: &Accounts, key_request: u8, packet: &[u8]) -> ClientStep {
+        if self.channel.secure || is_empty(packet) {
+            return self.judge_password(accounts, clear::password(packet).unwrap_or_default());
+        }
+        if packet == [key_request] {
+            self.expected = Expected::EncryptedPassword;
+            return ClientStep::read_after(message::more(accounts.keys().public_pem().as_bytes()));
+        }
+        self.judge_encrypted(accounts, packet)
+    }
+
+    fn judge_encrypted(&mut self, accounts: &Accounts, cipher: &[u8]) -> ClientStep {
+        let password: Option<Zeroizing<Vec<u8>>> = accounts.keys().decrypt(cipher, &self.scramble);
+        self.judge_password(accounts, password.as_ref().map_or(&[], |password| &password[..]))
+    }
+
+    /// An empty password stands for none, and for one that could not be read.
+    fn judge_password(&mut self, accounts: &Accounts, password: &[u8]) -> ClientStep {
+        let Account {
+            user,
+            host_pattern,
+            methods,
+            ..
+        } = &self.account;
+        let right = match methods.get(self.method) {
+            Some(Method::Empty(_)) => password.is_empty(),
+            Some(Method::Password { password: known, .. }) => Secret::from(password) == *known,
+            Some(Method::Sha256(stored)) if !password.is_empty() => {
+                stored.iter().any(|stored| stored.verify(password))
             }
-            None => self.next_method(accounts),
+            Some(Method::CachingSha2(stored)) if !password.is_empty() => {
+                let right = stored.iter().find(|stored| stored.verify(password));
+                if let Some(stored) = right {
+                    accounts
+                        .passwords()
+                        .remember(user, host_pattern, stored, password);
+                }
+                right.is_some()
+            }
+            _ => false,
+        };
+        match right {
+            true => self.accept(Credential::password(password), false),
+            false => self.next_method(accounts),
         }
     }
 
@@ -375,7 +409,7 @@ fn verify(plugin: Plugin, password: &Secret, reply: &[u8], scramble: &Scramble) 
         Plugin::Native => native::verify(reply, scramble, &native::stored(&native::stage1(bytes))).is_some(),
         Plugin::CachingSha2 => sha2::verify(reply, scramble, &sha2::stage2(&sha2::stage1(bytes))).is_some(),
         Plugin::Clear => clear::password(reply).is_some_and(|given| Secret::from(given) == *password),
-        // It has a nonce of its own; see `ClientAuth::judge_signature`.
-        Plugin::Ed25519 => false,
+        // These have a reply of their own kind; see `judge_signature` and `judge_password`.
+        Plugin::Ed25519 | Plugin::Sha256 => false,
     }
 }

@@ -184,6 +184,7 @@ fn a_listed_password_does_for_every_plugin() {
             None,
             Some(Plugin::Native),
             Some(Plugin::CachingSha2),
+            Some(Plugin::Sha256),
             Some(Plugin::Ed25519),
         ] {
             let (end, packets) = ends(&accounts, vec![known(plugin)], b"secret", greeting);
@@ -207,7 +208,12 @@ fn a_listed_password_does_for_every_plugin() {
 #[test]
 fn an_empty_password_is_right_only_where_there_is_none() {
     let accounts = accounts();
-    for plugin in [Plugin::Native, Plugin::CachingSha2, Plugin::Ed25519] {
+    for plugin in [
+        Plugin::Native,
+        Plugin::CachingSha2,
+        Plugin::Sha256,
+        Plugin::Ed25519,
+    ] {
         for greeting in [Plugin::Native, Plugin::CachingSha2] {
             let empty = || vec![Method::Empty(plugin)];
             assert_eq!(ends(&accounts, empty(), b"", greeting).0, Ok(Credential::Empty));
@@ -339,6 +345,8 @@ fn any_method() -> impl Strategy<Value = Method> {
         Just(Method::Unsupported("parsec".to_owned())),
         Just(known(None)),
         Just(known(Some(Plugin::Ed25519))),
+        Just(known(Some(Plugin::Sha256))),
+        Just(Method::Sha256(vec![crypt::Stored::unknown()])),
         Just(known(Some(Plugin::Clear))),
     ]
 }
@@ -408,7 +416,7 @@ proptest! {
     #[test]
     fn a_server_may_say_anything(packets in prop::collection::vec(
         (prop::sample::select(vec![&b""[..], b"\x01", b"\xfe", b"\xfecaching_sha2_password\0", b"\xfeclient_ed25519\0",
-            b"\xfemysql_native_password\0"]), prop::collection::vec(any::<u8>(), 0..40)), 0..20)) {
+            b"\xfemysql_native_password\0", b"\xfesha256_password\0"]), prop::collection::vec(any::<u8>(), 0..40)), 0..20)) {
         let credential = Credential::password(b"secret");
         let scramble = Scramble::from([b'x'; 20]);
         let (mut auth, _) = ServerAuth::begin(&credential, b"x", scramble, ServerChannel::Plain);

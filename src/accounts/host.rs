@@ -89,8 +89,13 @@ impl HostPattern {
         (kind, u64::from(!mask), self.wildcard_place(), user, 0)
     }
 
-    /// 0 without wildcards, more the earlier the first one is, most for the empty host.
+    /// 0 without wildcards, more the earlier the first one is, most for any host at all.
     fn wildcard_place(&self) -> u64 {
+        match self.text.as_str() {
+            "%" => return 128,
+            "" => return 129,
+            _ => {}
+        }
         let mut bytes = self.text.bytes().enumerate();
         while let Some((place, byte)) = bytes.next() {
             match byte {
@@ -99,10 +104,7 @@ impl HostPattern {
                 _ => {}
             }
         }
-        match self.text.is_empty() {
-            true => 128,
-            false => 0,
-        }
+        0
     }
 
     /// By how many hosts the pattern could mean: first what one `%` may stand for, then the number of `_`.
@@ -274,37 +276,63 @@ mod tests {
         hosts
     }
 
+    fn hosts(hosts: &[&'static str]) -> Vec<(&'static str, bool)> {
+        hosts.iter().map(|host| (*host, false)).collect()
+    }
+
+    /// Asked of a server, by logging in and dropping the account that it chose until none was left.
     #[test]
     fn mysql_takes_addresses_first_and_names_before_patterns() {
-        let expected = [
-            ("10.1.2.3", false),
-            ("10.1.2.0/24", false),
-            ("10.1.0.0/16", false),
-            ("10.1.2.0/255.255.255.0", false),
-            ("localhost", false),
-            ("localhost", true),
-            ("10.1.2.%", false),
-            ("10.1.%", false),
-            ("%", false),
-            ("%", true),
-            ("", false),
-        ];
+        let expected = hosts(&[
+            "127.0.0.1",
+            "127.0.0.0/24",
+            "127.0.0.0/16",
+            "127.0.0.0/255.255.255.0",
+            "127.0.0.0/255.0.0.0",
+            "localhost",
+            "127.0.0._",
+            "127.0._.1",
+            "local%",
+            "127.%",
+            "1%1",
+            "_27.0.0.1",
+            "%",
+            "",
+        ]);
         let shuffled: Vec<_> = expected.iter().rev().copied().collect();
         assert_eq!(sorted(Flavour::MySql, &shuffled), expected);
     }
 
+    /// Asked of a server as above.
     #[test]
     fn mariadb_takes_the_pattern_that_means_fewer_hosts() {
+        let expected = hosts(&[
+            "localhost",
+            "_27.0.0.1",
+            "127.0._.1",
+            "127.0.0._",
+            "127.0.0.%",
+            "local%",
+            "%host",
+            "127.%",
+            "1%1",
+            "%",
+        ]);
+        let shuffled: Vec<_> = expected.iter().rev().copied().collect();
+        assert_eq!(sorted(Flavour::MariaDb, &shuffled), expected);
+    }
+
+    #[test]
+    fn an_anonymous_account_of_a_better_host_comes_before_a_named_one() {
         let expected = [
             ("localhost", false),
             ("localhost", true),
-            ("10.1.2._", false),
-            ("10.1.2.%", false),
-            ("10.1.%", false),
             ("%", false),
             ("%", true),
         ];
         let shuffled: Vec<_> = expected.iter().rev().copied().collect();
-        assert_eq!(sorted(Flavour::MariaDb, &shuffled), expected);
+        for flavour in [Flavour::MySql, Flavour::MariaDb] {
+            assert_eq!(sorted(flavour, &shuffled), expected);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::wire::auth::message::ServerMessage;
+use crate::wire::auth::scramble::ED25519_NONCE;
 use crate::wire::auth::{Plugin, Scramble, clear, ed25519, native, rsa, sha2};
 
 use super::Credential;
@@ -35,6 +36,7 @@ pub struct ServerAuth {
     /// What the current plugin's reply, and an encrypted password, start from.
     scramble: Scramble,
     awaits_key: bool,
+    lacked: Option<ServerAuthError>,
     packets: u8,
 }
 
@@ -88,6 +90,7 @@ impl ServerAuth {
             plugin,
             scramble,
             awaits_key: false,
+            lacked: None,
             packets: 0,
         };
         let reply = match plugin {
@@ -112,6 +115,11 @@ impl ServerAuth {
         }
     }
 
+    /// What the server also asked for and did not get, for the log when it refuses in the end.
+    pub fn lacked(&self) -> Option<&ServerAuthError> {
+        self.lacked.as_ref()
+    }
+
     fn switch(&mut self, name: &[u8], data: &[u8]) -> Result<Vec<u8>> {
         self.awaits_key = false;
         self.plugin = Plugin::from_name(name).ok_or_else(|| unsupported(name))?;
@@ -126,20 +134,24 @@ impl ServerAuth {
             }
             Plugin::Ed25519 => {
                 let nonce = data.try_into().map_err(|_| self.unexpected())?;
-                Ok(ed25519::reply(self.password()?, nonce).to_vec())
+                self.ed25519_reply(nonce)
+            }
+            Plugin::Sha256 => {
+                self.scramble = Scramble::parse(data).ok_or_else(|| self.unexpected())?;
+                self.sha256_reply()
             }
             Plugin::Clear => self.clear_password(),
         }
     }
 
-    /// What only `caching_sha2_password` says after a reply.
+    /// A public key that was asked for, or what only `caching_sha2_password` says after a reply.
     fn more(&mut self, data: &[u8]) -> Result<ServerStep> {
-        if self.plugin != Plugin::CachingSha2 {
-            return Err(self.unexpected());
-        }
         if std::mem::take(&mut self.awaits_key) {
             let cipher = rsa::encrypt(self.password()?, &self.scramble, data);
             return cipher.map(ServerStep::Reply).ok_or(ServerAuthError::PublicKey);
+        }
+        if self.plugin != Plugin::CachingSha2 {
+            return Err(self.unexpected());
         }
         match (data, self.channel) {
             ([sha2::FAST_OK], _) => Ok(ServerStep::Read),
@@ -169,6 +181,28 @@ impl ServerAuth {
         match self.password()? {
             [] => Ok(Vec::new()),
             password => Ok(sha2::reply(&sha2::stage1(password), &self.scramble).to_vec()),
+        }
+    }
+
+    /// The account may have another plugin besides, which the server goes on to after a wrong reply.
+    fn ed25519_reply(&mut self, nonce: &[u8; ED25519_NONCE]) -> Result<Vec<u8>> {
+        match self.password() {
+            Ok(password) => Ok(ed25519::reply(password, nonce).to_vec()),
+            Err(error) => {
+                self.lacked = Some(error);
+                Ok(vec![0; ed25519::SIGNATURE])
+            }
+        }
+    }
+
+    fn sha256_reply(&mut self) -> Result<Vec<u8>> {
+        match (self.password()?, self.channel) {
+            ([], _) => Ok(vec![0]),
+            (_, ServerChannel::Plain) => {
+                self.awaits_key = true;
+                Ok(vec![sha2::SHA256_REQUEST_PUBLIC_KEY])
+            }
+            _ => self.clear_password(),
         }
     }
 

@@ -76,7 +76,7 @@ impl StaticUser {
                 password: password.clone(),
                 plugin: self.plugin,
             },
-            StaticPassword::NativeHash(stored) => Method::Native(vec![*stored]),
+            StaticPassword::NativeHash(stored) => Method::Native(vec![stored.clone()]),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `caching_sha2_password` stores: SHA-crypt with SHA-256, its rounds in thousands and a salt of twenty bytes.
+//! What `caching_sha2_password` and `sha256_password` store: SHA-crypt with SHA-256 and a salt of twenty bytes.
 //!
 //! Checking a password costs some thousand hashes, by intent; see [`Stored::verify`].
 
@@ -12,7 +12,10 @@ const SALT: usize = 20;
 const ENCODED: usize = 43;
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// A stored password, `$A$005$` and then salt and digest.
+/// The rounds of `sha256_password`, and of the other by default.
+const ROUNDS: u32 = 5000;
+
+/// A stored password: `$A$005$`, with the rounds in thousands and in hexadecimal, or `$5$`; then salt and digest.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
     rounds: u32,
@@ -23,7 +26,17 @@ pub struct Stored {
 // === impl Stored ===
 
 impl Stored {
-    /// `None` for what a server would not accept as a stored password either.
+    /// What `sha256_password` stores.
+    pub fn parse_sha256(text: &[u8]) -> Option<Self> {
+        let (salt, digest) = text.strip_prefix(b"$5$")?.split_first_chunk::<SALT>()?;
+        Some(Self {
+            rounds: ROUNDS,
+            salt: *salt,
+            digest: digest.strip_prefix(b"$")?.try_into().ok()?,
+        })
+    }
+
+    /// What `caching_sha2_password` stores. `None` for what a server would not accept either.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (rounds, rest) = text.strip_prefix(b"$A$")?.split_first_chunk::<3>()?;
         let (salt, digest) = rest.strip_prefix(b"$")?.split_first_chunk::<SALT>()?;
@@ -38,7 +51,7 @@ impl Stored {
     /// One that no password is known to fit, for accounts that are not there: checking it takes as long.
     pub fn unknown() -> Self {
         Self {
-            rounds: 5000,
+            rounds: ROUNDS,
             salt: [b'-'; SALT],
             digest: [b'-'; ENCODED],
         }
@@ -141,6 +154,15 @@ mod tests {
             &encode(&digest)[..],
             &b"3xv.VbSHBb41AL9AvLeujZkZRBAwqFMz2.opqey6IcA"[..]
         );
+    }
+
+    /// What MySQL stored for `identified with sha256_password by 'x'`.
+    #[test]
+    fn agrees_with_a_server() {
+        let stored = b"$5$\"GVeD\x100?;}\x1c_n\x08%h\x7f>\n\x16$69W8CHPtRjAbTJXKjk8lEaQAovcxg0F0LbEe6CafHNA";
+        let stored = Stored::parse_sha256(stored).unwrap();
+        assert!(stored.verify(b"x"));
+        assert!(!stored.verify(b"y"));
     }
 
     #[test]

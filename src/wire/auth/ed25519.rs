@@ -39,6 +39,19 @@ pub fn verify(reply: &[u8], nonce: &[u8; ED25519_NONCE], key: &PublicKey) -> boo
 mod tests {
     use super::*;
 
+    /// What MariaDB stores for `identified via ed25519 using password('secret')`, out of its base64.
+    #[test]
+    fn agrees_with_a_server() {
+        let stored: String = public_key(b"secret")
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(
+            stored,
+            "648814444520e4f56043a2ec9215e63be7992d2d270bc6dee873e36164786096"
+        );
+    }
+
     #[test]
     fn a_signature_is_of_its_password_and_nonce() {
         let key = public_key(b"secret");

@@ -14,7 +14,38 @@ pub const LENGTH: usize = 20;
 pub type Stage1 = Zeroizing<[u8; LENGTH]>;
 
 /// SHA1(SHA1(password)): what servers store.
-pub type Stored = [u8; LENGTH];
+#[derive(Clone, PartialEq, Eq)]
+pub struct Stored([u8; LENGTH]);
+
+// === impl Stored ===
+
+impl Stored {
+    /// Reads `*` and forty hexadecimal digits, as the servers store it.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let digits = text
+            .strip_prefix(b"*")
+            .filter(|digits| digits.len() == 2 * LENGTH)?;
+        let mut stored = [0; LENGTH];
+        for (byte, pair) in stored.iter_mut().zip(digits.chunks_exact(2)) {
+            let high = char::from(pair[0]).to_digit(16)?;
+            let low = char::from(pair[1]).to_digit(16)?;
+            *byte = (high << 4 | low) as u8;
+        }
+        Some(Self(stored))
+    }
+}
+
+impl From<[u8; LENGTH]> for Stored {
+    fn from(bytes: [u8; LENGTH]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl std::fmt::Debug for Stored {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("***")
+    }
+}
 
 fn sha1(parts: &[&[u8]]) -> [u8; LENGTH] {
     let mut digest = Sha1::new();
@@ -27,33 +58,19 @@ pub fn stage1(password: &[u8]) -> Stage1 {
 }
 
 pub fn stored(stage1: &[u8; LENGTH]) -> Stored {
-    sha1(&[stage1])
+    Stored(sha1(&[stage1]))
 }
 
 /// The reply of a client that has a password. Without one the reply is empty.
 pub fn reply(stage1: &[u8; LENGTH], scramble: &Scramble) -> [u8; LENGTH] {
-    xor(*stage1, &sha1(&[scramble.as_bytes(), &stored(stage1)]))
+    xor(*stage1, &sha1(&[scramble.as_bytes(), &stored(stage1).0]))
 }
 
 /// What the client hashed its password to, when the reply is right.
 pub fn verify(reply: &[u8], scramble: &Scramble, expected: &Stored) -> Option<Stage1> {
     let reply: &[u8; LENGTH] = reply.try_into().ok()?;
-    let stage1 = Zeroizing::new(xor(*reply, &sha1(&[scramble.as_bytes(), expected])));
-    equal(&stored(&stage1), expected).then_some(stage1)
-}
-
-/// Reads `*` and forty hexadecimal digits, as the servers store it.
-pub fn parse_stored(text: &[u8]) -> Option<Stored> {
-    let digits = text
-        .strip_prefix(b"*")
-        .filter(|digits| digits.len() == 2 * LENGTH)?;
-    let mut stored = [0; LENGTH];
-    for (byte, pair) in stored.iter_mut().zip(digits.chunks_exact(2)) {
-        let high = char::from(pair[0]).to_digit(16)?;
-        let low = char::from(pair[1]).to_digit(16)?;
-        *byte = (high << 4 | low) as u8;
-    }
-    Some(stored)
+    let stage1 = Zeroizing::new(xor(*reply, &sha1(&[scramble.as_bytes(), &expected.0])));
+    equal(&stored(&stage1).0, &expected.0).then_some(stage1)
 }
 
 #[cfg(test)]
@@ -67,13 +84,13 @@ mod tests {
 
     #[test]
     fn agrees_with_a_server() {
-        assert_eq!(parse_stored(STORED), Some(stored(&stage1(b"secret"))));
+        assert_eq!(Stored::parse(STORED), Some(stored(&stage1(b"secret"))));
     }
 
     #[test]
     fn a_right_reply_shows_the_hash_of_the_password() {
         let scramble = Scramble::from(*SCRAMBLE);
-        let expected = parse_stored(STORED).unwrap();
+        let expected = Stored::parse(STORED).unwrap();
         let right = reply(&stage1(b"secret"), &scramble);
         assert_eq!(verify(&right, &scramble, &expected), Some(stage1(b"secret")));
         assert_eq!(
@@ -94,7 +111,7 @@ mod tests {
             &STORED[..40],
             b"*zzE65567ABDB5135D0CFD9A70B3032C179A49EE7",
         ] {
-            assert_eq!(parse_stored(wrong), None);
+            assert_eq!(Stored::parse(wrong), None);
         }
     }
 }

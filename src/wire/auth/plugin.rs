@@ -5,6 +5,8 @@
 pub enum Plugin {
     Native,
     CachingSha2,
+    /// What came before it: the password at every login. MySQL also names it for users that it does not have.
+    Sha256,
     Ed25519,
     Clear,
 }
@@ -17,6 +19,7 @@ impl Plugin {
         match self {
             Self::Native => "mysql_native_password",
             Self::CachingSha2 => "caching_sha2_password",
+            Self::Sha256 => "sha256_password",
             Self::Ed25519 => "client_ed25519",
             Self::Clear => "mysql_clear_password",
         }
@@ -24,8 +27,13 @@ impl Plugin {
 
     /// `None` for a plugin that is not known here.
     pub fn from_name(name: &[u8]) -> Option<Self> {
-        [Self::Native, Self::CachingSha2, Self::Ed25519, Self::Clear]
-            .into_iter()
-            .find(|plugin| plugin.name().as_bytes() == name)
+        const ALL: [Plugin; 5] = [
+            Plugin::Native,
+            Plugin::CachingSha2,
+            Plugin::Sha256,
+            Plugin::Ed25519,
+            Plugin::Clear,
+        ];
+        ALL.into_iter().find(|plugin| plugin.name().as_bytes() == name)
     }
 }

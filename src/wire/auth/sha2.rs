@@ -7,12 +7,15 @@ use super::{Scramble, equal, xor};
 
 pub const LENGTH: usize = 32;
 
-/// The client asks for the server's public key.
+/// The client asks for the server's public key, in `caching_sha2_password`.
 pub const REQUEST_PUBLIC_KEY: u8 = 2;
 /// The fast exchange was enough.
 pub const FAST_OK: u8 = 3;
 /// The server wants the password itself.
 pub const FULL: u8 = 4;
+
+/// The same in `sha256_password`.
+pub const SHA256_REQUEST_PUBLIC_KEY: u8 = 1;
 
 /// Servers refuse a longer password when it is set, so no right one is longer.
 pub const LONGEST_PASSWORD: usize = 256;
