@@ -6,6 +6,7 @@
 pub mod attributes;
 pub mod auth;
 pub mod auth_switch;
+pub mod auth;
 pub mod bytes;
 pub mod capability;
 pub mod change_user;
