@@ -1,4 +1,5 @@
 //! splitrail: a MySQL wire-protocol read/write-splitting proxy.
 
+pub mod sql;
 pub mod util;
 pub mod wire;
