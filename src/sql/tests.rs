@@ -624,25 +624,16 @@ fn depth_costs_nothing() {
 }
 
 /// The features without places in the text.
-fn facts(
-    features: &Features,
-) -> (
-    Verb,
-    Verbs,
-    Flags,
-    Option<(KillTarget, Option<u64>)>,
-    Vec<(Function, bool)>,
-) {
-    (
-        features.verb,
-        features.verbs,
-        features.flags,
-        features.kill.map(|kill| (kill.target, kill.id)),
-        features
-            .spans()
-            .iter()
-            .map(|span| (span.function, span.bare))
-            .collect(),
+fn facts(features: &Features) -> String {
+    let kill = features.kill.map(|kill| (kill.target, kill.id));
+    let spans: Vec<_> = features
+        .spans()
+        .iter()
+        .map(|span| (span.function, span.bare))
+        .collect();
+    format!(
+        "{:?} {:?} {:?} {kill:?} {spans:?}",
+        features.verb, features.verbs, features.flags
     )
 }
 
