@@ -291,17 +291,21 @@ impl Lexer<'_> {
 
 impl Lexer<'_> {
     fn word(&mut self) -> TokenKind {
-        while let Some(byte) = self.peek(0) {
-            let length = match byte {
-                0x80.. => self.high_in_word(byte),
-                _ => usize::from(is_word(byte)),
-            };
-            if length == 0 {
-                break;
+        loop {
+            let rest = self.rest();
+            let plain = rest.iter().position(|&byte| !is_word(byte)).unwrap_or(rest.len());
+            self.at += plain;
+            match rest.get(plain) {
+                Some(&byte @ 0x80..) => {
+                    let length = self.high_in_word(byte);
+                    if length == 0 {
+                        return TokenKind::Word;
+                    }
+                    self.advance(length);
+                }
+                _ => return TokenKind::Word,
             }
-            self.advance(length);
         }
-        TokenKind::Word
     }
 
     fn high_in_word(&mut self, byte: u8) -> usize {
@@ -410,25 +414,30 @@ impl Lexer<'_> {
         let escapes = !self.dialect.no_backslash_escapes;
         let hides = self.dialect.charset.hides_ascii();
         self.at += 1;
-        while let Some(byte) = self.peek(0) {
-            let length = if byte == quote {
-                if self.peek(1) != Some(quote) {
-                    self.at += 1;
-                    return TokenKind::String;
+        loop {
+            let rest = self.rest();
+            let stops = |byte: u8| byte == quote || byte == b'\\' || (byte >= 0x80 && hides);
+            let Some(plain) = rest.iter().position(|&byte| stops(byte)) else {
+                self.at = self.text.len();
+                self.broken = true;
+                return TokenKind::String;
+            };
+            self.advance(plain);
+            let length = match rest.get(plain) {
+                Some(&byte) if byte == quote => {
+                    if rest.get(plain + 1) != Some(&quote) {
+                        self.at += 1;
+                        return TokenKind::String;
+                    }
+                    2
                 }
-                2
-            } else if byte == b'\\' && escapes {
                 // The server skips one byte here, even of a character that has more.
-                2
-            } else if byte >= 0x80 && hides {
-                self.dialect.charset.wide(self.rest()).max(1)
-            } else {
-                1
+                Some(b'\\') if escapes => 2,
+                Some(0x80..) => self.dialect.charset.wide(self.rest()).max(1),
+                _ => 1,
             };
             self.advance(length);
         }
-        self.broken = true;
-        TokenKind::String
     }
 
     fn quoted_name(&mut self, quote: u8) -> TokenKind {
