@@ -86,7 +86,7 @@ fn instructions(name: &str, times: u64) -> Result<u64> {
 fn compare(counts: &BTreeMap<String, u64>, file: &str) -> Result<()> {
     let old = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
     let mut worse = Vec::new();
-    for (name, count) in old.lines().filter_map(|line| line.split_once(' ')) {
+    for (name, count) in old.lines().filter_map(|line| line.rsplit_once(' ')) {
         let (Some(&now), Ok(before)) = (counts.get(name), count.parse::<u64>()) else {
             continue;
         };

@@ -147,6 +147,11 @@ impl Charset {
         if two { 2 } else { 0 }
     }
 
+    /// Whether a byte above 0x7f is a character of its own.
+    pub(super) fn is_single(self, byte: u8) -> bool {
+        self == Self::Sjis && matches!(byte, 0xa1..=0xdf)
+    }
+
     /// Whether a byte of a character may look like a quote or a backslash.
     pub(super) fn hides_ascii(self) -> bool {
         matches!(self, Self::Big5 | Self::Gb18030 | Self::Gbk | Self::Sjis)

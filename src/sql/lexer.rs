@@ -189,6 +189,11 @@ impl Lexer<'_> {
                     true
                 }
                 Class::Comment => self.skip_comment(byte),
+                // Some clients send the zero that ends a C string, and the servers let it pass.
+                Class::Foreign if byte == 0 && self.at + 1 == self.text.len() => {
+                    self.at += 1;
+                    true
+                }
                 Class::High if byte == 0xa0 && self.dialect.charset == Charset::Latin1 => {
                     self.at += 1;
                     true
@@ -318,7 +323,7 @@ impl Lexer<'_> {
             }
             charset => {
                 let length = charset.wide(self.rest());
-                self.broken |= length == 0;
+                self.broken |= length == 0 && !charset.is_single(byte);
                 length.max(1)
             }
         }
@@ -450,7 +455,7 @@ impl Lexer<'_> {
                 }
                 2
             } else if byte >= 0x80 {
-                self.high_in_name()
+                self.high_in_name(byte)
             } else {
                 self.broken |= byte == 0;
                 1
@@ -462,13 +467,14 @@ impl Lexer<'_> {
     }
 
     /// In a quoted name the server trusts the first byte of a character, so a wrong one can swallow the quote.
-    fn high_in_name(&mut self) -> usize {
-        if matches!(self.dialect.charset, Charset::Latin1 | Charset::Other) {
-            self.broken |= self.dialect.charset == Charset::Other;
+    fn high_in_name(&mut self, byte: u8) -> usize {
+        let charset = self.dialect.charset;
+        if matches!(charset, Charset::Latin1 | Charset::Other) {
+            self.broken |= charset == Charset::Other;
             return 1;
         }
-        let length = self.dialect.charset.wide(self.rest());
-        self.broken |= length == 0;
+        let length = charset.wide(self.rest());
+        self.broken |= length == 0 && !charset.is_single(byte);
         length.max(1)
     }
 
@@ -563,6 +569,7 @@ mod tests {
             ("/*! a", "a broken"),
             ("@x:=1", "@x|:=|1"),
             ("a\0b", "a|\0|b broken"),
+            ("a\0", "a"),
             ("'a", "'a broken"),
             ("'a\\", "'a\\ broken"),
             ("$a $$b '$$", "$a|$$b '$$"),

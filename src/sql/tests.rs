@@ -113,6 +113,56 @@ const FLAGS: &[(&str, &str)] = &[
     ("COMMIT AND NO CHAIN NO RELEASE", "-"),
     ("COMMIT RELEASE", "ENDS_CONNECTION"),
     ("ROLLBACK WORK AND NO CHAIN RELEASE", "ENDS_CONNECTION"),
+    // As drivers and mappers write.
+    ("SET NAMES utf8mb4", "SETS_DIALECT"),
+    (
+        "SHOW VARIABLES WHERE Variable_name IN ('sql_mode', 'autocommit')",
+        "-",
+    ),
+    (
+        "/* mysql-connector-j */SELECT @@session.auto_increment_increment AS a, @@time_zone AS b",
+        "READS_SYSTEM_VARIABLE",
+    ),
+    (
+        "SELECT t.a, u.* FROM t LEFT JOIN (u CROSS JOIN v) ON (t.id = u.id) LEFT JOIN w USING (id)",
+        "-",
+    ),
+    (
+        "SELECT MATCH (a) AGAINST ('x' IN BOOLEAN MODE), INTERVAL(1, 2), CHAR(65 USING utf8mb4) FROM t",
+        "-",
+    ),
+    (
+        "SELECT CASE WHEN (a) THEN (b) ELSE (c) END, EXTRACT(YEAR FROM d), a DIV (b), a XOR (b) FROM t",
+        "-",
+    ),
+    (
+        "SELECT DATE_ADD(a, INTERVAL 1 DAY), GROUP_CONCAT(DISTINCT b ORDER BY c SEPARATOR ',') FROM t",
+        "-",
+    ),
+    (
+        "SELECT a FROM t WHERE EXISTS (SELECT 1) AND b = ANY (SELECT 2) UNION ALL (SELECT 3)",
+        "-",
+    ),
+    (
+        "SELECT JSON_EXTRACT(a, '$.b'), a->>'$.c', UUID(), MD5('x'), DATABASE(), USER(), VERSION()",
+        "-",
+    ),
+    (
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = SCHEMA()",
+        "-",
+    ),
+    ("INSERT INTO t () VALUES ()", "-"),
+    (
+        "INSERT INTO t VALUES (DEFAULT, DEFAULT(a), NULL) AS new (a, b, c) ON DUPLICATE KEY UPDATE a = new.a",
+        "-",
+    ),
+    (
+        "DELETE a, b FROM t AS a INNER JOIN u AS b USING (id) WHERE (a.id) = (5)",
+        "-",
+    ),
+    ("EXPLAIN FORMAT=JSON SELECT 1", "-"),
+    ("XA START 'a', 'b', 1", "-"),
+    ("SAVEPOINT `s1`", "-"),
     // User variables.
     ("SELECT @x", "READS_USER_VARIABLE"),
     ("SELECT@x", "READS_USER_VARIABLE"),
