@@ -106,11 +106,12 @@ def _load(results, key, by_threads):
 
 
 def _row(target, cell):
-    figures = _good(cell, target.name)
+    figures, tried = _good(cell, target.name), cell.get(target.name, [])
     if not figures:
-        return ["**FAILED**", "", "", "", "", ""]
+        return ["**FAILED**" if tried or target.failure else "not run", *[""] * 5]
     rate, p99 = _median(figures, "rate"), _median(figures, "p99")
-    row = [f"{rate:,.0f}", _times(_ratio(cell, target.name, "rate")), f"{p99:.2f}"]
+    missing = f" (**{len(tried) - len(figures)} of {len(tried)} FAILED**)" if len(figures) < len(tried) else ""
+    row = [f"{rate:,.0f}{missing}", _times(_ratio(cell, target.name, "rate")), f"{p99:.2f}"]
     if target.pid is None:
         return [*row, "-", "-", "-"]
     cpu, rss = _median(figures, "cpu"), _median(figures, "rss")

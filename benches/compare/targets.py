@@ -136,22 +136,22 @@ def _router(stack, server, folder, sharing):
 
 
 def _router_program():
-    """MySQL Router as unpacked under target/servers, run by its own loader, or as installed."""
-    for binary in sorted(glob.glob("target/servers/**/usr/bin/mysqlrouter", recursive=True)):
-        root = os.path.abspath(binary).removesuffix("/usr/bin/mysqlrouter")
-        plugins = glob.glob(f"{root}/usr/lib/**/mysqlrouter/plugin", recursive=True) or glob.glob(
-            f"{root}/usr/lib/**/mysqlrouter", recursive=True
-        )
-        loaders = glob.glob(f"{root}/**/ld-linux*.so*", recursive=True)
-        folders = {os.path.dirname(library) for library in glob.glob(f"{root}/usr/lib/**/*.so*", recursive=True)}
-        if plugins and loaders:
-            path = ":".join(sorted(folders))
-            return [loaders[0], "--library-path", path, os.path.abspath(binary)], plugins[0]
-    binary = _installed("mysqlrouter", "/usr/bin/mysqlrouter")
-    plugins = glob.glob("/usr/lib/**/mysqlrouter", recursive=True)
-    if not plugins:
-        raise RuntimeError("mysqlrouter's plugins are not beside it")
-    return [binary], plugins[0]
+    """MySQL Router as scripts/servers.sh unpacked it, or as installed, and its plugins.
+
+    The unpacked one runs under its own loader, which must also find what the plugins link to.
+    """
+    root = os.path.abspath(os.path.join(os.environ.get("SPLITRAIL_SERVERS", "target/servers"), "mysql/root"))
+    binary, loaders = f"{root}/usr/bin/mysqlrouter", glob.glob(f"{root}/usr/lib/**/ld-linux*.so*", recursive=True)
+    if os.access(binary, os.X_OK) and loaders:
+        libraries = glob.glob(f"{root}/usr/lib/**/lib*.so*", recursive=True)
+        folders = ":".join(sorted({os.path.dirname(library) for library in libraries}))
+        command = [loaders[0], "--library-path", folders, binary]
+    else:
+        root, command = "", [_installed("mysqlrouter", "/usr/bin/mysqlrouter")]
+    found = glob.glob(f"{root}/usr/lib/**/mysqlrouter/**/routing.so", recursive=True)
+    if not found:
+        raise RuntimeError("mysqlrouter has no routing plugin beside it")
+    return command, os.path.dirname(found[0])
 
 
 def _self_signed(folder):
