@@ -7,6 +7,7 @@ are what is measured and not the disk; both are put back on exit.
 
 import contextlib
 import json
+import os
 import selectors
 import subprocess
 import time
@@ -36,6 +37,8 @@ class Server:
 
 def sandbox(stack, binary, flavour):
     """Starts a sandbox with no replicas; the stack ends it."""
+    if not os.access(binary, os.X_OK):
+        raise RuntimeError(f"{binary} is not there: cargo build --release makes it")
     command = [binary, "sandbox", "--flavour", flavour, "--replicas", "0", "--json"]
     child = process.spawn(command, stdout=subprocess.PIPE, text=True)
     stack.callback(process.stop, child, patience=60)
