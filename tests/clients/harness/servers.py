@@ -132,8 +132,10 @@ class Admin:
         """Settings that some suite or other expects, on both flavours."""
         self.run("SET GLOBAL local_infile = 1")
         self.run("SET GLOBAL max_allowed_packet = 1073741824")
-        self.run("SET GLOBAL max_connections = 600")
+        self.run("SET GLOBAL max_connections = 200")
         self.attempt("SET GLOBAL max_prepared_stmt_count = 65536")
+        if not self.mariadb:
+            self.attempt("INSTALL COMPONENT 'file://component_query_attributes'")
 
     def clean(self):
         """Back to how the server was found: databases, accounts and global variables."""

@@ -110,3 +110,21 @@ def follow(process, watch):
         if now - heard > watch.silence or now > watch.deadline:
             return True
         time.sleep(0.1)
+
+
+def each(names, make, parse, log, watch, limit=60, folder=None, extra=None):
+    """Runs every test in a process of its own: `make(name)` gives the command, `parse(name, code,
+    output)` pairs of (test name, status, why). For runners whose start costs little."""
+    for name in names:
+        left = watch.deadline - time.monotonic()
+        if left <= 0:
+            return
+        code, output = shell.capture(make(name), log, min(limit, left), folder=folder, extra=extra)
+        with open(log, "ab") as stream:
+            stream.write(b"\n== " + name.encode() + b"\n" + output)
+        if code is None:
+            watch.record(name, HANG)
+            continue
+        for test, status, why in parse(name, code, output.decode(errors="replace")):
+            watch.record(test, status, why)
+    watch.finished = True

@@ -1,7 +1,7 @@
 """aiomysql (Python, asyncio, pure Python): its own pytest suite, each test on asyncio and on uvloop.
 
-Its fixtures log in as root over TLS; the account's name is the one thing changed here, so that
-root's password stays as it is.
+Its fixtures log in as root over TLS; that name is the one thing changed here, so that root's
+password stays as it is.
 """
 
 from harness import fetch, place, supervise
@@ -13,13 +13,18 @@ VERSION = "0.3.2"
 USER = "aiomysql"
 NEEDS = ["pytest==8.4.2", "PyMySQL==1.1.2", "SQLAlchemy==1.3.24", "uvloop==0.22.1", "cryptography", "setuptools<81"]
 
+RENAMED = [
+    ("conftest.py", "'user': 'root'", "'user': os.environ['MYSQL_ROOT_USER']"),
+    ("test_connection.py", "conn.user == 'root'", "conn.user == mysql_params['user']"),
+]
+
 
 def prepare():
     source = fetch.sdist(NAME, f"aiomysql=={VERSION}")
     fetch.venv(NAME, NEEDS, [source])
-    fixtures = source / "tests" / "conftest.py"
-    text = fixtures.read_text()
-    fixtures.write_text(text.replace("'user': 'root'", "'user': os.environ['MYSQL_ROOT_USER']"))
+    for name, before, after in RENAMED:
+        path = source / "tests" / name
+        path.write_text(path.read_text().replace(before, after))
 
 
 def setup(run):
