@@ -51,11 +51,11 @@ fn listed(account: &Account) -> Result<StaticUser, String> {
     let password = match &account.credential {
         AccountCredential::Password(secret) => StaticPassword::Password(secret.clone()),
         AccountCredential::NativeHash(hash) => {
-            let hash = hash
+            let hash: [u8; 20] = hash
                 .expose()
                 .try_into()
                 .map_err(|_| format!("'{}': a hash has 20 bytes", account.name))?;
-            StaticPassword::NativeHash(hash)
+            StaticPassword::NativeHash(hash.into())
         }
     };
     let plugin = match account.plugin {

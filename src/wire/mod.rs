@@ -6,7 +6,6 @@
 pub mod attributes;
 pub mod auth;
 pub mod auth_switch;
-pub mod auth;
 pub mod bytes;
 pub mod capability;
 pub mod change_user;
