@@ -5,7 +5,10 @@ use super::client::{Client, FIRST};
 use super::login::dialect;
 use super::outcome::End;
 use super::reply;
+use std::sync::Arc;
+
 use crate::accounts::ClientAddress;
+use crate::backend::{Identity, Profile};
 use crate::session::Session;
 use crate::wire::auth::Scramble;
 use crate::wire::auth_switch::AuthSwitchRequest;
@@ -82,8 +85,14 @@ impl Client {
             }
             Err(None) => return Err(End::Gone),
         };
+        self.become_user(&request, accepted.identity, &profile);
+        self.welcome(sequence).await
+    }
+
+    /// Begins the new account's session.
+    fn become_user(&mut self, request: &ChangeUser<'_>, identity: Arc<Identity>, profile: &Profile) {
         let key = &mut self.login.key;
-        key.identity = accepted.identity;
+        key.identity = identity;
         key.collation = request.collation.unwrap_or(key.collation);
         key.has_schema = request.database.is_some();
         key.was_reset = false;
@@ -93,10 +102,9 @@ impl Client {
         }
         self.pool = self.worker.pools.pool(&self.login.key);
         self.ticket = None;
-        self.session = Session::new(dialect(&profile, self.login.key.collation));
+        self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
         self.enlist();
-        self.welcome(sequence).await
     }
 
     /// The client computed its reply from the scramble of its login, which has been used: it gets a new one.
