@@ -138,8 +138,8 @@ pub fn bad_handshake() -> Refusal {
 
 /// The accounts could not be read, so nobody can be let in.
 pub fn server_unreachable(server: &str, why: &str) -> Refusal {
-    let message = format!("Can't connect to MySQL server on '{server}'");
-    Refusal::new(2003, b"HY000", message, why)
+    let message = format!("cannot read the accounts of server '{server}'");
+    Refusal::new(1158, b"08S01", message, why)
 }
 
 /// Something failed that should not, like the system's source of random numbers.
