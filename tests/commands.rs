@@ -1,6 +1,6 @@
 //! Every command of the protocol, sent as raw packets to a server and through the proxy: the answers are the same.
 
-use crate::fixture::raw::{Raw, Who, same_both_ways};
+use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
 use splitrail::wire::command::Command;
@@ -69,7 +69,6 @@ const STATEMENTS: &[&str] = &[
     "SET NAMES latin1",
     "SELECT @@character_set_client, 'x'",
     "SET NAMES utf8mb4",
-    "DROP PROCEDURE IF EXISTS p",
     "CREATE PROCEDURE p(IN a INT, OUT b INT) BEGIN SELECT a; SELECT 'second' AS s; SET b = a + 1; END",
     "CALL p(1, @out)",
     "SELECT @out",
@@ -98,16 +97,47 @@ on_both_flavours! {
             let who = Who::of(proxy.cluster, capabilities).database(&database);
             same_both_ways(proxy, &who, async |raw: &mut Raw| {
                 raw.run("DROP TABLE IF EXISTS t").await;
-                raw.run("SELECT 1").await;
-                let mut answers = Vec::new();
-                for sql in STATEMENTS {
-                    let answer = raw.query(sql).await;
-                    let texts: Vec<String> = answer.iter().map(|packet| packet.escape_ascii().to_string()).collect();
-                    answers.push((sql.to_string(), texts));
-                }
-                answers
+                raw.run("DROP PROCEDURE IF EXISTS p").await;
+                ask(raw, STATEMENTS).await
             })
             .await;
         }
     }
+}
+
+on_both_flavours! {
+    async fn a_client_that_sets_session_tracking_itself_gets_what_it_asked_for(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let database = proxy.cluster.new_database().await;
+        let flags = [Capabilities::SESSION_TRACK, Capabilities::SESSION_TRACK | Capabilities::DEPRECATE_EOF];
+        for flags in flags {
+            let who = Who::of(proxy.cluster, Who::usual() | flags).database(&database);
+            let answers = same_both_ways(proxy, &who, async |raw: &mut Raw| {
+                ask(raw, &[
+                    "SET SESSION session_track_state_change = ON, session_track_schema = OFF",
+                    "SET SESSION session_track_system_variables = 'sql_mode'",
+                    "SET sql_mode = ''",
+                    "USE app",
+                    "SELECT 1",
+                    "SET SESSION session_track_transaction_info = 'STATE'",
+                    "START TRANSACTION",
+                    "COMMIT",
+                    "SET time_zone = '+01:00'",
+                    "SET @x = 1",
+                ]).await
+            })
+            .await;
+            let told = answers[2].1[0].windows(8).any(|window| window == b"sql_mode");
+            assert!(told, "{}", shown(&answers[2].1));
+        }
+    }
+}
+
+/// Asks one statement after the other.
+async fn ask(raw: &mut Raw, statements: &[&str]) -> Steps {
+    let mut steps = Steps::new();
+    for sql in statements {
+        steps.push((sql.to_string(), raw.query(sql).await));
+    }
+    steps
 }

@@ -25,6 +25,8 @@ pub enum Expect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Ok,
+    /// The EOF packet between column definitions and rows.
+    ColumnsEnd,
     /// The end of rows: an EOF packet, or an OK packet with the header 0xfe.
     End,
     Error,
@@ -227,7 +229,7 @@ impl Framer {
                     return self.end(payload, Kind::End);
                 }
                 self.state = State::Rows;
-                Ok(Look::Skip)
+                Ok(Look::Packet(Kind::ColumnsEnd))
             }
             (State::Rows, _) => self.end(payload, Kind::End),
             (State::Prepare, 0x00) => self.prepared(payload),
