@@ -19,7 +19,6 @@ fn combinations(flavour: Flavour) -> Vec<Capabilities> {
             Capabilities::DEPRECATE_EOF,
             Capabilities::SESSION_TRACK,
             Capabilities::MARIADB_EXTENDED_METADATA,
-            Capabilities::MARIADB_CACHE_METADATA,
         ],
     };
     let base = match flavour {
@@ -140,4 +139,32 @@ async fn ask(raw: &mut Raw, statements: &[&str]) -> Steps {
         steps.push((sql.to_string(), raw.query(sql).await));
     }
     steps
+}
+
+#[tokio::test]
+async fn result_sets_without_definitions_pass_on_mysql() {
+    let proxy = Proxy::shared(Flavour::MySql).await;
+    for flags in [Capabilities::NONE, Capabilities::DEPRECATE_EOF] {
+        let flags = flags | Capabilities::OPTIONAL_RESULTSET_METADATA | Who::usual();
+        let who = Who::of(proxy.cluster, flags);
+        let answers = same_both_ways(proxy, &who, async |raw: &mut Raw| {
+            let mut steps = ask(
+                raw,
+                &[
+                    "SET resultset_metadata = NONE",
+                    "SELECT 1, 2",
+                    "SELECT 1; SELECT 2",
+                ],
+            )
+            .await;
+            let prepared = raw
+                .command(Command::STMT_PREPARE, b"SELECT ?, 2", Expect::Prepared)
+                .await;
+            steps.push(("prepare".to_owned(), prepared));
+            steps.extend(ask(raw, &["SELECT 3", "SET resultset_metadata = FULL", "SELECT 1"]).await);
+            steps
+        })
+        .await;
+        assert_eq!(answers[1].1[0], [2, 0]);
+    }
 }

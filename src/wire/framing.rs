@@ -245,14 +245,14 @@ impl Framer {
 
     fn columns(&mut self, payload: &[u8]) -> Result<Look, Malformed> {
         let mut reader = Reader::new(payload);
-        let mut definitions = true;
-        if self.capabilities.has(Capabilities::OPTIONAL_RESULTSET_METADATA) {
-            definitions = reader.u8()? != 0;
-        }
         let count = reader.lenenc()?;
-        if self.capabilities.has(Capabilities::MARIADB_CACHE_METADATA) {
-            definitions = reader.u8()? != 0;
-        }
+        // MySQL's documentation puts this byte before the count, its server after it, as MariaDB does.
+        let optional = Capabilities::OPTIONAL_RESULTSET_METADATA | Capabilities::MARIADB_CACHE_METADATA;
+        let definitions = if self.capabilities.intersects(optional) {
+            reader.u8()? != 0
+        } else {
+            true
+        };
         let deprecated = self.capabilities.has(Capabilities::DEPRECATE_EOF);
         self.state = match (definitions, deprecated) {
             (true, _) => State::Columns(count),
