@@ -24,6 +24,10 @@ impl Client {
         let text = start.and_then(|start| payload.get(start..)).unwrap_or_default();
         let features = sql::scan(text, self.session.dialect);
         let whole = header.length <= LOOKED_AT;
+        if whole && self.kills_itself(&features) {
+            let text = text.to_vec();
+            return self.kill_itself(&text, &features).await;
+        }
         if whole && (features.verb == Verb::Kill || features.has(Flags::CONNECTION_ID)) {
             let rewritten = match features.verb {
                 Verb::Kill => self.rewrite_kill(text, &features),
