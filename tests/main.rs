@@ -6,5 +6,8 @@
 mod accounts;
 mod commands;
 mod fixture;
+mod infile;
+mod large;
 mod sandbox;
 mod sandbox_command;
+mod statements;
