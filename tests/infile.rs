@@ -1,6 +1,6 @@
 //! LOAD DATA LOCAL: the file comes from the client, in packets up to an empty one.
 
-use crate::fixture::raw::{Raw, Steps, Who, same_both_ways};
+use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
 use splitrail::wire::framing::Expect;
@@ -50,7 +50,7 @@ on_both_flavours! {
     async fn a_file_larger_than_every_buffer_arrives(flavour) {
         let cluster = crate::fixture::Cluster::shared(flavour).await;
         cluster.primary().execute("SET GLOBAL local_infile = ON").await.unwrap();
-        let proxy = Proxy::shared(flavour).await;
+        let proxy = Proxy::before(cluster).start().await;
         let database = cluster.new_database().await;
         for flags in [Capabilities::NONE, Capabilities::COMPRESS] {
             let who = Who::of(cluster, Who::usual() | flags).database(&database);
@@ -60,7 +60,8 @@ on_both_flavours! {
             let line = [&[b'x'; 1023][..], b"\n"].concat();
             let chunk = line.repeat(1024);
             let chunks = vec![&chunk[..]; 16];
-            load(&mut raw, "LOAD DATA LOCAL INFILE 'a' INTO TABLE t", &chunks).await;
+            let steps = load(&mut raw, "LOAD DATA LOCAL INFILE 'a' INTO TABLE t", &chunks).await;
+            assert_eq!(steps[1].1[0][0], 0, "{flags:?} {}", shown(&steps[1].1));
             assert_eq!(raw.value("SELECT CONCAT(COUNT(*), ' ', SUM(LENGTH(v))) FROM t").await, "16384 16760832");
         }
     }
@@ -72,8 +73,13 @@ async fn a_client_without_local_files_is_refused_as_by_the_server() {
         let proxy = Proxy::shared(flavour).await;
         let who = Who::of(proxy.cluster, Who::usual().without(Capabilities::LOCAL_FILES)).database("app");
         same_both_ways(proxy, &who, async |raw: &mut Raw| {
-            raw.run("CREATE TABLE IF NOT EXISTS infile (id INT)").await;
-            load(raw, "LOAD DATA LOCAL INFILE 'a' INTO TABLE infile", &[b"1\n"]).await
+            raw.run("CREATE TABLE IF NOT EXISTS refused_file (id INT)").await;
+            load(
+                raw,
+                "LOAD DATA LOCAL INFILE 'a' INTO TABLE refused_file",
+                &[b"1\n"],
+            )
+            .await
         })
         .await;
     }

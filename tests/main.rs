@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod binlog;
 mod commands;
+mod compression;
 mod fixture;
 mod infile;
 mod large;

@@ -82,6 +82,10 @@ impl Zip {
             });
         }
         CODEC.with_borrow_mut(|codec| self.compressor.compress(codec, plain, out));
+        if !self.towards_server {
+            // A file that was just asked for goes on from here.
+            self.decompressor.set_sequence(self.compressor.sequence());
+        }
         Ok(())
     }
 }
