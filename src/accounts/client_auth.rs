@@ -297,12 +297,13 @@ impl ClientAuth {
     }
 
     fn judge_password_packet(&mut self, accounts: &Accounts, key_request: u8, packet: &[u8]) -> ClientStep {
-        if self.channel.secure || is_empty(packet) {
-            return self.judge_password(accounts, clear::password(packet).unwrap_or_default());
-        }
+        // No password looks like this: a zero would end it. For `sha256_password`, clients ask on Unix sockets too.
         if packet == [key_request] {
             self.expected = Expected::EncryptedPassword;
             return ClientStep::read_after(message::more(accounts.keys().public_pem().as_bytes()));
+        }
+        if self.channel.secure || is_empty(packet) {
+            return self.judge_password(accounts, clear::password(packet).unwrap_or_default());
         }
         self.judge_encrypted(accounts, packet)
     }
