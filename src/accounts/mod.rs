@@ -5,7 +5,7 @@
 //!
 //! # What the monitor account needs
 //! Reading the servers' accounts takes `SELECT` on `mysql.user` (MySQL) or on `mysql.global_priv` (MariaDB).
-//! Without it, logins fail with 2003 and the log has the server's own error 1142, which names the table.
+//! Without it, logins fail with 1158 and the log has the server's own error 1142, which names the table.
 
 pub mod account;
 pub mod address;
