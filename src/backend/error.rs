@@ -66,10 +66,11 @@ impl BackendError {
                 ..
             } => (*code, *sqlstate, message.clone()),
             Self::PoolTimeout { .. } | Self::PoolQueueFull { .. } => (1040, *b"08004", self.to_string()),
-            Self::Connect { .. } | Self::ConnectTimeout { .. } => (2003, *b"HY000", self.to_string()),
-            Self::Tls { .. } => (2026, *b"HY000", self.to_string()),
+            // Codes from 2000 on are the clients' own: MariaDB's library takes one from a server for a broken packet.
+            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Tls { .. } | Self::Lost { .. } => {
+                (1158, *b"08S01", self.to_string())
+            }
             Self::Login { .. } => (1045, *b"28000", self.to_string()),
-            Self::Lost { .. } => (2013, *b"HY000", self.to_string()),
             Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),
         }
     }

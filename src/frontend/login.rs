@@ -137,7 +137,7 @@ impl Arrival {
                 "Can't connect to server '{}'",
                 self.worker.shared.servers.primary().name()
             );
-            return Err(self.refuse(2003, b"HY000", &text).await);
+            return Err(self.refuse(1158, b"08S01", &text).await);
         };
         let offered = self.offer(&profile);
         let scramble = self.greet(&profile, offered).await?;
@@ -153,6 +153,7 @@ impl Arrival {
             reply: &opened.proof,
             plugin: opened.plugin.as_deref(),
             scramble,
+            change_user: false,
         };
         let from = address.map_or(ClientAddress::Local, ClientAddress::Ip);
         let accepted = exchange.run(proof, from, &profile).await;
