@@ -77,7 +77,6 @@ impl Report {
     /// The page for people.
     pub fn page(&self, client: &Path, kept: Option<&Path>) -> String {
         let Report {
-            flavour,
             version,
             host,
             port,
