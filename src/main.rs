@@ -1,1 +1,66 @@
-fn main() {}
+//! The command line. All else is in the library.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use splitrail::config::{self, Config};
+use splitrail::{app, sandbox};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// A read/write-splitting proxy for MySQL and MariaDB
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy
+    Run(File),
+    /// Report every problem of a configuration, and exit with 2 if there is one
+    Check(File),
+    /// Start real servers with a proxy before them, to try things out
+    Sandbox(sandbox::Options),
+}
+
+#[derive(Debug, clap::Args)]
+struct File {
+    /// The configuration
+    #[arg(short, long, default_value = "proxy.yaml")]
+    config: PathBuf,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Arguments::parse().command {
+        Command::Run(file) => run(&file),
+        Command::Check(file) => Ok(ExitCode::from(config::check_command(
+            &file.config,
+            &mut std::io::stderr(),
+        )?)),
+        Command::Sandbox(options) => {
+            let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+            runtime.block_on(sandbox::run(options))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn run(file: &File) -> anyhow::Result<ExitCode> {
+    let config = match Config::load(&file.config) {
+        Ok(config) => config,
+        Err(problems) => {
+            use std::io::Write;
+            writeln!(std::io::stderr(), "{problems}")?;
+            return Ok(ExitCode::from(2));
+        }
+    };
+    app::logging::start(&config.log);
+    app::run(config)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,1 +1,8 @@
-fn main() {}
+//! Tests against real servers, in one binary so that they share them.
+
+// The whole crate is tests: an unwrap is how they fail.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod fixture;
+mod sandbox;
+mod sandbox_command;

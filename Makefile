@@ -1,0 +1,63 @@
+# Everything that is done with this repository, at home and in CI alike.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What `make demo` starts.
+FLAVOUR ?= mysql
+REPLICAS ?= 2
+
+COMPILER := cc=gcc,libc6-dev
+MARIADB := mariadbd=mariadb-server /usr/lib/mysql/plugin/auth_ed25519.so=mariadb-server mariadb=mariadb-client
+
+.PHONY: help
+help:
+	@echo 'make demo      real servers, replication and splitrail before them (FLAVOUR=mysql|mariadb REPLICAS=2)'
+	@echo 'make test      installs what it needs, then checks and runs every test'
+	@echo 'make check     format, lints, documentation, licences: no server needed'
+	@echo 'make servers   fetches the servers that the tests and the demo start'
+	@echo "make clients   client libraries' own test suites, direct and through splitrail"
+	@echo 'make compare   splitrail beside HAProxy and MySQL Router on the same server'
+	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
+
+.PHONY: demo
+demo: rust servers
+	cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS)
+
+.PHONY: test
+test: check servers
+	cargo test --locked
+
+.PHONY: check
+check: rust
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; else \
+		echo 'check: licences and advisories are not checked (cargo install --locked cargo-deny)'; fi
+
+# MariaDB is the distribution's; where it may not be installed it is unpacked too.
+.PHONY: servers
+servers:
+	scripts/servers.sh mysql
+	scripts/install.sh $(MARIADB) || scripts/servers.sh mariadb
+
+.PHONY: clients
+clients: rust servers
+	tests/clients/run
+
+.PHONY: compare
+compare: rust servers
+	scripts/install.sh sysbench=sysbench haproxy=haproxy python3=python3
+	benches/compare/run
+
+.PHONY: fuzz
+fuzz: rust
+	fuzz/run
+
+# A C compiler is for the cryptography library.
+.PHONY: rust
+rust:
+	@scripts/install.sh $(COMPILER)
+	@command -v cargo >/dev/null || { echo 'install Rust, version 1.90 or newer: https://rustup.rs' >&2; exit 1; }

@@ -1,0 +1,76 @@
+//! The packets that end things: OK with its session tracking, ERR, EOF, and those between login and verdict.
+//! The first byte says whether session tracking was negotiated.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use splitrail::wire::auth_switch::{AuthMoreData, AuthSwitchRequest};
+use splitrail::wire::eof::EofPacket;
+use splitrail::wire::err::{ErrPacket, is_progress};
+use splitrail::wire::ok::OkPacket;
+use splitrail::wire::track::{Change, Changes, put_wanted};
+use splitrail::wire::{Capabilities, Status};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((&choice, payload)) = data.split_first() else {
+        return;
+    };
+    let capabilities = if choice & 1 == 0 {
+        Capabilities::SESSION_TRACK
+    } else {
+        Capabilities::NONE
+    };
+    ok(payload, capabilities);
+    others(payload);
+    track(payload);
+});
+
+fn ok(payload: &[u8], capabilities: Capabilities) {
+    let Ok(packet) = OkPacket::parse(payload, capabilities) else {
+        return;
+    };
+    let mut out = Vec::new();
+    packet.encode(&mut out, capabilities);
+    let mut expected = packet;
+    if packet.track.is_empty() {
+        expected.status = packet.status.without(Status::SESSION_STATE_CHANGED);
+    }
+    assert_eq!(OkPacket::parse(&out, capabilities), Ok(expected));
+    track(packet.track);
+}
+
+fn track(bytes: &[u8]) {
+    let read: Vec<_> = Changes::new(bytes).collect();
+    let mut out = Vec::new();
+    let whole = put_wanted(&mut out, bytes, |_| true).is_ok();
+    assert_eq!(whole, read.iter().all(Result::is_ok));
+    let expected: Vec<Change<'_>> = read.into_iter().flatten().collect();
+    let again: Vec<_> = Changes::new(&out)
+        .map(|change| change.expect("what is written parses"))
+        .collect();
+    assert_eq!(again, expected);
+}
+
+fn others(payload: &[u8]) {
+    let mut out = Vec::new();
+    if let Ok(packet) = ErrPacket::parse(payload) {
+        assert!(!is_progress(payload));
+        packet.encode(&mut out);
+        assert_eq!(ErrPacket::parse(&out), Ok(packet));
+    }
+    out.clear();
+    if let Ok(packet) = EofPacket::parse(payload) {
+        packet.encode(&mut out);
+        assert_eq!(EofPacket::parse(&out), Ok(packet));
+    }
+    out.clear();
+    if let Ok(packet) = AuthSwitchRequest::parse(payload) {
+        packet.encode(&mut out);
+        assert_eq!(AuthSwitchRequest::parse(&out), Ok(packet));
+        let _ = packet.scramble();
+    }
+    out.clear();
+    if let Ok(packet) = AuthMoreData::parse(payload) {
+        packet.encode(&mut out);
+        assert_eq!(out, payload);
+    }
+}

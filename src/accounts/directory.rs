@@ -1,0 +1,342 @@
+//! The primary's own accounts, read anew for every login.
+//!
+//! One task asks the primary over one connection. Logins that come while a query is under way are answered by
+//! the next one together, so that every login is judged by rows read after it began, and many logins at once
+//! take few queries.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use tokio::net::lookup_host;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tracing::{debug, warn};
+
+use super::ClientAddress;
+use super::account::Account;
+use super::host::HostPattern;
+use super::refusal::{self, Flavour, Refusal};
+use super::rows::{self, AccountRow};
+
+/// Logins that wait for an answer; one more waits for a place.
+const QUEUE: usize = 1024;
+
+/// Logins that one query answers at most.
+const BATCH: usize = 256;
+
+/// Host names that one login looks up at most.
+const MOST_NAMES: usize = 8;
+
+/// How long DNS may take for each.
+const DNS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// No server has an account with a longer name.
+const LONGEST_USER: usize = 512;
+
+/// Where accounts are read.
+#[derive(Clone)]
+pub struct Source {
+    /// The server's name in messages.
+    pub server: String,
+    /// How the monitor account connects to it.
+    pub opts: Opts,
+}
+
+/// A handle to the task that reads accounts; the task ends when the last one is dropped.
+#[derive(Clone)]
+pub struct Directory {
+    requests: mpsc::Sender<Request>,
+}
+
+struct Request {
+    user: Vec<u8>,
+    address: ClientAddress,
+    /// One answer serves all the logins that it was asked for.
+    answer: oneshot::Sender<Result<Arc<Answer>, Refusal>>,
+}
+
+/// The task. It alone owns the connection, and drops it when anything goes wrong with it.
+struct Reader {
+    requests: mpsc::Receiver<Request>,
+    /// The primary of the day.
+    source: watch::Receiver<Source>,
+    /// For connecting, and for each query.
+    timeout: Duration,
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    conn: Conn,
+    flavour: Flavour,
+}
+
+/// What was read for some logins.
+struct Answer {
+    flavour: Flavour,
+    resolves: bool,
+    rows: Vec<AccountRow>,
+    /// The host patterns of all accounts, read only when some login has no account of its own.
+    hosts: Vec<HostPattern>,
+}
+
+/// Why accounts could not be read, for the log.
+struct Failure {
+    why: String,
+    /// The server answered: asking again would not help.
+    answered: bool,
+}
+
+// === impl Directory ===
+
+impl Directory {
+    /// Starts the task on the current runtime. `timeout` is for connecting and for each query.
+    pub fn start(source: watch::Receiver<Source>, timeout: Duration) -> Self {
+        let (requests, receiver) = mpsc::channel(QUEUE);
+        let reader = Reader {
+            requests: receiver,
+            source,
+            timeout,
+            connection: None,
+        };
+        tokio::spawn(reader.run());
+        Self { requests }
+    }
+
+    /// The account that the server would choose for this name and address, as it is now. A name that nobody has
+    /// is given an account that no password fits.
+    pub async fn find(&self, user: &[u8], address: ClientAddress) -> Result<Account, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let request = Request {
+            user: user[..user.len().min(LONGEST_USER)].to_vec(),
+            address,
+            answer,
+        };
+        let stopped = || refusal::server_unreachable("the primary", "the account reader has stopped");
+        self.requests.send(request).await.map_err(|_| stopped())?;
+        let answer = answered.await.map_err(|_| stopped())??;
+        answer.account(user, address).await
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.requests.recv_many(&mut batch, BATCH).await > 0 {
+            batch.retain(|request| !request.answer.is_closed());
+            let answer = self.read(&batch).await.map(Arc::new);
+            let server = self.source.borrow().server.clone();
+            if let Err(failure) = &answer {
+                warn!(server, reason = failure.why, "cannot read the accounts");
+            }
+            for request in batch.drain(..) {
+                let answer = match &answer {
+                    Ok(answer) => Ok(Arc::clone(answer)),
+                    Err(failure) => Err(refusal::server_unreachable(&server, &failure.why)),
+                };
+                // The client may have gone meanwhile.
+                let _ = request.answer.send(answer);
+            }
+        }
+    }
+
+    /// A connection that was open already may have died unnoticed: then a new one is tried, once.
+    async fn read(&mut self, batch: &[Request]) -> Result<Answer, Failure> {
+        if self.source.has_changed().unwrap_or(false) {
+            self.connection = None;
+        }
+        if let Some(connection) = self.connection.take() {
+            match self.read_over(connection, batch).await {
+                Err(failure) if !failure.answered => debug!(reason = failure.why, "connecting anew"),
+                result => return result,
+            }
+        }
+        let connection = self.connect().await?;
+        self.read_over(connection, batch).await
+    }
+
+    async fn connect(&mut self) -> Result<Connection, Failure> {
+        let opts = self.source.borrow_and_update().opts.clone();
+        // A Unix socket found by asking the server would be one of another machine.
+        let opts = OptsBuilder::from_opts(opts)
+            .prefer_socket(false)
+            .stmt_cache_size(0);
+        let mut conn = self.in_time(Conn::new(opts)).await?;
+        let version: Option<String> = self.in_time(conn.query_first("select @@version")).await?;
+        let flavour = Flavour::from_version(&version.unwrap_or_default());
+        Ok(Connection { conn, flavour })
+    }
+
+    /// The connection is kept only after it did all that was asked of it.
+    async fn read_over(&mut self, mut connection: Connection, batch: &[Request]) -> Result<Answer, Failure> {
+        let flavour = connection.flavour;
+        let users = batch.iter().map(|request| &request.user[..]);
+        let query = rows::accounts_query(flavour, users);
+        let found: Vec<Row> = self.in_time(connection.conn.query(query)).await?;
+        let mut answer = Answer {
+            flavour,
+            resolves: found.first().is_none_or(rows::resolves),
+            rows: found
+                .iter()
+                .filter_map(|row| AccountRow::read(flavour, row))
+                .collect(),
+            hosts: Vec::new(),
+        };
+        if batch.iter().any(|request| !answer.is_sure_of(request)) {
+            let query = rows::hosts_query(flavour);
+            let found: Vec<Row> = self.in_time(connection.conn.query(query)).await?;
+            answer.resolves = found.first().is_none_or(rows::resolves);
+            let hosts = found.iter().filter_map(rows::host);
+            answer.hosts = hosts.map(|host| HostPattern::parse(&host, flavour)).collect();
+        }
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = mysql_async::Result<T>>) -> Result<T, Failure> {
+        match timeout(self.timeout, call).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(Failure {
+                answered: matches!(error, mysql_async::Error::Server(_)),
+                why: error.to_string(),
+            }),
+            Err(_) => Err(Failure {
+                answered: false,
+                why: format!("no answer within {:?}", self.timeout),
+            }),
+        }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Whether some account is for the login without knowing more of the client's name.
+    fn is_sure_of(&self, request: &Request) -> bool {
+        let name = request.address.name(self.resolves);
+        rows::choose(&self.rows, &request.user, request.address, name, self.flavour).is_some()
+    }
+
+    async fn account(&self, user: &[u8], address: ClientAddress) -> Result<Account, Refusal> {
+        let own = rows::hosts_of(&self.rows, user, self.flavour).collect::<Vec<_>>();
+        let name = self.name(address, own.iter().chain(&self.hosts)).await;
+        let name = name.as_deref();
+        if let Some(account) = rows::choose(&self.rows, user, address, name, self.flavour) {
+            return Ok(account);
+        }
+        let host = address.label(name);
+        match self.hosts.iter().any(|pattern| pattern.matches(address, name)) {
+            true => Ok(Account::unknown(user, host, self.flavour)),
+            false => Err(refusal::host_not_allowed(self.flavour, &host)),
+        }
+    }
+
+    /// The client's name, if it is one that these patterns spell out. A server asks DNS for the name of the
+    /// address; this asks for the addresses of the names, which needs no trust in whoever names addresses.
+    async fn name(
+        &self,
+        address: ClientAddress,
+        patterns: impl Iterator<Item = &HostPattern>,
+    ) -> Option<String> {
+        if let Some(name) = address.name(self.resolves) {
+            return Some(name.to_owned());
+        }
+        if !self.resolves {
+            return None;
+        }
+        let client = address.ip()?;
+        for name in patterns.filter_map(HostPattern::dns_name).take(MOST_NAMES) {
+            let found = timeout(DNS_TIMEOUT, lookup_host((name, 0))).await;
+            let Ok(Ok(mut addresses)) = found else { continue };
+            if addresses.any(|found| found.ip().to_canonical() == client) {
+                return Some(name.to_owned());
+            }
+        }
+        None
+    }
+}
+
+impl fmt::Debug for Source {
+    /// The options hold the monitor account's password.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Source")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(hosts: &[&str], resolves: bool) -> Answer {
+        let flavour = Flavour::MySql;
+        Answer {
+            flavour,
+            resolves,
+            rows: Vec::new(),
+            hosts: hosts
+                .iter()
+                .map(|host| HostPattern::parse(host, flavour))
+                .collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_without_any_account_is_told_so() {
+        let address = ClientAddress::Ip("10.1.2.3".parse().unwrap());
+        let stranger = answer(&["10.2.%", "localhost"], true)
+            .account(b"u", address)
+            .await;
+        let refusal = stranger.err().unwrap();
+        assert_eq!(
+            (refusal.code, refusal.message.as_str()),
+            (
+                1130,
+                "Host '10.1.2.3' is not allowed to connect to this MySQL server"
+            )
+        );
+        let unknown = answer(&["10.1.%"], true).account(b"u", address).await.unwrap();
+        assert_eq!(unknown.client_host, "10.1.2.3");
+    }
+
+    #[tokio::test]
+    async fn the_own_machine_has_a_name_only_where_names_count() {
+        let address = ClientAddress::Ip("127.0.0.1".parse().unwrap());
+        let account = answer(&["localhost"], true).account(b"u", address).await;
+        assert_eq!(account.unwrap().client_host, "localhost");
+        assert_eq!(
+            answer(&["localhost"], false)
+                .account(b"u", address)
+                .await
+                .err()
+                .unwrap()
+                .code,
+            1130
+        );
+    }
+
+    /// A server that is not there, asked by many at once.
+    #[tokio::test]
+    async fn without_a_server_every_login_is_refused_in_time() {
+        let opts = OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(1);
+        let source = Source {
+            server: "db1".to_owned(),
+            opts: opts.into(),
+        };
+        let (_keep, source) = watch::channel(source);
+        let directory = Directory::start(source, Duration::from_secs(1));
+        let logins = (0..64).map(|_| {
+            let directory = directory.clone();
+            tokio::spawn(async move { directory.find(b"u", ClientAddress::Local).await })
+        });
+        for login in logins.collect::<Vec<_>>() {
+            assert_eq!(login.await.unwrap().err().unwrap().code, 1158);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Why a login is refused: the servers' own errors, by flavour.
+
+/// Which family of servers stands behind the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    MySql,
+    MariaDb,
+}
+
+/// The end of a login that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: u16,
+    pub sqlstate: [u8; 5],
+    /// For the client.
+    pub message: String,
+    /// For the log: what the client is not told.
+    pub reason: String,
+}
+
+// === impl Flavour ===
+
+impl Flavour {
+    /// By the version that a server's greeting or `@@version` shows.
+    pub fn from_version(version: &str) -> Self {
+        match version.contains("MariaDB") {
+            true => Self::MariaDb,
+            false => Self::MySql,
+        }
+    }
+
+    fn server(self) -> &'static str {
+        match self {
+            Self::MySql => "MySQL",
+            Self::MariaDb => "MariaDB",
+        }
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    fn new(code: u16, sqlstate: &[u8; 5], message: String, reason: &str) -> Self {
+        Self {
+            code,
+            sqlstate: *sqlstate,
+            message,
+            reason: reason.to_owned(),
+        }
+    }
+
+    pub(super) fn because(self, reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            ..self
+        }
+    }
+}
+
+/// The user as a message shows it: what is not UTF-8 is replaced.
+fn shown(user: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(user)
+}
+
+/// The answer to a wrong name as well as to a wrong password.
+pub fn access_denied(user: &[u8], host: &str, using_password: bool) -> Refusal {
+    let used = if using_password { "YES" } else { "NO" };
+    let user = shown(user);
+    let message = format!("Access denied for user '{user}'@'{host}' (using password: {used})");
+    Refusal::new(1045, b"28000", message, "wrong user or password")
+}
+
+/// No account at all is for clients from this host.
+pub fn host_not_allowed(flavour: Flavour, host: &str) -> Refusal {
+    let server = flavour.server();
+    let message = format!("Host '{host}' is not allowed to connect to this {server} server");
+    Refusal::new(1130, b"HY000", message, "no account allows the client's host")
+}
+
+pub fn account_locked(flavour: Flavour, user: &[u8], host: &str) -> Refusal {
+    let reason = "the account is locked";
+    match flavour {
+        Flavour::MySql => {
+            let user = shown(user);
+            let message = format!("Access denied for user '{user}'@'{host}'. Account is locked.");
+            Refusal::new(3118, b"HY000", message, reason)
+        }
+        Flavour::MariaDb => Refusal::new(
+            4151,
+            b"HY000",
+            "Access denied, this account is locked".to_owned(),
+            reason,
+        ),
+    }
+}
+
+/// For clients that could not change the password in this session either.
+pub fn password_expired(flavour: Flavour) -> Refusal {
+    let end = match flavour {
+        Flavour::MySql => ".",
+        Flavour::MariaDb => "",
+    };
+    let message = format!(
+        "Your password has expired. To log in you must change it using a client that supports expired passwords{end}"
+    );
+    Refusal::new(1862, b"HY000", message, "the password has expired")
+}
+
+/// The plugin by the server's name for it.
+pub fn unsupported_plugin(plugin: &str) -> Refusal {
+    let message = format!("Plugin '{plugin}' is not loaded");
+    let reason = format!(
+        "the account uses {plugin}, which cannot be verified here; list the account in the configuration"
+    );
+    Refusal::new(1524, b"HY000", message, &reason)
+}
+
+/// The client cannot be asked to use another plugin.
+pub fn old_client() -> Refusal {
+    let message = "Client does not support authentication protocol requested by server; consider upgrading \
+                   MySQL client";
+    Refusal::new(
+        1251,
+        b"08004",
+        message.to_owned(),
+        "the client cannot change plugins",
+    )
+}
+
+pub fn bad_handshake() -> Refusal {
+    Refusal::new(
+        1043,
+        b"08S01",
+        "Bad handshake".to_owned(),
+        "a reply of the wrong form",
+    )
+}
+
+/// The accounts could not be read, so nobody can be let in. Not 2003, although that is what clients say themselves:
+/// MariaDB's library takes a server that sends a code from 2000 to 2999 for a broken one.
+pub fn server_unreachable(server: &str, why: &str) -> Refusal {
+    let message = format!("Cannot read the accounts from server '{server}'");
+    Refusal::new(1158, b"08S01", message, why)
+}
+
+/// Something failed that should not, like the system's source of random numbers.
+pub fn internal() -> Refusal {
+    Refusal::new(1105, b"HY000", "Unknown error".to_owned(), "no random numbers")
+}

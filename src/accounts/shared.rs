@@ -1,0 +1,87 @@
+//! All that logins share: who may log in, the proxy's RSA keys and the passwords that clients have shown.
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use crate::wire::auth::KeyPair;
+
+use super::ClientAddress;
+use super::account::Account;
+use super::client_auth::{ClientAuth, ClientLogin, ClientStep};
+use super::directory::Directory;
+use super::password_cache::PasswordCache;
+use super::refusal::{self, Flavour, Refusal};
+use super::static_user::StaticUser;
+
+/// Passwords kept in memory.
+const PASSWORDS: usize = 4096;
+
+/// One for the whole process, used by all threads.
+pub struct Accounts {
+    listed: HashMap<Vec<u8>, Vec<StaticUser>>,
+    directory: Option<Directory>,
+    keys: KeyPair,
+    passwords: PasswordCache,
+}
+
+/// The accounts could not be set up.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("no RSA keys could be made")]
+pub struct Setup;
+
+// === impl Accounts ===
+
+impl Accounts {
+    /// Makes the RSA keys, which takes some tenths of a second. Without `directory`, only listed accounts count.
+    pub fn new(listed: Vec<StaticUser>, directory: Option<Directory>) -> Result<Self, Setup> {
+        let mut by_name: HashMap<Vec<u8>, Vec<StaticUser>> = HashMap::new();
+        for user in listed {
+            by_name.entry(user.user.clone()).or_default().push(user);
+        }
+        Ok(Self {
+            listed: by_name,
+            directory,
+            keys: KeyPair::generate().map_err(|_| Setup)?,
+            passwords: PasswordCache::new(PASSWORDS),
+        })
+    }
+
+    /// The account that a client with this name and address has to prove, as it is now. `flavour` is what the
+    /// proxy's greeting showed. An unknown name is given an account that no password fits, so that the login
+    /// goes on and strangers learn nothing.
+    pub async fn find(
+        &self,
+        user: &[u8],
+        address: ClientAddress,
+        flavour: Flavour,
+    ) -> Result<Account, Refusal> {
+        let host = address.label(address.name(true));
+        match (self.listed.get(user), &self.directory) {
+            (Some(listed), _) => Ok(listed
+                .iter()
+                .find_map(|user| user.account(address, flavour))
+                .unwrap_or_else(|| Account::unknown(user, host, flavour))),
+            (None, Some(directory)) => directory.find(user, address).await,
+            (None, None) if self.allows_anyone_at(address) => Ok(Account::unknown(user, host, flavour)),
+            (None, None) => Err(refusal::host_not_allowed(flavour, &host)),
+        }
+    }
+
+    fn allows_anyone_at(&self, address: ClientAddress) -> bool {
+        self.listed.values().flatten().any(|user| user.allows(address))
+    }
+
+    /// Takes up a client's login or COM_CHANGE_USER.
+    pub fn begin(&self, account: Account, login: ClientLogin<'_>) -> (ClientAuth, ClientStep) {
+        ClientAuth::begin(self, account, login)
+    }
+
+    pub(super) fn keys(&self) -> &KeyPair {
+        &self.keys
+    }
+
+    pub(super) fn passwords(&self) -> &PasswordCache {
+        &self.passwords
+    }
+}

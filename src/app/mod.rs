@@ -1,0 +1,8 @@
+//! Builds everything from a configuration, runs it, and ends it in the right order.
+
+pub mod accounts;
+pub mod logging;
+pub mod run;
+pub mod secure;
+
+pub use run::run;

@@ -1,0 +1,208 @@
+//! The running proxy: threads, listeners, signals, and the order in which it ends.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::{accounts, secure};
+use crate::backend::{Server, Servers};
+use crate::config::Config;
+use crate::frontend::listener::{self, Door};
+use crate::frontend::shared::Shared;
+use crate::frontend::{login, worker};
+use crate::net::tls::TlsError;
+use crate::net::{Interrupt, buffer};
+
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("listener '{name}' cannot use {address}: {source}")]
+    Listen {
+        name: String,
+        address: String,
+        source: io::Error,
+    },
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    #[error("accounts: {0}")]
+    Accounts(String),
+    #[error("the system refuses what every process needs: {0}")]
+    System(#[from] io::Error),
+}
+
+/// How often a proxy that knows no server yet asks again.
+const LEARN_AGAIN: Duration = Duration::from_millis(500);
+
+/// Runs the proxy until it is told to end.
+pub fn run(config: Config) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), StartError> {
+    raise_open_files();
+    buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
+    let servers = servers(&config)?;
+    // The directory stops when the sender goes: it lives as long as the proxy.
+    let (_primary, source) = watch::channel(accounts::source(&config));
+    let accounts = accounts::build(&config, source).map_err(StartError::Accounts)?;
+    let tls = secure::for_clients(&config)?;
+    let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::unbounded_channel()).unzip();
+    let mut doors = Vec::new();
+    for listener in &config.listeners {
+        let failed = |source| StartError::Listen {
+            name: listener.name.clone(),
+            address: listener.address.to_string(),
+            source,
+        };
+        doors.push((
+            Door::open(&listener.address).await.map_err(failed)?,
+            Arc::new(listener.clone()),
+        ));
+    }
+    let grace = config.shutdown.grace;
+    let shared = Shared::new(config, servers, accounts, tls, senders);
+    let threads = start_workers(&shared, inboxes)?;
+    let mut terminate = Signals::new()?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(learn(shared.clone()));
+    for (door, listener) in doors {
+        tracing::info!(listener = listener.name, address = %listener.address, "listening");
+        tasks.spawn(listener::accept(door, listener, shared.clone()));
+    }
+    terminate.wait(&shared).await;
+    tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
+    tasks.shutdown().await;
+    end(&shared, threads, grace, &mut terminate).await;
+    for listener in &shared.config.listeners {
+        if let crate::config::Address::Unix(path) = &listener.address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn servers(config: &Config) -> Result<Servers, StartError> {
+    let mut servers = Vec::new();
+    for (index, server) in config.servers.iter().enumerate() {
+        servers.push(Server::new(index, config, secure::for_server(&server.tls)?));
+    }
+    Ok(Servers::new(servers))
+}
+
+fn start_workers(
+    shared: &Arc<Shared>,
+    inboxes: Vec<mpsc::UnboundedReceiver<crate::frontend::shared::Message>>,
+) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
+    let start = |(index, inbox)| {
+        let shared = shared.clone();
+        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+        thread.spawn(move || worker::run(index, shared, inbox))
+    };
+    inboxes.into_iter().enumerate().map(start).collect()
+}
+
+/// Clients cannot be greeted before one server has been.
+async fn learn(shared: Arc<Shared>) {
+    while !login::learn(&shared).await {
+        tokio::time::sleep(LEARN_AGAIN).await;
+    }
+}
+
+/// Lets transactions end within the grace, then closes every client; a second signal skips the grace.
+async fn end(
+    shared: &Arc<Shared>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    grace: Duration,
+    terminate: &mut Signals,
+) {
+    shared.interrupt_all(Interrupt::Drain);
+    let joined = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            if !matches!(thread.join(), Ok(Ok(()))) {
+                tracing::error!("a thread ended in an error");
+            }
+        }
+    });
+    tokio::pin!(joined);
+    tokio::select! {
+        _ = &mut joined => return,
+        () = terminate.second() => {}
+        () = tokio::time::sleep(grace) => {}
+    }
+    tracing::warn!(
+        clients = shared.registry.connections(),
+        "the grace is over: closing all clients"
+    );
+    shared.interrupt_all(Interrupt::Stop);
+    // A client in the middle of a statement does not hear of it; it ends with the process.
+    let _ = tokio::time::timeout(Duration::from_secs(1), joined).await;
+}
+
+/// Every client takes two descriptors, and the usual limit is a thousand.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "cannot raise the number of open files");
+    }
+}
+
+/// What the operating system tells us.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until the first signal to end. SIGHUP loads the certificates again.
+    async fn wait(&mut self, shared: &Shared) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => reload_certificates(shared),
+            }
+        }
+    }
+
+    async fn second(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn reload_certificates(shared: &Shared) {
+    match secure::for_clients(&shared.config) {
+        Ok(tls) => {
+            shared.tls.store(tls);
+            tracing::info!("certificates loaded again");
+        }
+        Err(error) => tracing::error!(%error, "certificates not loaded: the old ones stay"),
+    }
+}

@@ -1,0 +1,55 @@
+//! TLS for both sides, from the configuration.
+
+use std::sync::Arc;
+
+use crate::config::{
+    CertificateFiles, ClientTls, ClientTlsMode, Config, ServerTls, ServerTlsMode, TlsVersion,
+};
+use crate::net::tls::{self, Certificate, TlsError, Verify};
+
+/// What clients meet; `None` when no listener offers TLS.
+pub fn for_clients(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, TlsError> {
+    if config
+        .listeners
+        .iter()
+        .all(|listener| listener.tls == ClientTlsMode::Off)
+    {
+        return Ok(None);
+    }
+    let ClientTls {
+        certificate,
+        client_ca,
+        require_client_certificate,
+        min_version,
+        ..
+    } = &config.tls.client;
+    let certificate = match certificate {
+        Some(files) => load(files)?,
+        None => Certificate::self_signed()?,
+    };
+    let only_13 = *min_version == TlsVersion::Tls13;
+    tls::server(
+        certificate,
+        client_ca.as_deref(),
+        *require_client_certificate,
+        only_13,
+    )
+    .map(Some)
+}
+
+/// What one server meets; `None` when TLS is off.
+pub fn for_server(settings: &ServerTls) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
+    let verify = match settings.mode {
+        ServerTlsMode::Off => return Ok(None),
+        ServerTlsMode::Prefer | ServerTlsMode::Require => Verify::Nothing,
+        ServerTlsMode::VerifyCa => Verify::Authority,
+        ServerTlsMode::VerifyIdentity => Verify::Identity,
+    };
+    let certificate = settings.certificate.as_ref().map(load).transpose()?;
+    let only_13 = settings.min_version == TlsVersion::Tls13;
+    tls::client(verify, settings.ca.as_deref(), certificate, only_13).map(Some)
+}
+
+fn load(files: &CertificateFiles) -> Result<Certificate, TlsError> {
+    Certificate::load(&files.certificate, &files.key)
+}

@@ -1,0 +1,366 @@
+//! Opens a connection to a server: TCP or Unix socket, TLS, login, compression, session tracking.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustls_pki_types::ServerName;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::connection::{Answer, Connection};
+use super::error::BackendError;
+use super::pool::Key;
+use super::prepared::Prepared;
+use super::profile::Profile;
+use super::server::Server;
+use super::slots::Permit;
+use crate::accounts::{ServerAuth, ServerChannel, ServerStep};
+use crate::config::{Address, ServerCompression, ServerTlsMode};
+use crate::net::zip::Zip;
+use crate::net::{Link, Socket};
+use crate::session::{State, tracked};
+use crate::util::clock;
+use crate::wire::attributes::put_attribute;
+use crate::wire::command::Command;
+use crate::wire::compress::Algorithm;
+use crate::wire::err::{ErrPacket, is_err};
+use crate::wire::greeting::Greeting;
+use crate::wire::login::{FILLER, Login, TlsRequest};
+use crate::wire::ok::OkPacket;
+use crate::wire::packet::put_with;
+use crate::wire::{Capabilities, Status};
+
+/// What a client said of itself that the server should hear.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes<'a> {
+    /// Raw names and values.
+    pub block: &'a [u8],
+    pub filler: [u8; FILLER],
+}
+
+/// No packet of a login is longer.
+const LONGEST: usize = 1 << 20;
+const MAX_PACKET: u32 = 1 << 30;
+
+static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+/// Opens a connection for sessions with `key`; it has the wanted schema, and no variables set yet.
+pub async fn connect(
+    server: &Arc<Server>,
+    key: &Key,
+    permit: Permit,
+    wanted: &State,
+    attributes: Attributes<'_>,
+) -> Result<Box<Connection>, BackendError> {
+    let limit = server.connect_timeout();
+    match tokio::time::timeout(limit, Box::pin(open(server, key, permit, wanted, attributes))).await {
+        Ok(connected) => connected,
+        Err(_) => Err(BackendError::ConnectTimeout {
+            server: server.name().to_owned(),
+            limit,
+        }),
+    }
+}
+
+/// Reads a server's greeting and leaves.
+pub async fn greet(server: &Server) -> Result<Profile, BackendError> {
+    let limit = server.connect_timeout();
+    let greeted = async {
+        let mut link = Link::new(dial(server).await?);
+        let (greeting, _) = read_greeting(server, &mut link).await?;
+        Ok(Profile::of(&greeting))
+    };
+    let late = || BackendError::ConnectTimeout {
+        server: server.name().to_owned(),
+        limit,
+    };
+    let profile = tokio::time::timeout(limit, greeted)
+        .await
+        .unwrap_or_else(|_| Err(late()))?;
+    server.set_profile(profile.clone());
+    Ok(profile)
+}
+
+async fn open(
+    server: &Arc<Server>,
+    key: &Key,
+    permit: Permit,
+    wanted: &State,
+    attributes: Attributes<'_>,
+) -> Result<Box<Connection>, BackendError> {
+    let mut link = Link::new(dial(server).await?);
+    let (greeting, sequence) = read_greeting(server, &mut link).await?;
+    server.set_profile(Profile::of(&greeting));
+    let mut login = LoginAttempt {
+        server,
+        key,
+        link: &mut link,
+        sequence,
+        capabilities: Capabilities::NONE,
+    };
+    let status = login.run(&greeting, wanted, attributes).await?;
+    let capabilities = login.capabilities;
+    compress(server, capabilities, &mut link);
+    let now = clock::now();
+    let mut connection = Box::new(Connection {
+        link,
+        server: server.clone(),
+        key: key.clone(),
+        thread: greeting.connection_id.into(),
+        capabilities,
+        state: State {
+            schema: wanted.schema.clone(),
+            ..State::default()
+        },
+        status,
+        prepared: Prepared::default(),
+        serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+        opened: now,
+        used: now,
+        generation: server.generation(),
+        option_changed: false,
+        permit: Some(permit),
+    });
+    if key.was_reset {
+        connection.reset().await?;
+    } else {
+        connection.track().await?;
+    }
+    Ok(connection)
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Makes the server tell what becomes of the session.
+    pub async fn track(&mut self) -> Result<(), BackendError> {
+        let sql = tracked::statement(self.server.is_mariadb());
+        let body = self.as_query(&sql);
+        match self.run(Command::QUERY, &body).await? {
+            Answer::Ok => Ok(()),
+            Answer::Error { message, .. } => Err(login_failed(&self.server, &message)),
+        }
+    }
+
+    /// Empties the server's session, but for the schema.
+    pub async fn reset(&mut self) -> Result<(), BackendError> {
+        if let Answer::Error { message, .. } = self.run(Command::RESET_CONNECTION, &[]).await? {
+            return Err(login_failed(&self.server, &message));
+        }
+        self.state.variables = Default::default();
+        self.prepared.clear();
+        self.track().await
+    }
+}
+
+async fn dial(server: &Server) -> Result<Socket, BackendError> {
+    let connected = match &server.config.address {
+        Address::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await.map(Socket::Tcp),
+        Address::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
+    };
+    let socket = connected.map_err(|source| BackendError::Connect {
+        server: server.name().to_owned(),
+        source,
+    })?;
+    socket.tune();
+    Ok(socket)
+}
+
+async fn read_greeting(server: &Server, link: &mut Link) -> Result<(Greeting, u8), BackendError> {
+    let header = link.packet(LONGEST).await.map_err(|error| lost(server, error))?;
+    let payload = link.payload(header);
+    if is_err(payload) {
+        return Err(refused(server, payload));
+    }
+    let greeting = Greeting::parse(payload).map_err(|error| login_failed(server, &error.to_string()))?;
+    link.inbox.consume(header.total());
+    Ok((greeting, header.sequence.wrapping_add(1)))
+}
+
+fn compress(server: &Server, capabilities: Capabilities, link: &mut Link) {
+    let (zlib, zstd) = (
+        server.compression_levels.0 as u8,
+        server.compression_levels.1 as u8,
+    );
+    if capabilities.has(Capabilities::ZSTD) {
+        link.compress(Zip::with_server(Algorithm::Zstd, zstd));
+    } else if capabilities.has(Capabilities::COMPRESS) {
+        link.compress(Zip::with_server(Algorithm::Zlib, zlib));
+    }
+}
+
+/// The part of opening a connection that depends on what the two sides can.
+struct LoginAttempt<'a> {
+    server: &'a Server,
+    key: &'a Key,
+    link: &'a mut Link,
+    sequence: u8,
+    capabilities: Capabilities,
+}
+
+// === impl LoginAttempt ===
+
+impl LoginAttempt<'_> {
+    async fn run(
+        &mut self,
+        greeting: &Greeting,
+        wanted: &State,
+        attributes: Attributes<'_>,
+    ) -> Result<Status, BackendError> {
+        self.capabilities = self.choose(greeting.capabilities, wanted);
+        self.start_tls(greeting).await?;
+        let scramble = greeting.scramble.into();
+        let credential = &self.key.identity.credential;
+        let (mut auth, first) = ServerAuth::begin(credential, &greeting.plugin, scramble, self.channel());
+        let mut block = attributes.block.to_vec();
+        put_attribute(
+            &mut block,
+            b"_proxy",
+            concat!("splitrail ", env!("CARGO_PKG_VERSION")).as_bytes(),
+        );
+        let login = Login {
+            capabilities: self.capabilities,
+            max_packet: MAX_PACKET,
+            collation: self.key.collation,
+            filler: attributes.filler,
+            user: &self.key.identity.user,
+            auth: &first.reply,
+            database: wanted.schema.as_deref(),
+            plugin: Some(first.plugin.name().as_bytes()),
+            attributes: Some(&block),
+            zstd_level: Some(self.server.compression_levels.1 as u8),
+        };
+        let mut out = Vec::new();
+        put_with(&mut out, self.sequence, |out| login.encode(out));
+        self.link
+            .send(&out)
+            .await
+            .map_err(|error| lost(self.server, error))?;
+        self.converse(&mut auth).await
+    }
+
+    /// What the client negotiated, so that results can pass as they are, and what we need ourselves.
+    fn choose(&self, offered: Capabilities, wanted: &State) -> Capabilities {
+        use Capabilities as C;
+        let own = C::COMPRESS | C::ZSTD | C::SSL | C::CONNECT_WITH_DB | C::MULTI_FACTOR;
+        let mut chosen = self.key.capabilities.without(own) | C::PROTOCOL_41 | C::SECURE_CONNECTION;
+        chosen |= C::PLUGIN_AUTH | C::PLUGIN_AUTH_LENENC | C::CONNECT_ATTRS | C::SESSION_TRACK;
+        if wanted.schema.is_some() {
+            chosen |= C::CONNECT_WITH_DB;
+        }
+        match self.server.compression {
+            ServerCompression::Off => {}
+            ServerCompression::Zlib => chosen |= C::COMPRESS,
+            ServerCompression::Zstd if offered.has(C::ZSTD) => chosen |= C::ZSTD,
+            ServerCompression::Zstd => chosen |= C::COMPRESS,
+        }
+        chosen & offered
+    }
+
+    fn channel(&self) -> ServerChannel {
+        match (self.link.tls(), self.link.socket().is_unix()) {
+            (Some(_), _) => ServerChannel::Tls,
+            (None, true) => ServerChannel::Local,
+            (None, false) => ServerChannel::Plain,
+        }
+    }
+
+    async fn start_tls(&mut self, greeting: &Greeting) -> Result<(), BackendError> {
+        let tls = |reason: String| BackendError::Tls {
+            server: self.server.name().to_owned(),
+            reason,
+        };
+        let Some(config) = &self.server.tls else {
+            return Ok(());
+        };
+        if !greeting.capabilities.has(Capabilities::SSL) {
+            return match self.server.config.tls.mode {
+                ServerTlsMode::Off | ServerTlsMode::Prefer => Ok(()),
+                _ => Err(tls("the server does not offer TLS".to_owned())),
+            };
+        }
+        self.capabilities |= Capabilities::SSL;
+        let request = TlsRequest {
+            capabilities: self.capabilities,
+            max_packet: MAX_PACKET,
+            collation: self.key.collation,
+        };
+        let mut out = Vec::new();
+        self.sequence = put_with(&mut out, self.sequence, |out| request.encode(out));
+        self.link
+            .send(&out)
+            .await
+            .map_err(|error| lost(self.server, error))?;
+        let host = self
+            .server
+            .config
+            .address
+            .host()
+            .unwrap_or("localhost")
+            .to_owned();
+        let name = ServerName::try_from(host).map_err(|error| tls(error.to_string()))?;
+        let session =
+            rustls::ClientConnection::new(config.clone(), name).map_err(|error| tls(error.to_string()))?;
+        self.link
+            .start_tls(session.into())
+            .await
+            .map_err(|error| tls(error.to_string()))
+    }
+
+    async fn converse(&mut self, auth: &mut ServerAuth) -> Result<Status, BackendError> {
+        loop {
+            let header = self
+                .link
+                .packet(LONGEST)
+                .await
+                .map_err(|error| lost(self.server, error))?;
+            let payload = self.link.payload(header);
+            let step = auth
+                .receive(payload)
+                .map_err(|error| login_failed(self.server, &error.to_string()))?;
+            let reply = match step {
+                ServerStep::Accepted => {
+                    let ok = OkPacket::parse(payload, self.capabilities);
+                    let status = ok.map_or(Status::AUTOCOMMIT, |ok| ok.status);
+                    self.link.inbox.consume(header.total());
+                    return Ok(status);
+                }
+                ServerStep::Refused => return Err(refused(self.server, payload)),
+                ServerStep::Reply(reply) => Some(reply),
+                ServerStep::Read => None,
+            };
+            self.link.inbox.consume(header.total());
+            if let Some(reply) = reply {
+                let sequence = header.sequence.wrapping_add(1);
+                let sent = self.link.send_payload(sequence, &reply).await;
+                sent.map_err(|error| lost(self.server, error))?;
+            }
+        }
+    }
+}
+
+fn lost(server: &Server, source: io::Error) -> BackendError {
+    BackendError::Lost {
+        server: server.name().to_owned(),
+        source,
+    }
+}
+
+fn login_failed(server: &Server, reason: &str) -> BackendError {
+    BackendError::Login {
+        server: server.name().to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn refused(server: &Server, payload: &[u8]) -> BackendError {
+    match ErrPacket::parse(payload) {
+        Ok(error) => BackendError::Refused {
+            server: server.name().to_owned(),
+            code: error.code,
+            sqlstate: error.sqlstate,
+            message: String::from_utf8_lossy(error.message).into_owned(),
+        },
+        Err(error) => login_failed(server, &error.to_string()),
+    }
+}

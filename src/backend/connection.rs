@@ -1,0 +1,220 @@
+//! One authenticated connection to a server, and what is known of the session that the server keeps for it.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::error::BackendError;
+use super::pool::Key;
+use super::prepared::Prepared;
+use super::server::Server;
+use super::slots::Permit;
+use crate::net::Link;
+use crate::session::{State, Template};
+use crate::wire::command::Command;
+use crate::wire::err::ErrPacket;
+use crate::wire::framing::{self, Expect, Framer, Kind, Next};
+use crate::wire::packet::{HEADER, put_with};
+use crate::wire::{Capabilities, Malformed, Status};
+
+#[derive(Debug)]
+pub struct Connection {
+    pub link: Link,
+    pub server: Arc<Server>,
+    pub key: Key,
+    /// The server's id of the connection, which KILL takes.
+    pub thread: u64,
+    pub capabilities: Capabilities,
+    pub state: State,
+    pub status: Status,
+    pub prepared: Prepared,
+    /// Distinguishes connections for as long as the process runs.
+    pub serial: u64,
+    pub opened: Instant,
+    pub used: Instant,
+    pub generation: u64,
+    /// SET_OPTION was used: whether several statements in one are allowed differs from the login.
+    pub option_changed: bool,
+    /// Given back when the connection is dropped.
+    pub permit: Option<Permit>,
+}
+
+/// What became of a statement of our own.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Answer {
+    Ok,
+    Error {
+        code: u16,
+        sqlstate: [u8; 5],
+        message: String,
+    },
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Whether it may be given to somebody now: the peer is silent, and it is neither too old nor outdated.
+    pub fn is_usable(&self, now: Instant) -> bool {
+        let too_old = self
+            .server
+            .pool
+            .max_age
+            .is_some_and(|age| now.duration_since(self.opened) > age);
+        let outdated = self.generation != self.server.generation() || self.option_changed;
+        !too_old && !outdated
+    }
+
+    pub fn lost(&self, source: io::Error) -> BackendError {
+        BackendError::Lost {
+            server: self.server.name().to_owned(),
+            source,
+        }
+    }
+
+    pub fn malformed(&self, source: Malformed) -> BackendError {
+        BackendError::Protocol {
+            server: self.server.name().to_owned(),
+            source,
+        }
+    }
+
+    /// Sends a command whose payload is small.
+    pub async fn send(&mut self, command: Command, body: &[u8]) -> Result<(), BackendError> {
+        let mut out = Vec::with_capacity(HEADER + 1 + body.len());
+        put_with(&mut out, 0, |out| {
+            out.push(command.0);
+            out.extend_from_slice(body);
+        });
+        self.link.send(&out).await.map_err(|error| self.lost(error))
+    }
+
+    /// Runs a command of our own and reads its whole answer; rows are thrown away.
+    pub async fn run(&mut self, command: Command, body: &[u8]) -> Result<Answer, BackendError> {
+        self.send(command, body).await?;
+        self.answer(Expect::Results).await
+    }
+
+    pub async fn answer(&mut self, expect: Expect) -> Result<Answer, BackendError> {
+        Ok(self.read_answer(expect).await?.0)
+    }
+
+    async fn read_answer(
+        &mut self,
+        expect: Expect,
+    ) -> Result<(Answer, Option<framing::Prepared>), BackendError> {
+        let mut prepared = None;
+        let mut framer = Framer::new(self.capabilities, expect);
+        let mut answer = Answer::Ok;
+        loop {
+            let mut position = 0;
+            loop {
+                let bytes = self.link.inbox.bytes();
+                let next = framer
+                    .next(bytes, &mut position)
+                    .map_err(|error| self.malformed(error))?;
+                let Next::Packet { kind, length } = next else {
+                    break;
+                };
+                if kind == Kind::Error {
+                    let packet = ErrPacket::parse(&bytes[position + HEADER..position + length]);
+                    let error = packet.map_err(|error| self.malformed(error))?;
+                    let message = String::from_utf8_lossy(error.message).into_owned();
+                    answer = Answer::Error {
+                        code: error.code,
+                        sqlstate: error.sqlstate,
+                        message,
+                    };
+                }
+                if kind == Kind::Prepared {
+                    let packet = &bytes[position + HEADER..position + length];
+                    let parsed = framing::Prepared::parse(packet, self.capabilities);
+                    prepared = Some(parsed.map_err(|error| self.malformed(error))?);
+                }
+                position += length;
+            }
+            self.link.inbox.consume(position);
+            if framer.is_done() {
+                return Ok((answer, prepared));
+            }
+            if self.link.fill().await.map_err(|error| self.lost(error))? == 0 {
+                return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// Makes the server's session what `wanted` says. On an error the connection must not be used any more.
+    pub async fn restore(&mut self, wanted: &State) -> Result<(), BackendError> {
+        if self.state.same_as(wanted) {
+            return Ok(());
+        }
+        if let Some(sql) = self.state.variables.statement_towards(&wanted.variables) {
+            let answer = self.run(Command::QUERY, &self.as_query(&sql)).await?;
+            self.restored(answer)?;
+        }
+        if let Some(schema) = wanted
+            .schema
+            .as_deref()
+            .filter(|_| self.state.schema != wanted.schema)
+        {
+            let answer = self.run(Command::INIT_DB, schema).await?;
+            self.restored(answer)?;
+        }
+        self.state = wanted.clone();
+        Ok(())
+    }
+
+    /// The body of a QUERY command: with query attributes it begins with how many there are.
+    pub fn as_query(&self, sql: &[u8]) -> Vec<u8> {
+        let mut body = Vec::with_capacity(sql.len() + 2);
+        if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            body.extend_from_slice(&[0, 1]);
+        }
+        body.extend_from_slice(sql);
+        body
+    }
+
+    fn restored(&self, answer: Answer) -> Result<(), BackendError> {
+        match answer {
+            Answer::Ok => Ok(()),
+            Answer::Error {
+                code,
+                sqlstate,
+                message,
+            } => Err(BackendError::Restore {
+                server: self.server.name().to_owned(),
+                code,
+                sqlstate,
+                message,
+            }),
+        }
+    }
+
+    /// Prepares a statement for its own sake; answers the server's id of it, and notes it.
+    pub async fn prepare(&mut self, template: &Arc<Template>) -> Result<(Answer, u32), BackendError> {
+        self.send(Command::STMT_PREPARE, &template.text).await?;
+        let (answer, prepared) = self.read_answer(Expect::Prepared).await?;
+        let id = prepared.map_or(0, |prepared| prepared.statement);
+        if answer == Answer::Ok {
+            let limit = self.server.pool.max_prepared_per_connection as usize;
+            let gone = self.prepared.insert(template, id, limit);
+            self.close_statements(&gone).await?;
+        }
+        Ok((answer, id))
+    }
+
+    /// Closes statements that the server need not keep; it does not answer.
+    pub async fn close_statements(&mut self, ids: &[u32]) -> Result<(), BackendError> {
+        let mut out = Vec::new();
+        for id in ids {
+            put_with(&mut out, 0, |out| {
+                out.push(Command::STMT_CLOSE.0);
+                out.extend_from_slice(&id.to_le_bytes());
+            });
+        }
+        if out.is_empty() {
+            return Ok(());
+        }
+        self.link.send(&out).await.map_err(|error| self.lost(error))
+    }
+}

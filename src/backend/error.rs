@@ -1,0 +1,77 @@
+//! What can go wrong on the way to a server, and what a client is told of it.
+
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::wire::Malformed;
+
+#[derive(Debug, Error)]
+pub enum BackendError {
+    #[error("cannot connect to server '{server}': {source}")]
+    Connect { server: String, source: io::Error },
+    #[error("connecting to server '{server}' took longer than {limit:?}")]
+    ConnectTimeout { server: String, limit: Duration },
+    /// The server's own words, to be passed on.
+    #[error("server '{server}' refused the login: {code} {message}")]
+    Refused {
+        server: String,
+        code: u16,
+        sqlstate: [u8; 5],
+        message: String,
+    },
+    #[error("cannot log in to server '{server}': {reason}")]
+    Login { server: String, reason: String },
+    #[error("TLS with server '{server}' failed: {reason}")]
+    Tls { server: String, reason: String },
+    #[error("no connection to server '{server}' became free within {limit:?}: all {maximum} are in use")]
+    PoolTimeout {
+        server: String,
+        limit: Duration,
+        maximum: usize,
+    },
+    #[error("too many statements are waiting for a connection to server '{server}' already")]
+    PoolQueueFull { server: String },
+    #[error("lost connection to server '{server}': {source}")]
+    Lost { server: String, source: io::Error },
+    #[error("server '{server}' sent what is not the protocol: {source}")]
+    Protocol { server: String, source: Malformed },
+    /// The server did not take the session's state; the connection is closed.
+    #[error("server '{server}' did not restore the session: {code} {message}")]
+    Restore {
+        server: String,
+        code: u16,
+        sqlstate: [u8; 5],
+        message: String,
+    },
+}
+
+// === impl BackendError ===
+
+impl BackendError {
+    /// Code, SQLSTATE and text for the client.
+    pub fn for_client(&self) -> (u16, [u8; 5], String) {
+        match self {
+            Self::Refused {
+                code,
+                sqlstate,
+                message,
+                ..
+            }
+            | Self::Restore {
+                code,
+                sqlstate,
+                message,
+                ..
+            } => (*code, *sqlstate, message.clone()),
+            Self::PoolTimeout { .. } | Self::PoolQueueFull { .. } => (1040, *b"08004", self.to_string()),
+            // Codes from 2000 on are the clients' own: MariaDB's library takes one from a server for a broken packet.
+            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Tls { .. } | Self::Lost { .. } => {
+                (1158, *b"08S01", self.to_string())
+            }
+            Self::Login { .. } => (1045, *b"28000", self.to_string()),
+            Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),
+        }
+    }
+}

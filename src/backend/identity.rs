@@ -1,0 +1,18 @@
+//! As whom a connection is logged in to a server.
+
+use std::hash::{Hash, Hasher};
+
+use crate::accounts::Credential;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    pub user: Vec<u8>,
+    /// Part of the identity: after a change of password nobody gets a connection opened with the old one.
+    pub credential: Credential,
+}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.user.hash(state);
+    }
+}

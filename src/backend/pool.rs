@@ -1,0 +1,306 @@
+//! Idle server connections of one thread, and the way to get one.
+//!
+//! A session that gave its connection back finds it again with a [`Ticket`], as long as nobody else needed it:
+//! then there is nothing to restore.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::connect::{self, Attributes};
+use super::connection::Connection;
+use super::error::BackendError;
+use super::identity::Identity;
+use super::server::Server;
+use super::slots::Grant;
+use crate::session::State;
+use crate::util::clock;
+use crate::wire::Capabilities;
+
+/// Connections with the same key can serve the same sessions, once their state is restored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub server: usize,
+    pub identity: Arc<Identity>,
+    /// As the client negotiated them, so that results pass as they are.
+    pub capabilities: Capabilities,
+    /// As the client named it in its login: the server derives the session's character sets from it.
+    pub collation: u16,
+    /// A session that has chosen no schema cannot use a connection that has: there is no way back.
+    pub has_schema: bool,
+    /// RESET_CONNECTION gives a session that differs from a login's.
+    pub was_reset: bool,
+}
+
+/// Where a session's last connection lies, if it still lies there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket {
+    slot: usize,
+    serial: u64,
+}
+
+/// The kernel is asked whether a connection still stands when it has been idle for longer than this.
+const TRUSTED: Duration = clock::TICK;
+/// How many idle connections are looked at for one whose state fits already.
+const LOOKED_AT: usize = 8;
+
+/// Idle connections of one key, in slots, and the order in which they came.
+#[derive(Debug, Default)]
+pub struct Pool {
+    slots: RefCell<Slab>,
+}
+
+#[derive(Debug, Default)]
+struct Slab {
+    slots: Vec<Option<Box<Connection>>>,
+    free: Vec<usize>,
+    /// Oldest first. Entries whose connection has gone are dropped when met, or when there are too many.
+    order: VecDeque<Ticket>,
+    live: usize,
+}
+
+/// All pools of one thread.
+pub struct Pools {
+    pools: RefCell<HashMap<Key, Rc<Pool>>>,
+    /// Asks the other threads to give up an idle connection to a server.
+    ask_others: Box<dyn Fn(usize)>,
+}
+
+// === impl Slab ===
+
+impl Slab {
+    fn put(&mut self, connection: Box<Connection>) -> Ticket {
+        let serial = connection.serial;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(connection);
+        let ticket = Ticket { slot, serial };
+        self.live += 1;
+        if self.order.len() > 2 * self.live + 16 {
+            let slots = &self.slots;
+            self.order.retain(|ticket| stands(slots, *ticket));
+        }
+        self.order.push_back(ticket);
+        ticket
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Box<Connection>> {
+        if !stands(&self.slots, ticket) {
+            return None;
+        }
+        self.free.push(ticket.slot);
+        self.live -= 1;
+        self.slots[ticket.slot].take()
+    }
+
+    /// One of the oldest, preferably one in the wanted state.
+    fn take_any(&mut self, wanted: Option<&State>) -> Option<Box<Connection>> {
+        while self
+            .order
+            .front()
+            .is_some_and(|ticket| !stands(&self.slots, *ticket))
+        {
+            self.order.pop_front();
+        }
+        let fits = |ticket: &&Ticket| {
+            let connection = self.slots.get(ticket.slot).and_then(Option::as_ref);
+            connection.is_some_and(|connection| {
+                connection.serial == ticket.serial
+                    && wanted.is_some_and(|state| connection.state.same_as(state))
+            })
+        };
+        let best = self
+            .order
+            .iter()
+            .take(LOOKED_AT)
+            .find(fits)
+            .or(self.order.front())
+            .copied()?;
+        self.take(best)
+    }
+}
+
+fn stands(slots: &[Option<Box<Connection>>], ticket: Ticket) -> bool {
+    slots
+        .get(ticket.slot)
+        .and_then(Option::as_ref)
+        .is_some_and(|connection| connection.serial == ticket.serial)
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// An idle connection that can be used as it stands.
+    fn take(&self, ticket: Option<Ticket>, wanted: &State, now: Instant) -> Option<Box<Connection>> {
+        let mut slab = self.slots.borrow_mut();
+        let mut mine = ticket.and_then(|ticket| slab.take(ticket));
+        loop {
+            let connection = mine.take().or_else(|| slab.take_any(Some(wanted)))?;
+            let fresh = now.duration_since(connection.used) < TRUSTED;
+            if connection.is_usable(now) && (fresh || connection.link.is_quiet()) {
+                return Some(connection);
+            }
+        }
+    }
+
+    pub fn idle(&self) -> usize {
+        self.slots.borrow().live
+    }
+}
+
+// === impl Pools ===
+
+impl Pools {
+    pub fn new(ask_others: Box<dyn Fn(usize)>) -> Self {
+        Self {
+            pools: RefCell::default(),
+            ask_others,
+        }
+    }
+
+    pub fn pool(&self, key: &Key) -> Rc<Pool> {
+        if let Some(pool) = self.pools.borrow().get(key) {
+            return pool.clone();
+        }
+        let pool = Rc::new(Pool::default());
+        self.pools.borrow_mut().insert(key.clone(), pool.clone());
+        pool
+    }
+
+    /// A connection for a session: its own if it still lies there, an idle one, a new one, or the first to
+    /// become free. Its state is whatever it was: the caller restores it.
+    pub async fn acquire(
+        &self,
+        server: &Arc<Server>,
+        (key, pool): (&Key, &Pool),
+        ticket: Option<Ticket>,
+        wanted: &State,
+        attributes: Attributes<'_>,
+    ) -> Result<Box<Connection>, BackendError> {
+        if let Some(connection) = pool.take(ticket, wanted, clock::now()) {
+            return Ok(connection);
+        }
+        if let Some(permit) = server.slots.try_reserve() {
+            return connect::connect(server, key, permit, wanted, attributes).await;
+        }
+        self.wait(server, key, wanted, attributes).await
+    }
+
+    async fn wait(
+        &self,
+        server: &Arc<Server>,
+        key: &Key,
+        wanted: &State,
+        attributes: Attributes<'_>,
+    ) -> Result<Box<Connection>, BackendError> {
+        let name = || server.name().to_owned();
+        let deadline = Instant::now() + server.pool.acquire_timeout;
+        loop {
+            let Some(granted) = server.slots.wait(key.clone()) else {
+                return Err(BackendError::PoolQueueFull { server: name() });
+            };
+            self.spare(server.index);
+            (self.ask_others)(server.index);
+            // Whoever gave a permit back just before we joined the queue did not see us there.
+            let grant = match server.slots.try_reserve() {
+                Some(permit) => Grant::Permit(permit),
+                None => match tokio::time::timeout_at(deadline, granted).await {
+                    Ok(Ok(grant)) => grant,
+                    Ok(Err(_)) => continue,
+                    Err(_) => {
+                        let (limit, maximum) = (server.pool.acquire_timeout, server.slots.maximum());
+                        return Err(BackendError::PoolTimeout {
+                            server: name(),
+                            limit,
+                            maximum,
+                        });
+                    }
+                },
+            };
+            match grant {
+                Grant::Permit(permit) => {
+                    return connect::connect(server, key, permit, wanted, attributes).await;
+                }
+                Grant::Connection(connection) => {
+                    let mut connection = *connection;
+                    let source = |source| BackendError::Lost {
+                        server: name(),
+                        source,
+                    };
+                    connection.link = connection.link.reattach().map_err(source)?;
+                    if connection.is_usable(clock::now()) && connection.link.is_quiet() {
+                        return Ok(Box::new(connection));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a connection back that the session leaves clean. `None` when somebody else got it.
+    pub fn give_back(&self, pool: &Pool, mut connection: Box<Connection>) -> Option<Ticket> {
+        if connection.generation != connection.server.generation() || connection.option_changed {
+            return None;
+        }
+        connection.link.inbox.release();
+        connection.used = clock::now();
+        if connection.server.slots.has_waiters() {
+            let server = connection.server.clone();
+            connection = server.slots.offer(connection)?;
+        }
+        Some(pool.slots.borrow_mut().put(connection))
+    }
+
+    /// Somebody waits for a connection to this server: gives up an idle one, if there is one.
+    pub fn spare(&self, server: usize) {
+        let pools = self.pools.borrow();
+        let idle = pools.iter().filter(|(key, _)| key.server == server);
+        let oldest = idle.max_by_key(|(_, pool)| pool.idle());
+        let connection = oldest.and_then(|(_, pool)| pool.slots.borrow_mut().take_any(None));
+        if let Some(connection) = connection {
+            let slots = connection.server.slots.clone();
+            if let (Some(unwanted), Some((_, pool))) = (slots.offer(connection), oldest) {
+                pool.slots.borrow_mut().put(unwanted);
+            }
+        }
+    }
+
+    /// Closes what has been idle for too long, is too old, or was closed by the server, and forgets empty pools.
+    pub fn sweep(&self, now: Instant) {
+        self.pools.borrow_mut().retain(|_, pool| {
+            let mut slab = pool.slots.borrow_mut();
+            for slot in 0..slab.slots.len() {
+                let Some(connection) = &slab.slots[slot] else {
+                    continue;
+                };
+                let settings = &connection.server.pool;
+                let idle = now.duration_since(connection.used);
+                let surplus = slab.live > settings.min_idle as usize;
+                let too_long = surplus && settings.idle_timeout.is_some_and(|limit| idle > limit);
+                if too_long || !connection.is_usable(now) || !connection.link.is_quiet() {
+                    let ticket = Ticket {
+                        slot,
+                        serial: connection.serial,
+                    };
+                    slab.take(ticket);
+                }
+            }
+            slab.live > 0 || Rc::strong_count(pool) > 1
+        });
+    }
+
+    /// Idle connections of this thread to a server.
+    pub fn idle(&self, server: usize) -> usize {
+        let pools = self.pools.borrow();
+        pools
+            .iter()
+            .filter(|(key, _)| key.server == server)
+            .map(|(_, pool)| pool.idle())
+            .sum()
+    }
+}

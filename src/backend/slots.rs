@@ -1,0 +1,160 @@
+//! How many connections a server may have, over all threads, and who waits for one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::oneshot;
+
+use super::connection::Connection;
+use super::pool::Key;
+
+/// Held for a short push or pop only, and never across an await.
+#[allow(clippy::disallowed_types)]
+type Mutex<T> = std::sync::Mutex<T>;
+
+#[derive(Debug)]
+pub struct Slots {
+    maximum: usize,
+    max_waiting: usize,
+    open: AtomicUsize,
+    /// The length of the queue, so that those who give back need not lock it when nobody waits.
+    waiting: AtomicUsize,
+    queue: Mutex<VecDeque<Waiter>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    key: Key,
+    sender: oneshot::Sender<Grant>,
+}
+
+/// What a waiter is given.
+#[derive(Debug)]
+pub enum Grant {
+    /// The right to open a connection.
+    Permit(Permit),
+    /// A connection that fits; it may come from another thread's event loop.
+    Connection(Box<Connection>),
+}
+
+/// The right to one connection; given back when dropped.
+#[derive(Debug)]
+pub struct Permit {
+    slots: Arc<Slots>,
+}
+
+// === impl Slots ===
+
+impl Slots {
+    pub fn new(maximum: usize, max_waiting: usize) -> Arc<Self> {
+        Arc::new(Self {
+            maximum,
+            max_waiting,
+            open: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+            queue: Mutex::default(),
+        })
+    }
+
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub fn maximum(&self) -> usize {
+        self.maximum
+    }
+
+    pub fn has_waiters(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) > 0
+    }
+
+    pub fn try_reserve(self: &Arc<Self>) -> Option<Permit> {
+        let more = |open| (open < self.maximum).then_some(open + 1);
+        self.open
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .ok()?;
+        Some(Permit { slots: self.clone() })
+    }
+
+    /// Joins the queue; `None` when it is full.
+    pub fn wait(&self, key: Key) -> Option<oneshot::Receiver<Grant>> {
+        let mut queue = self.lock();
+        queue.retain(|waiter| !waiter.sender.is_closed());
+        if queue.len() >= self.max_waiting {
+            self.waiting.store(queue.len(), Ordering::Release);
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        queue.push_back(Waiter { key, sender });
+        self.waiting.store(queue.len(), Ordering::Release);
+        Some(receiver)
+    }
+
+    /// Hands a connection to the first who waits, or gives it back. One that does not fit is closed,
+    /// and the waiter may open its own.
+    pub fn offer(&self, connection: Box<Connection>) -> Option<Box<Connection>> {
+        let mut connection = connection;
+        while let Some(waiter) = self.first() {
+            if waiter.key != connection.key {
+                // Its permit goes to the first waiter as the connection is dropped.
+                self.put_back(waiter);
+                drop(connection);
+                return None;
+            }
+            match waiter.sender.send(Grant::Connection(connection)) {
+                Ok(()) => return None,
+                Err(Grant::Connection(refused)) => connection = refused,
+                Err(Grant::Permit(_)) => return None,
+            }
+        }
+        Some(connection)
+    }
+
+    fn first(&self) -> Option<Waiter> {
+        let mut queue = self.lock();
+        let waiter = queue.pop_front();
+        self.waiting.store(queue.len(), Ordering::Release);
+        waiter
+    }
+
+    fn put_back(&self, waiter: Waiter) {
+        let mut queue = self.lock();
+        queue.push_front(waiter);
+        self.waiting.store(queue.len(), Ordering::Release);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiter>> {
+        self.queue
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+// === impl Permit ===
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.slots.open.fetch_sub(1, Ordering::AcqRel);
+        while self.slots.has_waiters() {
+            let Some(permit) = self.slots.try_reserve() else {
+                return;
+            };
+            let Some(waiter) = self.slots.first() else {
+                // Nobody is left; nobody can have joined without trying for himself after joining.
+                std::mem::forget(permit);
+                self.slots.open.fetch_sub(1, Ordering::AcqRel);
+                continue;
+            };
+            match waiter.sender.send(Grant::Permit(permit)) {
+                Ok(()) => return,
+                Err(Grant::Permit(permit)) => {
+                    // This one has gone away: the next gets it. Forgotten, so that dropping it does not recurse.
+                    std::mem::forget(permit);
+                    self.slots.open.fetch_sub(1, Ordering::AcqRel);
+                }
+                Err(Grant::Connection(_)) => return,
+            }
+        }
+    }
+}

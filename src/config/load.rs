@@ -1,0 +1,184 @@
+//! [`Config`] itself: a whole file read, checked and ready to use.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::problem::{Problem, Problems};
+use super::reader::{Context, Field, Section};
+use super::values::Bad;
+use super::{Accounts, Compression, Limits, Listener, Log, Monitor, Pool, Server, Tls};
+use super::{Address, secrets, tree};
+
+/// A validated configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// At least one; addresses and names are unique.
+    pub listeners: Vec<Listener>,
+    /// At least one; addresses and names are unique; exactly one is the primary.
+    pub servers: Vec<Server>,
+    pub accounts: Accounts,
+    pub monitor: Monitor,
+    pub pool: Pool,
+    pub tls: Tls,
+    pub compression: Compression,
+    pub limits: Limits,
+    pub shutdown: Shutdown,
+    pub log: Log,
+    /// Threads that serve clients.
+    pub workers: usize,
+    pub server_version: ServerVersion,
+}
+
+/// How the proxy ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long open transactions may take to end.
+    pub grace: Duration,
+}
+
+/// The version that clients are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerVersion {
+    /// The primary's.
+    Mirror,
+    Fixed(String),
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Reads a file. Values come from the environment where it says `${NAME}`.
+    pub fn load(path: &Path) -> Result<Self, Problems> {
+        let whole_file = |message: String| {
+            Problems(vec![Problem {
+                file: path.to_owned(),
+                line: 0,
+                key: String::new(),
+                message,
+                help: "give the path of a YAML file: -c proxy.yaml".to_owned(),
+            }])
+        };
+        let bytes = secrets::read(path).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| whole_file("is not UTF-8 text".to_owned()))?;
+        Self::parse(text, path)
+    }
+
+    /// Reads a text as if it stood in the file `name`, which relative paths start from.
+    pub fn parse(text: &str, name: &Path) -> Result<Self, Problems> {
+        let context = Context::new(name, &|name| std::env::var(name).ok());
+        Self::read(text, &context)
+    }
+
+    pub(super) fn read(text: &str, context: &Context<'_>) -> Result<Self, Problems> {
+        let (root, faults) = tree::parse(text);
+        for fault in faults {
+            context.report(fault.line, &fault.key, fault.message, fault.help);
+        }
+        // Without a tree the faults say why, and nothing else is worth telling.
+        let root = root.ok_or_else(|| context.finish().unwrap_or(Problems(Vec::new())))?;
+        let config = context.root(&root).section(Self::read_sections);
+        context.finish().map_or(Ok(config), Err)
+    }
+
+    fn read_sections(section: &Section<'_>) -> Self {
+        let tls = section.field("tls").section(Tls::read);
+        let listeners = Listener::read_all(&section.field("listeners"), &tls.client);
+        let servers = Server::read_all(&section.field("servers"), &tls.server);
+        refuse_loops(section, &listeners, &servers);
+        Self {
+            listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
+            servers: servers.into_iter().map(|(_, server)| server).collect(),
+            accounts: Accounts::read(&section.field("accounts")),
+            monitor: section.field("monitor").section(Monitor::read),
+            pool: section.field("pool").section(Pool::read),
+            tls,
+            compression: section.field("compression").section(Compression::read),
+            limits: section.field("limits").section(Limits::read),
+            shutdown: section.field("shutdown").section(Shutdown::read),
+            log: section.field("log").section(Log::read),
+            workers: workers(&section.field("workers")),
+            server_version: ServerVersion::read(&section.field("server_version")),
+        }
+    }
+}
+
+/// A proxy that is its own server would connect to itself until something runs out.
+fn refuse_loops(section: &Section<'_>, listeners: &[(usize, Listener)], servers: &[(usize, Server)]) {
+    for (line, server) in servers {
+        let reached = |(_, listener): &&(usize, Listener)| listens_at(&listener.address, &server.address);
+        if let Some((_, listener)) = listeners.iter().find(reached) {
+            section.whole().context.report(
+                *line,
+                "servers",
+                format!("the proxy itself listens at {}", server.address),
+                format!(
+                    "give the database's address, or move listener `{}`",
+                    listener.name
+                ),
+            );
+        }
+    }
+}
+
+/// Whether a connection to `server` from this machine would surely arrive at `listener`.
+fn listens_at(listener: &Address, server: &Address) -> bool {
+    let (
+        Address::Tcp { host, port },
+        Address::Tcp {
+            host: to,
+            port: to_port,
+        },
+    ) = (listener, server)
+    else {
+        return listener == server;
+    };
+    let is_local =
+        |host: &str| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_wildcard = host
+        .parse::<IpAddr>()
+        .is_ok_and(|address| address.is_unspecified());
+    port == to_port && (host == to || is_wildcard && is_local(to))
+}
+
+/// As many as there are cores, unless given.
+fn workers(field: &Field<'_>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let default = u32::try_from(cores).unwrap_or(u32::MAX);
+    usize::try_from(field.count(1..=1024, default)).unwrap_or(cores)
+}
+
+// === impl Shutdown ===
+
+impl Shutdown {
+    fn read(section: &Section<'_>) -> Self {
+        let range = Duration::ZERO..=Duration::from_secs(3600);
+        Self {
+            grace: section.field("grace").duration(range, Duration::from_secs(30)),
+        }
+    }
+}
+
+// === impl ServerVersion ===
+
+impl ServerVersion {
+    fn read(field: &Field<'_>) -> Self {
+        if !field.is_given() {
+            return Self::Mirror;
+        }
+        let version = field.parse(
+            "write a version such as 8.4.3 in at most 60 ASCII characters",
+            |text| {
+                let is_version = text.len() <= 60
+                    && text.starts_with(|each: char| each.is_ascii_digit())
+                    && text.bytes().all(|byte| byte.is_ascii_graphic());
+                if is_version {
+                    Ok(text.to_owned())
+                } else {
+                    Err(Bad::NotA("a version that clients understand"))
+                }
+            },
+        );
+        version.map_or(Self::Mirror, Self::Fixed)
+    }
+}

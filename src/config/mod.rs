@@ -1,0 +1,49 @@
+//! The configuration file, from YAML text to a [`Config`] in which nothing is left to decide.
+//!
+//! [`Config::load`] reads the whole file before it gives up: every mistake becomes a [`Problem`] with its line,
+//! its key and a suggestion, and [`Problems`] carries all of them at once. A [`Config`] has no "unset" left:
+//! an `Option` in it means "off" or "none", never "use the default".
+
+mod account;
+mod address;
+mod check;
+mod choice;
+mod compression;
+mod duration;
+mod host_pattern;
+mod limits;
+mod listener;
+mod load;
+mod log;
+mod monitor;
+mod network;
+mod pool;
+mod problem;
+mod reader;
+mod secrets;
+mod server;
+mod size;
+mod substitute;
+mod suggest;
+mod tls;
+mod tree;
+mod values;
+
+pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLogin, Login};
+pub use address::Address;
+pub use check::check_command;
+pub use compression::{ClientCompression, Compression, ServerCompression};
+pub use host_pattern::HostPattern;
+pub use limits::Limits;
+pub use listener::{Listener, ListenerMode};
+pub use load::{Config, ServerVersion, Shutdown};
+pub use log::{Log, LogFormat, LogLevel};
+pub use monitor::Monitor;
+pub use network::Network;
+pub use pool::Pool;
+pub use problem::{Problem, Problems};
+pub use server::{Role, Server};
+pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
+
+#[cfg(test)]
+mod tests;

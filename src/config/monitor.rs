@@ -1,0 +1,51 @@
+//! The account and the rhythm of the probes.
+
+use std::time::Duration;
+
+use super::Login;
+use super::account::LONGEST_NAME;
+use super::reader::Section;
+use super::secrets;
+
+/// How servers are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Monitor {
+    /// `None`: no account was given, so the proxy knows of a server only what a connection attempt tells.
+    pub login: Option<Login>,
+    /// From one probe's start to the next one's.
+    pub interval: Duration,
+    /// A probe that takes longer has failed.
+    pub timeout: Duration,
+}
+
+// === impl Monitor ===
+
+impl Monitor {
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        let range = Duration::from_millis(50)..=Duration::from_secs(60);
+        Self {
+            login: Self::login(section),
+            interval: section
+                .field("interval")
+                .duration(range.clone(), Duration::from_millis(500)),
+            timeout: section.field("timeout").duration(range, Duration::from_secs(1)),
+        }
+    }
+
+    fn login(section: &Section<'_>) -> Option<Login> {
+        let (user, password) = (section.field("user"), section.field("password"));
+        match (user.is_given(), password.is_given()) {
+            (true, false) => user.report(
+                "the account has no password",
+                "give `password`; `\"\"` if it has none",
+            ),
+            (false, true) => password.report("a password without an account", "give `user` too"),
+            _ => {}
+        }
+        let (user, password) = (user.word(LONGEST_NAME), secrets::secret(&password));
+        Some(Login {
+            user: user?,
+            password: password?,
+        })
+    }
+}

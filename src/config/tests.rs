@@ -1,0 +1,547 @@
+//! Whole files in, configurations or problems out.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::reader::Context;
+use super::*;
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "HOST" => Some("db9".to_owned()),
+        "SECRET" => Some("hunter2".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn read(text: &str) -> Result<Config, Problems> {
+    Config::read(text, &Context::new(Path::new("proxy.yaml"), &environment))
+}
+
+fn config(text: &str) -> Config {
+    read(text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The problems as `line key: message / help`.
+fn problems(text: &str) -> Vec<String> {
+    let problems = read(text).expect_err("there is a problem").0;
+    let line = |problem: &Problem| {
+        format!(
+            "{} {}: {} / {}",
+            problem.line, problem.key, problem.message, problem.help
+        )
+    };
+    problems.iter().map(line).collect()
+}
+
+/// One problem, after a server so that nothing else is missing.
+fn problem(text: &str) -> String {
+    let all = problems(&format!("servers: [db1]\n{text}"));
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all[0].clone()
+}
+
+// === What is read ===
+
+#[test]
+fn a_list_of_servers_is_enough() {
+    let config = config("servers:\n  - db1:3306\n  - db2\n");
+    assert_eq!(config.servers[0].name, "db1");
+    assert_eq!(config.servers[0].role, Role::Primary);
+    assert_eq!(config.servers[1].role, Role::Replica);
+    assert_eq!(config.servers[1].address.to_string(), "db2:3306");
+    assert_eq!(config.listeners.len(), 1);
+    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:6033");
+    assert_eq!(config.listeners[0].mode, ListenerMode::Split);
+    assert!(config.accounts.backend && config.accounts.listed.is_empty());
+    assert_eq!(config.tls.client.mode, ClientTlsMode::Prefer);
+    assert_eq!(config.tls.client.certificate, None);
+    assert_eq!(config.pool.max_connections, 100);
+    assert_eq!(config.limits.max_allowed_packet, 1 << 30);
+    assert_eq!(config.limits.per_user, None);
+    assert_eq!(config.monitor.login, None);
+    assert_eq!(config.shutdown.grace, Duration::from_secs(30));
+    assert_eq!(config.server_version, ServerVersion::Mirror);
+    assert!(config.workers >= 1);
+}
+
+#[test]
+fn servers_are_named_for_their_hosts_where_that_is_clear() {
+    let config = config("servers: ['10.0.0.1:3306', '10.0.0.1:3307', '[::1]:3306', 'unix:/run/m.sock']");
+    let names: Vec<_> = config.servers.iter().map(|server| server.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["10.0.0.1:3306", "10.0.0.1:3307", "::1", "unix:/run/m.sock"]
+    );
+}
+
+#[test]
+fn the_marked_server_is_the_primary() {
+    let config = config("servers: [{address: a}, {address: b, role: primary}]");
+    assert_eq!(
+        (config.servers[0].role, config.servers[1].role),
+        (Role::Replica, Role::Primary)
+    );
+}
+
+#[test]
+fn accounts_have_short_forms() {
+    let of = |accounts: &str| config(&format!("servers: [db1]\naccounts: {accounts}")).accounts;
+    assert!(of("backend").backend);
+    let listed = of("[{name: app, password: x}]");
+    assert!(!listed.backend);
+    assert_eq!(listed.listed[0].hosts[0].to_string(), "%");
+    assert_eq!(listed.listed[0].plugin, AccountPlugin::Mirror);
+    assert_eq!(listed.listed[0].backend, BackendLogin::Same);
+    let both = of("{backend: true, static: [{name: app, password: '', hosts: 10.%}]}");
+    assert!(both.backend);
+    assert_eq!(both.listed[0].hosts[0].to_string(), "10.%");
+    assert_eq!(both.listed[0].credential, AccountCredential::Password("".into()));
+}
+
+#[test]
+fn a_native_hash_is_read_as_bytes() {
+    let text = "servers: [db1]\naccounts: [{name: a, hash: '*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19'}]";
+    let account = config(text).accounts.listed.remove(0);
+    let AccountCredential::NativeHash(hash) = &account.credential else {
+        panic!("a hash")
+    };
+    assert_eq!(hash.expose()[..4], [0x24, 0x70, 0xC0, 0xC0]);
+    assert_eq!(hash.expose().len(), 20);
+    assert_eq!(account.plugin, AccountPlugin::MysqlNativePassword);
+}
+
+#[test]
+fn tls_is_inherited_and_overridden() {
+    let config = config(
+        "listeners: ['0.0.0.0:3306', {address: 'unix:/run/s.sock', tls: off}]\n\
+         tls: {client: require, server: {mode: require, min_version: 1.3}}\n\
+         servers: [db1, {address: db2, tls: off}, {address: db3, tls: {mode: prefer}}]\n",
+    );
+    assert_eq!(config.listeners[0].tls, ClientTlsMode::Require);
+    assert_eq!(config.listeners[1].tls, ClientTlsMode::Off);
+    let modes: Vec<_> = config.servers.iter().map(|server| server.tls.mode).collect();
+    assert_eq!(
+        modes,
+        [ServerTlsMode::Require, ServerTlsMode::Off, ServerTlsMode::Prefer]
+    );
+    assert!(
+        config
+            .servers
+            .iter()
+            .all(|server| server.tls.min_version == TlsVersion::Tls13)
+    );
+}
+
+#[test]
+fn the_environment_is_put_in() {
+    let config = config(
+        "servers: ['${HOST}:33${PORT:-06}']\n\
+         monitor: {user: '$${x}', password: \"${SECRET}\"}\n\
+         server_version: ${EMPTY:-8.4.0}\n",
+    );
+    assert_eq!(config.servers[0].address.to_string(), "db9:3306");
+    let login = config.monitor.login.as_ref().unwrap();
+    assert_eq!(login.user, "${x}");
+    assert_eq!(login.password.expose_text(), Some("hunter2"));
+    assert_eq!(config.server_version, ServerVersion::Fixed("8.4.0".to_owned()));
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn secrets_come_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("password"), "a b\n\n").unwrap();
+    let path = folder.path().join("proxy.yaml");
+    std::fs::write(
+        &path,
+        "servers: [db1]\nmonitor: {user: m, password: 'file:password'}",
+    )
+    .unwrap();
+    let config = Config::load(&path).unwrap();
+    assert_eq!(
+        config.monitor.login.unwrap().password.expose_text(),
+        Some("a b\n")
+    );
+}
+
+#[test]
+fn aliases_are_followed() {
+    let config = config("servers:\n  - {address: a, tls: &t {mode: off}}\n  - {address: b, tls: *t}\n");
+    assert_eq!(config.servers[1].tls.mode, ServerTlsMode::Off);
+}
+
+// === What is refused ===
+
+#[test]
+fn every_problem_is_told_at_once_in_order() {
+    let text = "\
+servers:
+  - address: db1:99999
+    wieght: 2
+    wieght: 3
+  - address: db2
+    role: primery
+pool:
+  max_connections: lots
+  acquire_timeout: 10
+  acquire_timeout: 20
+limits:
+  idle_timeout: 400d
+  buffer_memory: 12 parsecs
+max_age: 1h
+colour: blue
+";
+    assert_eq!(
+        problems(text),
+        [
+            "2 servers[0].address: `db1:99999` is not an address / the port must be between 1 and 65535",
+            "3 servers[0].wieght: there is no such setting / did you mean `weight`?",
+            "4 servers[0].wieght: `wieght` is given twice / keep one; the first is on line 3",
+            "6 servers[1].role: `primery` is not one of the words allowed / \
+             did you mean `primary`? it can be primary, replica",
+            "8 pool.max_connections: `lots` is not a whole number / write a whole number from 1 to 100000",
+            "9 pool.acquire_timeout: `10` is not a duration / write a duration with its unit, such as 500ms, \
+             10s, 5m or 1h, from 10ms to 10m",
+            "10 pool.acquire_timeout: `acquire_timeout` is given twice / keep one; the first is on line 9",
+            "12 limits.idle_timeout: `400d` is out of range / write a duration with its unit, such as 500ms, \
+             10s, 5m or 1h, from 1s to 365d, or off",
+            "13 limits.buffer_memory: `12 parsecs` is not a size / write a size such as 512KiB, 64MiB or 1GiB, \
+             from 1MiB to 1024GiB",
+            "14 max_age: there is no such setting / did you mean `pool.max_age`?",
+            "15 colour: there is no such setting / the top level has: accounts, compression, limits, listeners, \
+             log, monitor, pool, server_version, servers, shutdown, tls, workers",
+        ]
+    );
+}
+
+#[test]
+fn one_primary_and_no_twins() {
+    let says = |text: &str, part: &str| {
+        let all = problems(text);
+        assert!(all.iter().any(|problem| problem.contains(part)), "{all:#?}");
+    };
+    says("pool: {}", "there is no server");
+    says("", "there is no server");
+    says("servers: []", "there is no server");
+    says(
+        "servers: [{address: a, role: primary}, {address: b, role: primary}]",
+        "there are two primaries",
+    );
+    says(
+        "servers: [{address: a, role: replica}, b]",
+        "no server is the primary",
+    );
+    says("servers: [a, a]", "the address `a:3306` is used twice");
+    says(
+        "servers: [{address: a, name: x}, {address: b, name: x}]",
+        "the name `x` is used twice",
+    );
+    says("servers: [{weight: 1}]", "a server needs an address");
+    says("servers: ['0.0.0.0:3306']", "no server has this address");
+    says(
+        "listeners: ['a:1', 'A:1']\nservers: [b]",
+        "the address `a:1` is used twice",
+    );
+    says(
+        "listeners: ['0.0.0.0:3306']\nservers: ['127.0.0.1:3306']",
+        "the proxy itself listens",
+    );
+    says(
+        "servers: ['localhost:3306', '127.0.0.1:6033']",
+        "the proxy itself listens at 127.0.0.1:6033",
+    );
+}
+
+#[test]
+fn what_cannot_be_combined_is_refused() {
+    let says = |text: &str, part: &str| {
+        let found = problem(text);
+        assert!(found.contains(part), "{found}");
+    };
+    says(
+        "pool: {min_idle: 5, max_connections: 3}",
+        "more idle connections than connections",
+    );
+    says("tls: {server: verify-ca}", "nobody is trusted");
+    says(
+        "tls: {client: {mode: require, require_client_certificate: true}}",
+        "give `client_ca` too",
+    );
+    says(
+        "tls: {client: {client_ca: missing.crt}}",
+        "cannot read missing.crt",
+    );
+    says("listeners: []", "there is no listener");
+    says(
+        "listeners: [{address: 'unix:/run/s.sock', proxy_protocol: {trusted: [10.0.0.0/8]}}]",
+        "no network leads",
+    );
+    says(
+        "listeners: [{address: 'a:1', proxy_protocol: {trusted: [10.0.0.1/8]}}]",
+        "is not a network",
+    );
+    says("accounts: [app]", "needs more than a name");
+}
+
+#[test]
+fn accounts_are_checked() {
+    let says = |account: &str, part: &str| {
+        let found = problem(&format!("accounts:\n  - {account}"));
+        assert!(found.contains(part), "{found}");
+    };
+    says("{name: a}", "an account needs a password");
+    says("{password: a}", "an account needs a name");
+    says(
+        "{name: a, password: b, hash: c}",
+        "there is a password and a hash",
+    );
+    says("{name: a, hash: '*12'}", "this is no mysql_native_password hash");
+    says(
+        "{name: a, hash: '$A$005$abc'}",
+        "nobody can log in to a server with this hash",
+    );
+    let hash = "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19";
+    says(
+        &format!("{{name: a, hash: '{hash}', plugin: ed25519}}"),
+        "needs the password itself",
+    );
+    says(
+        "{name: a, password: b, backend_user: c}",
+        "give `backend_password` too",
+    );
+    says(
+        "{name: a, password: b, hosts: [10.0.0.0/99]}",
+        "is not a host pattern",
+    );
+    says(
+        "{name: a, password: 'file:/nonexistent/secret'}",
+        "cannot read /nonexistent/secret",
+    );
+    says(
+        "{name: a, password: b}\n  - {name: a, password: c}",
+        "the account `a@%` is used twice",
+    );
+    assert!(problem("accounts: []").contains("nobody could log in"));
+    assert!(problem("accounts: {backend: false}").contains("nobody could log in"));
+    assert!(problem("accounts: backends").contains("did you mean `backend`?"));
+}
+
+#[test]
+fn shapes_are_checked() {
+    assert!(problem("pool: 3").contains("this must be a section"));
+    assert!(problem("pool: [a]").contains("this must be a section"));
+    assert!(problem("workers: [a]").contains("it is a list"));
+    assert!(problem("workers:").contains("there is no value"));
+    assert!(problem("listeners: {a: b}").contains("start each item with"));
+    assert!(problem("log: {targets: {splitrail: loud}}").starts_with("2 log.targets.splitrail: `loud`"));
+    assert!(problem("log: {targets: {'a b': info}}").contains("this cannot be a log target"));
+    assert!(problem("? [a]\n: b").contains("a key must be a word"));
+    assert!(problem("--- \na: b").contains("second document"));
+    assert!(problem("a: *b").contains("not YAML"));
+    assert!(problem("a: &b [*b]").contains("alias"));
+    assert!(problem("workers: ${NOPE}").contains("`NOPE` is not set"));
+    assert!(problem("workers: ${NOPE").contains("not closed"));
+    assert!(problem("server_version: ${}").contains("names no variable"));
+    assert!(read(&"[".repeat(10_000)).is_err());
+}
+
+#[test]
+fn aliases_cannot_blow_the_tree_up() {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let previous = vec![format!("*a{}", level - 1); 10].join(", ");
+        text.push_str(&format!("a{level}: &a{level} [{previous}]\n"));
+    }
+    assert!(problem(&text).contains("too large"));
+}
+
+#[test]
+fn no_problem_shows_a_secret() {
+    let all = problems(
+        "servers: ['app:hunter2@db1:3306']\n\
+         workers: ${SECRET}\n\
+         pasword: hunter2\n\
+         monitor: hunter2\n\
+         accounts: [{name: a, hash: hunter2}]\n",
+    )
+    .join("\n");
+    assert!(!all.contains("hunter2"), "{all}");
+    assert!(all.contains("`${SECRET}` is not a whole number"));
+}
+
+#[test]
+fn certificates_and_keys_are_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty.pem"), "nothing here").unwrap();
+    let path = folder.path().join("proxy.yaml");
+    let text = "servers: [db1]\ntls:\n  client:\n    certificate: empty.pem\n    key: nowhere.pem\n    client_ca: .\n";
+    let all = Config::parse(text, &path).unwrap_err();
+    let lines: Vec<_> = all.0.iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [4, 5, 6], "{all}");
+    assert!(all.0[0].message.contains("no readable certificate"));
+    assert!(all.0[1].message.contains("cannot read"));
+    assert!(all.0[2].message.contains("it is a folder"));
+}
+
+#[test]
+fn verified_tls_needs_somebody_to_trust() {
+    let folder = tempfile::tempdir().unwrap();
+    let pem = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n");
+    std::fs::write(folder.path().join("a.crt"), pem("CERTIFICATE")).unwrap();
+    std::fs::write(folder.path().join("a.key"), pem("PRIVATE KEY")).unwrap();
+    let parse = |text: &str| Config::parse(text, &folder.path().join("proxy.yaml"));
+    let own = "servers: [{address: a, tls: {ca: a.crt}}]\ntls: {server: verify-identity}";
+    assert_eq!(
+        parse(own).unwrap().servers[0].tls.ca,
+        Some(folder.path().join("a.crt"))
+    );
+    let inherited = "servers: [{address: a, tls: verify-ca}]\ntls: {server: {ca: a.crt}}";
+    assert_eq!(
+        parse(inherited).unwrap().servers[0].tls.ca,
+        Some(folder.path().join("a.crt"))
+    );
+    let nobody = parse("servers: [a]\ntls: {server: verify-ca}").unwrap_err();
+    assert_eq!(nobody.0.len(), 1, "{nobody}");
+    let socket = "servers: ['unix:/run/m.sock']\ntls: {server: {mode: verify-identity, ca: a.crt}}";
+    assert!(parse(socket).unwrap_err().0[0].message.contains("no host name"));
+    let pair = "servers: [a]\ntls: {client: {certificate: a.crt, key: a.key}}";
+    assert_eq!(
+        parse(pair).unwrap().tls.client.certificate.unwrap().key,
+        folder.path().join("a.key")
+    );
+    let half = parse("servers: [a]\ntls: {server: {certificate: a.crt}}").unwrap_err();
+    assert_eq!(half.0[0].message, "a certificate needs its key");
+    assert_eq!(half.0.len(), 1, "{half}");
+    let swapped = parse("servers: [a]\ntls: {client: {certificate: a.key, key: a.crt}}").unwrap_err();
+    assert_eq!(swapped.0.len(), 2, "{swapped}");
+}
+
+#[test]
+fn the_check_says_what_it_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.yaml");
+    let check = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let mut output = Vec::new();
+        let code = check_command(&path, &mut output).unwrap();
+        (
+            code,
+            String::from_utf8(output)
+                .unwrap()
+                .replace(&path.display().to_string(), "FILE"),
+        )
+    };
+    let (code, output) = check("servers: [db1]");
+    assert_eq!(
+        (code, output.as_str()),
+        (
+            0,
+            "FILE: no problem found (1 listener, 1 server, primary `db1`)\n"
+        )
+    );
+    let (code, output) = check("servers: [db1]\npol: {}");
+    let expected =
+        "FILE:2: pol: there is no such setting\n  help: did you mean `pool`?\nFILE: 1 problem found\n";
+    assert_eq!((code, output.as_str()), (2, expected));
+    let mut output = Vec::new();
+    assert_eq!(
+        check_command(&folder.path().join("none.yaml"), &mut output).unwrap(),
+        2
+    );
+    assert!(String::from_utf8(output).unwrap().contains("cannot be read"));
+}
+
+#[test]
+fn broken_yaml_is_told_with_its_line() {
+    for (text, line) in [
+        ("servers:\n\t- a\n", 2),
+        ("servers:\n  - a\n bad: [\n", 3),
+        ("servers: [a]\npool:\n  max_age: 1s\n   idle_timeout: 1s\n", 4),
+        ("servers: [a]\n\0", 2),
+    ] {
+        let all = read(text).unwrap_err();
+        assert_eq!((all.0.len(), all.0[0].line), (1, line), "{all}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_it_panic(at in 0..SAMPLE.len(), cut in 0..20_usize, put in "[ -~\n\t]{0,8}|\\PC{0,3}") {
+        let mut text = SAMPLE.as_bytes().to_vec();
+        let end = (at + cut).min(text.len());
+        text.splice(at..end, put.bytes());
+        let text = String::from_utf8_lossy(&text);
+        if let Err(problems) = read(&text) {
+            let lines = text.lines().count();
+            proptest::prop_assert!(!problems.0.is_empty());
+            proptest::prop_assert!(problems.0.iter().all(|problem| (1..=lines + 1).contains(&problem.line)));
+        }
+    }
+}
+
+// === The sample and the reference ===
+
+const SAMPLE: &str = include_str!("../../proxy.yaml");
+const REFERENCE: &str = include_str!("../../docs/reference.md");
+
+#[test]
+fn the_sample_shows_the_defaults() {
+    let sample = config(SAMPLE);
+    let short =
+        config("servers: [{address: '127.0.0.1:3306', name: db1}, {address: '127.0.0.1:3307', name: db2}]");
+    assert_eq!(sample.servers, short.servers);
+    assert_eq!(sample.pool, short.pool);
+    assert_eq!(sample.tls, short.tls);
+    assert_eq!(sample.compression, short.compression);
+    assert_eq!(sample.limits, short.limits);
+    assert_eq!(sample.shutdown, short.shutdown);
+    assert_eq!(sample.log, short.log);
+    assert_eq!(sample.workers, short.workers);
+    assert_eq!(
+        sample.listeners,
+        [Listener {
+            name: "main".to_owned(),
+            ..short.listeners[0].clone()
+        }]
+    );
+    assert_eq!(
+        (sample.monitor.interval, sample.monitor.timeout),
+        (short.monitor.interval, short.monitor.timeout)
+    );
+    assert_eq!(sample.accounts.backend, short.accounts.backend);
+}
+
+#[test]
+fn the_reference_has_every_setting_and_no_other() {
+    let context = Context::new(Path::new("proxy.yaml"), &environment);
+    Config::read(SAMPLE, &context).unwrap();
+    let known = context.known();
+    let documented: BTreeSet<String> = REFERENCE
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(key, _)| key.to_owned())
+        .collect();
+    assert_eq!(
+        known.difference(&documented).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "not documented"
+    );
+    assert_eq!(
+        documented.difference(&known).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "no such setting"
+    );
+}
+
+#[test]
+fn the_sample_names_every_setting() {
+    let context = Context::new(Path::new("proxy.yaml"), &environment);
+    Config::read(SAMPLE, &context).unwrap();
+    for key in context.known() {
+        let word = key.rsplit(['.', ']']).next().unwrap_or_default();
+        assert!(SAMPLE.contains(&format!("{word}:")), "{key}");
+    }
+}

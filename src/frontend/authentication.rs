@@ -1,0 +1,111 @@
+//! The exchange in which a client proves who it is, at login and when it changes its user.
+
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::accounts::{ClientAddress, ClientChannel, ClientLogin, Flavour, Refusal, Then};
+use crate::backend::{Identity, Profile};
+use crate::net::Link;
+use crate::wire::Capabilities;
+
+/// No packet of the exchange is longer: passwords, encrypted or not.
+const LONGEST: usize = 64 << 10;
+
+pub struct Exchange<'a> {
+    pub link: &'a mut Link,
+    pub shared: &'a Shared,
+    /// The number of the next packet to send.
+    pub sequence: u8,
+    pub capabilities: Capabilities,
+}
+
+/// What the client says for a start.
+pub struct Proof<'a> {
+    pub user: &'a [u8],
+    pub reply: &'a [u8],
+    pub plugin: Option<&'a [u8]>,
+    pub scramble: [u8; 20],
+    /// The reply belongs to the scramble of a login long past: the client is asked for a new one.
+    pub change_user: bool,
+}
+
+#[derive(Debug)]
+pub struct Accepted {
+    pub identity: Arc<Identity>,
+    pub max_connections: Option<u32>,
+}
+
+// === impl Exchange ===
+
+impl Exchange<'_> {
+    /// `Err(None)` means that the client went away.
+    pub async fn run(
+        &mut self,
+        proof: Proof<'_>,
+        from: ClientAddress,
+        profile: &Profile,
+    ) -> Result<Accepted, Option<Refusal>> {
+        let flavour = if profile.is_mariadb() {
+            Flavour::MariaDb
+        } else {
+            Flavour::MySql
+        };
+        let account = self
+            .shared
+            .accounts
+            .find(proof.user, from, flavour)
+            .await
+            .map_err(Some)?;
+        let backend = account.backend.clone();
+        let max_connections = account.max_connections;
+        let login = ClientLogin {
+            user: proof.user,
+            reply: proof.reply,
+            plugin: proof.plugin,
+            scramble: proof.scramble.into(),
+            channel: self.channel(),
+            change_user: proof.change_user,
+            can_handle_expired: self.capabilities.has(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS),
+        };
+        let (mut auth, mut step) = self.shared.accounts.begin(account, login);
+        loop {
+            if let Some(payload) = step.send {
+                let sent = self.link.send_payload(self.sequence, &payload).await;
+                self.sequence = sent.map_err(|_| None)?;
+            }
+            match step.then {
+                Then::Accept(credential) => {
+                    let identity = match backend {
+                        Some(login) => Identity {
+                            user: login.user,
+                            credential: login.credential,
+                        },
+                        None => Identity {
+                            user: proof.user.to_vec(),
+                            credential,
+                        },
+                    };
+                    return Ok(Accepted {
+                        identity: Arc::new(identity),
+                        max_connections,
+                    });
+                }
+                Then::Refuse(refusal) => return Err(Some(refusal)),
+                Then::Read => {}
+            }
+            let header = self.link.packet(LONGEST).await.map_err(|_| None)?;
+            self.sequence = header.sequence.wrapping_add(1);
+            step = auth.receive(&self.shared.accounts, self.link.payload(header));
+            self.link.inbox.consume(header.total());
+        }
+    }
+
+    fn channel(&self) -> ClientChannel {
+        let tls = self.link.tls();
+        ClientChannel {
+            secure: self.link.is_secure(),
+            tls: tls.is_some(),
+            certificate: tls.is_some_and(|tls| tls.peer_certificates().is_some()),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! One client after its login: who it is, its session, and the server connection that it may be holding.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::outcome::{Broken, End, Outcome};
+use super::registry::Entry;
+use super::relay::Relay;
+use super::reply;
+use super::request::{self, PassError};
+use super::worker::Worker;
+use crate::backend::pool::{Pool, Ticket};
+use crate::backend::{BackendError, Connection, Key, Server};
+use crate::net::{Link, Signal};
+use crate::session::Session;
+use crate::sql::Features;
+use crate::wire::Capabilities;
+use crate::wire::framing::Expect;
+
+/// How the client came in; the same until it changes its user.
+#[derive(Debug)]
+pub struct Login {
+    pub key: Key,
+    pub user: Vec<u8>,
+    /// The client's connection attributes, passed on to the server connections opened for it.
+    pub attributes: Box<[u8]>,
+    pub filler: [u8; crate::wire::login::FILLER],
+}
+
+pub struct Client {
+    pub link: Link,
+    pub worker: Rc<Worker>,
+    pub signal: Rc<Signal>,
+    /// The client's connection id, its own for as long as it is here.
+    pub id: u32,
+    pub capabilities: Capabilities,
+    pub server: Arc<Server>,
+    pub login: Login,
+    pub session: Session,
+    pub entry: Arc<Entry>,
+    pub pool: Rc<Pool>,
+    /// Held between statements only while the session has a reason; always given back or closed by this client.
+    pub connection: Option<Box<Connection>>,
+    pub ticket: Option<Ticket>,
+    pub statements: u64,
+    /// The name of the listener that it came in by.
+    pub listener: String,
+    /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
+    pub address: Option<std::net::SocketAddr>,
+}
+
+/// The sequence number of a response's first packet.
+pub const FIRST: u8 = 1;
+
+// === impl Client ===
+
+impl Client {
+    /// Makes sure that there is a server connection in this session's state.
+    pub async fn bind(&mut self) -> Result<(), BackendError> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let mut connection = self.acquire().await?;
+        let reused = connection.used > connection.opened;
+        match connection.restore(&self.session.state).await {
+            // It went away while it lay idle, and nothing of the client's has been sent.
+            Err(BackendError::Lost { .. }) if reused => {
+                drop(connection);
+                connection = self.acquire().await?;
+                connection.restore(&self.session.state).await?;
+            }
+            restored => restored?,
+        }
+        self.entry.thread.store(connection.thread, Ordering::Relaxed);
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    async fn acquire(&mut self) -> Result<Box<Connection>, BackendError> {
+        let ticket = self.ticket.take();
+        let attributes = crate::backend::connect::Attributes {
+            block: &self.login.attributes,
+            filler: self.login.filler,
+        };
+        let place = (&self.login.key, &*self.pool);
+        self.worker
+            .pools
+            .acquire(&self.server, place, ticket, &self.session.state, attributes)
+            .await
+    }
+
+    /// Gives the connection back, unless the session has a reason to keep it.
+    pub fn unbind(&mut self) {
+        if !self.session.holds.is_empty() {
+            return;
+        }
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        self.entry.thread.store(0, Ordering::Relaxed);
+        if self.session.state.schema.is_some() != self.login.key.has_schema {
+            self.login.key.has_schema = self.session.state.schema.is_some();
+            self.pool = self.worker.pools.pool(&self.login.key);
+            connection.key = self.login.key.clone();
+        }
+        connection.state = self.session.state.clone();
+        connection.status = self.session.status;
+        self.ticket = self.worker.pools.give_back(&self.pool, connection);
+    }
+
+    /// Ends the session: the connection goes back if nothing is left on it, and is closed otherwise.
+    pub fn leave(&mut self) {
+        if self.session.leaves_clean() {
+            self.session.holds = Default::default();
+            self.unbind();
+        }
+        self.connection = None;
+        self.entry.thread.store(0, Ordering::Relaxed);
+    }
+
+    /// Makes the client known to the other threads.
+    pub fn enlist(&mut self) {
+        let (worker, user) = (self.worker.index, self.login.user.clone());
+        self.entry = Arc::new(Entry {
+            worker,
+            user,
+            thread: 0.into(),
+        });
+        self.worker.shared.registry.insert(self.id, self.entry.clone());
+    }
+
+    /// Forwards the request at the front of the inbox as it is, and its response.
+    pub async fn pass(&mut self, expect: Expect, features: &Features) -> Result<Outcome, End> {
+        if let Err(error) = self.bind().await {
+            self.skip().await?;
+            return self.refuse(error).await;
+        }
+        let Some(connection) = &mut self.connection else {
+            return Err(End::Broken);
+        };
+        let limit = self.worker.shared.config.limits.max_allowed_packet;
+        match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
+            Ok(_) => {}
+            Err(PassError::Client(error)) => return Err(self.client_failed(&error).await),
+            // The server may have said why before it closed: it is in the response.
+            Err(PassError::Server(_)) => {
+                let answered = self.relay(expect, None).await;
+                let _ = self.finish(answered, features).await;
+                return Err(End::ServerLost);
+            }
+        }
+        let answered = self.relay(expect, None).await;
+        self.finish(answered, features).await
+    }
+
+    /// Sends a request that was rewritten, and forwards its response.
+    pub async fn pass_payload(
+        &mut self,
+        payload: &[u8],
+        expect: Expect,
+        features: &Features,
+    ) -> Result<Outcome, End> {
+        if let Err(error) = self.bind().await {
+            return self.refuse(error).await;
+        }
+        let answered = self.ask(payload, expect, None).await;
+        self.finish(answered, features).await
+    }
+
+    pub async fn ask(
+        &mut self,
+        payload: &[u8],
+        expect: Expect,
+        statement: Option<u32>,
+    ) -> Result<Outcome, Broken> {
+        let Some(connection) = &mut self.connection else {
+            return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
+        };
+        if let Err(error) = connection.link.send_payload(0, payload).await {
+            let error = connection.lost(error);
+            return Err(Broken::Server {
+                error,
+                started: false,
+            });
+        }
+        self.relay(expect, statement).await
+    }
+
+    pub async fn relay(&mut self, expect: Expect, statement: Option<u32>) -> Result<Outcome, Broken> {
+        let Some(connection) = &mut self.connection else {
+            return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
+        };
+        let relay = Relay {
+            client: &mut self.link,
+            connection,
+            session: &mut self.session,
+            capabilities: self.capabilities,
+            statement,
+            max_packet: self.worker.shared.config.limits.max_allowed_packet,
+        };
+        relay.run(expect).await
+    }
+
+    /// Draws the conclusions from a response, or tells the client why there is none.
+    pub async fn finish(
+        &mut self,
+        answered: Result<Outcome, Broken>,
+        features: &Features,
+    ) -> Result<Outcome, End> {
+        match answered {
+            Ok(outcome) => {
+                self.session.settle(features, &outcome.observed);
+                self.unbind();
+                Ok(outcome)
+            }
+            Err(Broken::Client(_)) => {
+                // Half a response is still on its way: nobody can use the connection after this.
+                self.connection = None;
+                Err(End::Gone)
+            }
+            Err(Broken::Server { error, started }) => {
+                self.connection = None;
+                self.entry.thread.store(0, Ordering::Relaxed);
+                tracing::warn!(client = self.id, %error, "statement lost");
+                if started {
+                    return Err(End::ServerLost);
+                }
+                let kept = self.session.leaves_clean() && self.session.holds.is_empty();
+                self.session.holds = Default::default();
+                let outcome = self.refuse(error).await?;
+                if kept { Ok(outcome) } else { Err(End::ServerLost) }
+            }
+        }
+    }
+
+    /// Tells the client what went wrong on the way to the server.
+    pub async fn refuse(&mut self, error: BackendError) -> Result<Outcome, End> {
+        let (code, sqlstate, message) = error.for_client();
+        self.error(code, &sqlstate, &message).await?;
+        let mut outcome = Outcome {
+            error: Some(code),
+            ..Outcome::default()
+        };
+        outcome.observed.failed();
+        Ok(outcome)
+    }
+
+    pub async fn error(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> Result<(), End> {
+        let packet = reply::error(FIRST, self.capabilities, code, sqlstate, message);
+        self.link.send(&packet).await.map_err(|_| End::Broken)
+    }
+
+    pub async fn ok(&mut self) -> Result<(), End> {
+        let packet = reply::ok(FIRST, self.session.status);
+        self.link.send(&packet).await.map_err(|_| End::Broken)
+    }
+
+    /// Throws the request at the front of the inbox away.
+    pub async fn skip(&mut self) -> Result<(), End> {
+        request::skip_packet(&mut self.link).await.map_err(|_| End::Gone)
+    }
+
+    /// The request could not be read to its end.
+    pub async fn client_failed(&mut self, error: &std::io::Error) -> End {
+        self.connection = None;
+        if error.kind() == std::io::ErrorKind::InvalidData {
+            let text = "Got a packet bigger than 'max_allowed_packet' bytes";
+            let _ = self.error(1153, b"08S01", text).await;
+            return End::Malformed;
+        }
+        End::Gone
+    }
+}

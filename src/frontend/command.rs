@@ -1,0 +1,134 @@
+//! The command loop: reads what the client asks and hands it to the file that knows the command.
+
+use std::time::Duration;
+
+use super::client::Client;
+use super::outcome::End;
+use crate::net::Interrupt;
+use crate::net::buffer;
+use crate::net::link::Filled;
+use crate::session::Hold;
+use crate::sql::Features;
+use crate::wire::command::Command;
+use crate::wire::framing::Expect;
+use crate::wire::packet::{HEADER, Header};
+
+/// Requests up to this length are read whole before anything is done; of longer ones so much is looked at.
+pub const LOOKED_AT: usize = 64 << 10;
+
+// === impl Client ===
+
+impl Client {
+    /// Serves the client until one of the two ends it.
+    pub async fn serve(&mut self) -> End {
+        loop {
+            let (header, command) = match self.next().await {
+                Ok(next) => next,
+                Err(end) => return end,
+            };
+            self.statements += 1;
+            if let Err(end) = self.command(header, command).await {
+                return end;
+            }
+            self.link.inbox.release();
+        }
+    }
+
+    /// Waits for the next command; its beginning is in the inbox then.
+    async fn next(&mut self) -> Result<(Header, Command), End> {
+        loop {
+            let bytes = self.link.inbox.bytes();
+            if let Some(header) = Header::parse(bytes)
+                && bytes.len() >= header.total().min(HEADER + LOOKED_AT)
+            {
+                self.signal.idle_since.set(None);
+                if header.sequence != 0 {
+                    let _ = self.error(1156, b"08S01", "Got packets out of order").await;
+                    return Err(End::Malformed);
+                }
+                let command = bytes
+                    .get(HEADER)
+                    .copied()
+                    .filter(|_| header.length > 0)
+                    .unwrap_or_default();
+                return Ok((header, Command(command)));
+            }
+            let started = !bytes.is_empty();
+            self.wait(started).await?;
+        }
+    }
+
+    async fn wait(&mut self, started: bool) -> Result<(), End> {
+        if !started {
+            self.signal.idle_since.set(Some(crate::util::clock::now()));
+        }
+        let patient = self.session.in_transaction() || !self.session.leaves_clean();
+        let threshold = if patient {
+            Interrupt::Idle
+        } else {
+            Interrupt::Drain
+        };
+        match self.link.fill_unless(&self.signal, threshold).await {
+            Ok(Filled::Bytes) => Ok(()),
+            Ok(Filled::End) => Err(End::Gone),
+            Ok(Filled::Interrupted(interrupt)) => Err(self.interrupted(interrupt).await),
+            Err(_) => Err(End::Broken),
+        }
+    }
+
+    /// The proxy ends the connection. A client that does not read its last packet does not hold anything up.
+    async fn interrupted(&mut self, interrupt: Interrupt) -> End {
+        let (end, code, sqlstate, message) = match interrupt {
+            Interrupt::Kill => return End::Killed,
+            Interrupt::Idle if self.server.is_mariadb() => return End::Idle,
+            Interrupt::Idle => {
+                let text = "The client was disconnected by the server because of inactivity. \
+                            See wait_timeout and interactive_timeout for configuring this behavior.";
+                (End::Idle, 4031, b"HY000", text)
+            }
+            Interrupt::Drain | Interrupt::Stop => {
+                (End::ShuttingDown, 1053, b"08S01", "Server shutdown in progress")
+            }
+        };
+        let packet = super::reply::error(0, self.capabilities, code, sqlstate, message);
+        let _ = tokio::time::timeout(Duration::from_millis(100), self.link.send(&packet)).await;
+        end
+    }
+
+    async fn command(&mut self, header: Header, command: Command) -> Result<(), End> {
+        if buffer::is_exhausted() && self.session.holds.is_empty() && command != Command::QUIT {
+            self.skip().await?;
+            let text = "Out of memory: limits.buffer_memory is used up; try again later";
+            return self.error(1041, b"08004", text).await;
+        }
+        match command {
+            Command::QUIT => Err(End::Quit),
+            Command::QUERY => self.query(header).await,
+            Command::STMT_PREPARE => self.prepare().await,
+            Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => self.execute(header, command).await,
+            Command::STMT_SEND_LONG_DATA => self.long_data().await,
+            Command::STMT_FETCH => self.fetch().await,
+            Command::STMT_RESET => self.reset_statement().await,
+            Command::STMT_CLOSE => self.close_statement().await,
+            Command::CHANGE_USER => self.change_user().await,
+            Command::RESET_CONNECTION => self.reset_connection().await,
+            Command::PROCESS_KILL => self.process_kill().await,
+            Command::BINLOG_DUMP | Command::BINLOG_DUMP_GTID => self.tunnel().await,
+            _ => self.other(command).await,
+        }
+    }
+
+    /// Everything that needs no more than to be passed on, known or unknown.
+    async fn other(&mut self, command: Command) -> Result<(), End> {
+        let expect = match command {
+            Command::STATISTICS => Expect::Text,
+            Command::FIELD_LIST => Expect::Rows,
+            _ => Expect::Results,
+        };
+        if matches!(command, Command::REGISTER_REPLICA | Command::SET_OPTION) {
+            // Both change what the connection is; it is not for others any more.
+            self.session.holds.insert(Hold::State);
+        }
+        self.pass(expect, &Features::default()).await.map(drop)
+    }
+}

@@ -1,0 +1,457 @@
+//! From a fresh connection to a client that is served: PROXY header, greeting, TLS, proof, first server connection.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::authentication::{Exchange, Proof};
+use super::client::{Client, Login};
+use super::outcome::End;
+use super::registry::{Entry, Full, Place};
+use super::reply;
+use super::worker::Worker;
+use crate::accounts::{ClientAddress, Refusal};
+use crate::backend::{Identity, Key, Profile, connect};
+use crate::config::{ClientTlsMode, Listener, ServerVersion};
+use crate::net::zip::Zip;
+use crate::net::{Link, Signal};
+use crate::session::Session;
+use crate::sql::{Charset, Dialect, Flavour};
+use crate::wire::compress::Algorithm;
+use crate::wire::greeting::Greeting;
+use crate::wire::login::{self, FILLER, Opening};
+use crate::wire::packet::put_with;
+use crate::wire::proxy_protocol::ProxyHeader;
+use crate::wire::{Capabilities, Status};
+
+/// No login is longer: names, a proof and at most 64 KiB of attributes.
+const LONGEST: usize = 256 << 10;
+
+/// What the client said of itself, after TLS if it asked for that.
+pub struct Opened {
+    pub capabilities: Capabilities,
+    pub collation: u16,
+    pub filler: [u8; FILLER],
+    pub user: Vec<u8>,
+    pub proof: Vec<u8>,
+    pub plugin: Option<Vec<u8>>,
+    pub database: Option<Vec<u8>>,
+    pub attributes: Box<[u8]>,
+    pub zstd_level: Option<u8>,
+}
+
+struct Arrival {
+    link: Link,
+    worker: Rc<Worker>,
+    listener: Arc<Listener>,
+    place: Place,
+    id: u32,
+    signal: Rc<Signal>,
+    address: Option<SocketAddr>,
+    /// The sequence number of the next packet we send.
+    sequence: u8,
+}
+
+/// Serves one connection from its first byte to its last, and says so in the log.
+pub async fn run(
+    link: Link,
+    worker: Rc<Worker>,
+    listener: Arc<Listener>,
+    place: Place,
+    (id, signal): (u32, Rc<Signal>),
+) {
+    let started = Instant::now();
+    let address = link.socket().peer();
+    let limit = worker.shared.config.limits.login_timeout;
+    let arrival = Arrival {
+        link,
+        worker,
+        listener,
+        place,
+        id,
+        signal,
+        address,
+        sequence: 0,
+    };
+    let arrived = tokio::time::timeout(limit, Box::pin(arrival.arrive())).await;
+    let peer = address.map_or_else(|| "local".to_owned(), |address| address.to_string());
+    let (mut client, _place) = match arrived {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(end)) => {
+            tracing::info!(client = id, peer, reason = end.reason(), "client refused");
+            return;
+        }
+        Err(_) => {
+            tracing::info!(
+                client = id,
+                peer,
+                reason = End::LoginTimeout.reason(),
+                "client refused"
+            );
+            return;
+        }
+    };
+    let user = String::from_utf8_lossy(&client.login.user).into_owned();
+    tracing::info!(
+        client = id,
+        user,
+        peer,
+        listener = client.listener,
+        "client connected"
+    );
+    let end = client.serve().await;
+    client.leave();
+    client.link.say_goodbye();
+    let (seconds, statements) = (started.elapsed().as_secs_f64(), client.statements);
+    tracing::info!(
+        client = id,
+        user,
+        peer,
+        reason = end.reason(),
+        seconds,
+        statements,
+        "client disconnected"
+    );
+}
+
+// === impl Arrival ===
+
+impl Arrival {
+    async fn arrive(mut self) -> Result<(Client, Place), End> {
+        self.proxy_header().await?;
+        let limits = &self.worker.shared.config.limits;
+        if self.worker.shared.registry.connections() > limits.client_connections as usize {
+            return Err(self.refuse(1040, b"08004", "Too many connections").await);
+        }
+        let address = self.address.map(|address| address.ip());
+        let per_address = limits.per_address.map(|limit| limit as usize);
+        if self.place.comes_from(address, per_address).is_err() {
+            return Err(self
+                .refuse(1040, b"08004", "Too many connections from this address")
+                .await);
+        }
+        let Some(profile) = self.worker.shared.profile() else {
+            let text = format!(
+                "Can't connect to server '{}'",
+                self.worker.shared.servers.primary().name()
+            );
+            return Err(self.refuse(1158, b"08S01", &text).await);
+        };
+        let offered = self.offer(&profile);
+        let scramble = self.greet(&profile, offered).await?;
+        let opened = self.open(offered).await?;
+        let mut exchange = Exchange {
+            link: &mut self.link,
+            shared: &self.worker.shared,
+            sequence: self.sequence,
+            capabilities: opened.capabilities,
+        };
+        let proof = Proof {
+            user: &opened.user,
+            reply: &opened.proof,
+            plugin: opened.plugin.as_deref(),
+            scramble,
+            change_user: false,
+        };
+        let from = address.map_or(ClientAddress::Local, ClientAddress::Ip);
+        let accepted = exchange.run(proof, from, &profile).await;
+        self.sequence = exchange.sequence;
+        let identity = match accepted {
+            Ok(accepted) => accepted,
+            Err(Some(refusal)) => return Err(self.reject(&opened, &refusal).await),
+            Err(None) => return Err(End::Gone),
+        };
+        let limit = identity
+            .max_connections
+            .or(self.worker.shared.config.limits.per_user);
+        if let Err(Full::User) = self
+            .place
+            .belongs_to(&opened.user, limit.map(|limit| limit as usize))
+        {
+            let user = String::from_utf8_lossy(&opened.user);
+            let text = format!(
+                "User '{user}' has exceeded the 'max_user_connections' resource (current value: {})",
+                limit.unwrap_or_default()
+            );
+            return Err(self.refuse(1226, b"42000", &text).await);
+        }
+        self.enter(opened, identity.identity, &profile).await
+    }
+
+    /// A balancer that is trusted says for whom it speaks.
+    async fn proxy_header(&mut self) -> Result<(), End> {
+        let from = self
+            .address
+            .map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip());
+        if !self
+            .listener
+            .proxy_protocol_trusted
+            .iter()
+            .any(|network| network.contains(from))
+        {
+            return Ok(());
+        }
+        loop {
+            match ProxyHeader::parse(self.link.inbox.bytes()) {
+                ProxyHeader::Proxied { source, length, .. } => {
+                    self.address = Some(source);
+                    self.link.inbox.consume(length);
+                    return Ok(());
+                }
+                ProxyHeader::Local { length } => {
+                    self.link.inbox.consume(length);
+                    return Ok(());
+                }
+                ProxyHeader::Invalid(reason) => {
+                    tracing::warn!(client = self.id, %from, reason, "bad PROXY header");
+                    return Err(End::Malformed);
+                }
+                ProxyHeader::NeedMore => {
+                    if self.link.fill().await.map_err(|_| End::Broken)? == 0 {
+                        return Err(End::Gone);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the server can, as far as it is not ours to give.
+    fn offer(&self, profile: &Profile) -> Capabilities {
+        use Capabilities as C;
+        let compression = self.worker.shared.config.compression.client;
+        let mut offered = profile
+            .capabilities
+            .without(C::SSL | C::COMPRESS | C::ZSTD | C::MULTI_FACTOR);
+        // A client's cached metadata would be that of another connection's prepare.
+        offered = offered.without(C::MARIADB_CACHE_METADATA);
+        if self.listener.tls != ClientTlsMode::Off && self.worker.shared.tls.load().is_some() {
+            offered |= C::SSL;
+        }
+        if compression.zlib {
+            offered |= C::COMPRESS;
+        }
+        if compression.zstd && !profile.is_mariadb() {
+            offered |= C::ZSTD;
+        }
+        offered
+    }
+
+    async fn greet(&mut self, profile: &Profile, offered: Capabilities) -> Result<[u8; 20], End> {
+        let scramble = crate::wire::auth::Scramble::generate().map_err(|_| End::Broken)?;
+        let version = match &self.worker.shared.config.server_version {
+            ServerVersion::Mirror => profile.version.clone(),
+            ServerVersion::Fixed(version) => version.clone().into_bytes(),
+        };
+        let greeting = Greeting {
+            server_version: version,
+            connection_id: self.id,
+            scramble: *scramble.as_bytes(),
+            capabilities: offered,
+            collation: profile.collation,
+            status: profile.status,
+            plugin: profile.plugin.clone(),
+        };
+        let mut out = Vec::new();
+        put_with(&mut out, self.sequence, |out| greeting.encode(out));
+        self.link.send(&out).await.map_err(|_| End::Broken)?;
+        Ok(*scramble.as_bytes())
+    }
+
+    /// Reads the login, behind TLS if the client asks for that first.
+    async fn open(&mut self, offered: Capabilities) -> Result<Opened, End> {
+        loop {
+            let header = match self.link.packet(LONGEST).await {
+                Ok(header) => header,
+                Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    return Err(self.bad().await);
+                }
+                Err(_) => return Err(End::Gone),
+            };
+            self.sequence = header.sequence.wrapping_add(1);
+            let opened = match Opening::parse(self.link.payload(header)) {
+                Ok(Opening::Login(login)) => Opened::new(&login, offered),
+                Ok(Opening::Tls(_)) if self.link.tls().is_none() && offered.has(Capabilities::SSL) => {
+                    self.link.inbox.consume(header.total());
+                    self.start_tls().await?;
+                    continue;
+                }
+                Ok(Opening::TooOld) => {
+                    let text = "Client does not support authentication protocol requested by server; \
+                                consider upgrading MySQL client";
+                    return Err(self.refuse(1251, b"08004", text).await);
+                }
+                Ok(Opening::Tls(_)) | Err(_) => return Err(self.bad().await),
+            };
+            self.link.inbox.consume(header.total());
+            if self.listener.tls == ClientTlsMode::Require && !self.link.is_secure() {
+                let text = "Connections using insecure transport are prohibited while \
+                            --require_secure_transport=ON.";
+                return Err(self.refuse(3159, b"08004", text).await);
+            }
+            return Ok(opened);
+        }
+    }
+
+    async fn start_tls(&mut self) -> Result<(), End> {
+        let Some(config) = self.worker.shared.tls.load_full() else {
+            return Err(End::Malformed);
+        };
+        let session = rustls::ServerConnection::new(config).map_err(|_| End::Broken)?;
+        self.link.start_tls(session.into()).await.map_err(|error| {
+            tracing::info!(client = self.id, %error, "TLS failed");
+            End::LoginFailed
+        })
+    }
+
+    async fn bad(&mut self) -> End {
+        self.refuse(1043, b"08S01", "Bad handshake").await
+    }
+
+    async fn reject(&mut self, opened: &Opened, refusal: &Refusal) -> End {
+        let user = String::from_utf8_lossy(&opened.user);
+        tracing::info!(client = self.id, %user, code = refusal.code, reason = refusal.reason, "login refused");
+        self.refuse(refusal.code, &refusal.sqlstate, &refusal.message)
+            .await
+    }
+
+    async fn refuse(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
+        let packet = reply::error(self.sequence, Capabilities::PROTOCOL_41, code, sqlstate, message);
+        let _ = self.link.send(&packet).await;
+        End::LoginFailed
+    }
+
+    /// The client has proved who it is; now the server has to agree.
+    async fn enter(
+        self,
+        opened: Opened,
+        identity: Arc<Identity>,
+        profile: &Profile,
+    ) -> Result<(Client, Place), End> {
+        let server = self.worker.shared.server_for(self.listener.mode).clone();
+        let key = Key {
+            server: server.index,
+            identity,
+            capabilities: opened.capabilities,
+            collation: opened.collation,
+            has_schema: opened.database.is_some(),
+            was_reset: false,
+        };
+        let mut session = Session::new(dialect(profile, opened.collation));
+        session.state.schema = opened.database.as_deref().map(Into::into);
+        let entry = Arc::new(Entry {
+            worker: self.worker.index,
+            user: opened.user.clone(),
+            thread: 0.into(),
+        });
+        let pool = self.worker.pools.pool(&key);
+        let login = Login {
+            key,
+            user: opened.user,
+            attributes: opened.attributes,
+            filler: opened.filler,
+        };
+        let mut client = Client {
+            link: self.link,
+            worker: self.worker,
+            signal: self.signal,
+            id: self.id,
+            capabilities: opened.capabilities,
+            server,
+            login,
+            session,
+            entry,
+            pool,
+            connection: None,
+            ticket: None,
+            statements: 0,
+            listener: self.listener.name.clone(),
+            address: self.address,
+        };
+        client.welcome(self.sequence).await?;
+        client.enlist();
+        client.start_compression(opened.zstd_level);
+        Ok((client, self.place))
+    }
+}
+
+// === impl Opened ===
+
+impl Opened {
+    fn new(login: &login::Login<'_>, offered: Capabilities) -> Self {
+        Self {
+            capabilities: login.capabilities & offered,
+            collation: login.collation,
+            filler: login.filler,
+            user: login.user.to_vec(),
+            proof: login.auth.to_vec(),
+            plugin: login.plugin.map(<[u8]>::to_vec),
+            database: login.database.map(<[u8]>::to_vec),
+            attributes: login.attributes.unwrap_or_default().into(),
+            zstd_level: login.zstd_level,
+        }
+    }
+}
+
+pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
+    let flavour = if profile.is_mariadb() {
+        Flavour::MariaDb
+    } else {
+        Flavour::MySql
+    };
+    Dialect {
+        charset: Charset::from_collation(collation),
+        ..Dialect::new(flavour, profile.number())
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Proves to the client that the server knows it, too.
+    pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
+        if let Err(error) = self.bind().await {
+            let (code, sqlstate, message) = error.for_client();
+            tracing::info!(client = self.id, %error, "login refused by the server");
+            let packet = reply::error(sequence, self.capabilities, code, &sqlstate, &message);
+            let _ = self.link.send(&packet).await;
+            return Err(End::LoginFailed);
+        }
+        let status = self
+            .connection
+            .as_ref()
+            .map_or(Status::AUTOCOMMIT, |connection| connection.status);
+        self.session.status = status;
+        self.unbind();
+        self.link
+            .send(&reply::ok(sequence, status))
+            .await
+            .map_err(|_| End::Broken)
+    }
+
+    /// Only now: the OK that ends a login is not compressed yet.
+    fn start_compression(&mut self, zstd_level: Option<u8>) {
+        let levels = &self.worker.shared.config.compression;
+        if self.capabilities.has(Capabilities::COMPRESS) {
+            self.link
+                .compress(Zip::with_client(Algorithm::Zlib, levels.zlib_level as u8));
+        } else if self.capabilities.has(Capabilities::ZSTD) {
+            let level = zstd_level.unwrap_or(levels.zstd_level as u8);
+            self.link.compress(Zip::with_client(Algorithm::Zstd, level));
+        }
+    }
+}
+
+/// Asks the servers who they are, so that clients can be greeted. Done when the proxy starts, and again until
+/// one has answered.
+pub async fn learn(worker: &super::shared::Shared) -> bool {
+    let mut known = false;
+    for server in worker.servers.iter() {
+        match connect::greet(server).await {
+            Ok(_) => known = true,
+            Err(error) => tracing::warn!(%error, "server does not answer"),
+        }
+    }
+    known
+}

@@ -1,0 +1,67 @@
+//! How a statement ended, and how it can break.
+
+use std::io;
+
+use crate::backend::BackendError;
+use crate::session::Observation;
+use crate::wire::framing::Prepared;
+
+/// A response that reached the client whole.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub observed: Observation,
+    /// The code of the last ERR packet.
+    pub error: Option<u16>,
+    pub prepared: Option<Prepared>,
+    /// Something of the response has been sent.
+    pub started: bool,
+    pub bytes: u64,
+}
+
+/// A statement that did not come to its end.
+#[derive(Debug)]
+pub enum Broken {
+    /// There is nobody to tell.
+    Client(io::Error),
+    /// The client can be told, unless part of the response has been sent already.
+    Server { error: BackendError, started: bool },
+}
+
+/// Why a client's connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client said goodbye.
+    Quit,
+    /// The client hung up without a word.
+    Gone,
+    /// A socket failed.
+    Broken,
+    /// What came is not the protocol.
+    Malformed,
+    Idle,
+    Killed,
+    ShuttingDown,
+    /// The server connection went and took part of the session with it.
+    ServerLost,
+    LoginFailed,
+    LoginTimeout,
+}
+
+// === impl End ===
+
+impl End {
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Quit => "quit",
+            Self::Gone => "client closed the connection",
+            Self::Broken => "client connection broke",
+            Self::Malformed => "malformed packet",
+            Self::Idle => "idle timeout",
+            Self::Killed => "killed",
+            Self::ShuttingDown => "shutdown",
+            Self::ServerLost => "server connection lost",
+            Self::LoginFailed => "login failed",
+            Self::LoginTimeout => "login timeout",
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! All clients of the process by their connection id, for KILL, for limits, and for those who look.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+
+/// What other threads may know of a client.
+#[derive(Debug)]
+pub struct Entry {
+    pub worker: usize,
+    pub user: Vec<u8>,
+    /// The server's id of the connection that runs or holds for this client; 0 when there is none.
+    pub thread: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub struct Registry {
+    clients: DashMap<u32, Arc<Entry>>,
+    next: AtomicU32,
+    total: AtomicUsize,
+    per_address: DashMap<IpAddr, usize>,
+    per_user: DashMap<Vec<u8>, usize>,
+}
+
+/// A client's place among the connections of the process; given back when dropped.
+#[derive(Debug)]
+pub struct Place {
+    registry: Arc<Registry>,
+    address: Option<IpAddr>,
+    user: Option<Vec<u8>>,
+}
+
+/// Which limit a client ran into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    Address,
+    User,
+}
+
+/// Clients' ids begin here, so that they do not meet the servers' ids, which count from one:
+/// KILL takes either.
+const FIRST_ID: u32 = 1 << 30;
+
+// === impl Registry ===
+
+impl Registry {
+    pub fn next_id(&self) -> u32 {
+        FIRST_ID | self.next.fetch_add(1, Ordering::Relaxed) & (FIRST_ID - 1)
+    }
+
+    pub fn is_own_id(id: u64) -> bool {
+        (u64::from(FIRST_ID)..u64::from(FIRST_ID) * 2).contains(&id)
+    }
+
+    pub fn get(&self, id: u32) -> Option<Arc<Entry>> {
+        Some(self.clients.get(&id)?.clone())
+    }
+
+    pub fn insert(&self, id: u32, entry: Arc<Entry>) {
+        self.clients.insert(id, entry);
+    }
+
+    pub fn remove(&self, id: u32) {
+        self.clients.remove(&id);
+    }
+
+    pub fn connections(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place for a new connection. Whether there are too many is for the one to ask who can say so.
+    pub fn enter(self: &Arc<Self>) -> Place {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Place {
+            registry: self.clone(),
+            address: None,
+            user: None,
+        }
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// Counts the connection for the address that it comes from.
+    pub fn comes_from(&mut self, address: Option<IpAddr>, limit: Option<usize>) -> Result<(), Full> {
+        if let (Some(address), Some(limit)) = (address, limit) {
+            let mut count = self.registry.per_address.entry(address).or_default();
+            if *count >= limit {
+                return Err(Full::Address);
+            }
+            *count += 1;
+            self.address = Some(address);
+        }
+        Ok(())
+    }
+
+    /// Counts the connection for its user too, once it is known.
+    pub fn belongs_to(&mut self, user: &[u8], limit: Option<usize>) -> Result<(), Full> {
+        self.leave_user();
+        let Some(limit) = limit else { return Ok(()) };
+        let mut count = self.registry.per_user.entry(user.to_vec()).or_default();
+        if *count >= limit {
+            return Err(Full::User);
+        }
+        *count += 1;
+        drop(count);
+        self.user = Some(user.to_vec());
+        Ok(())
+    }
+
+    fn leave_user(&mut self) {
+        if let Some(user) = self.user.take() {
+            decrement(&self.registry.per_user, &user);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.registry.total.fetch_sub(1, Ordering::Relaxed);
+        if let Some(address) = self.address {
+            decrement(&self.registry.per_address, &address);
+        }
+        self.leave_user();
+    }
+}
+
+fn decrement<K: std::hash::Hash + Eq>(counts: &DashMap<K, usize>, key: &K) {
+    counts.remove_if_mut(key, |_, count| {
+        *count = count.saturating_sub(1);
+        *count == 0
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_limited_and_given_back() {
+        let registry = Arc::new(Registry::default());
+        let here = Some(IpAddr::from([127, 0, 0, 1]));
+        let (mut first, mut second) = (registry.enter(), registry.enter());
+        first.comes_from(here, Some(1)).unwrap();
+        assert_eq!(second.comes_from(here, Some(1)), Err(Full::Address));
+        first.belongs_to(b"app", Some(1)).unwrap();
+        assert_eq!(second.belongs_to(b"app", Some(1)), Err(Full::User));
+        drop(first);
+        second.belongs_to(b"app", Some(1)).unwrap();
+        second.comes_from(here, Some(1)).unwrap();
+        assert_eq!(registry.connections(), 1);
+        drop(second);
+        assert_eq!(registry.connections(), 0);
+        assert!(registry.per_user.is_empty() && registry.per_address.is_empty());
+    }
+}

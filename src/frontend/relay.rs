@@ -1,0 +1,252 @@
+//! A response on its way from a server to the client: forwarded as it is, but for what only one of them should see.
+
+use std::io;
+
+use super::outcome::{Broken, Outcome};
+use crate::backend::Connection;
+use crate::net::Link;
+use crate::session::{Observation, Session};
+use crate::wire::bytes::Put;
+use crate::wire::err::ErrPacket;
+use crate::wire::framing::{Expect, Framer, Kind, Next, Prepared};
+use crate::wire::ok::OkPacket;
+use crate::wire::packet::{HEADER, Header, put_packet};
+use crate::wire::track::{Change, Changes, put_wanted};
+use crate::wire::{Capabilities, Malformed, Status};
+
+/// The two ends of one response.
+pub struct Relay<'a> {
+    pub client: &'a mut Link,
+    pub connection: &'a mut Connection,
+    pub session: &'a mut Session,
+    /// What the client negotiated.
+    pub capabilities: Capabilities,
+    /// The id that the client is to see in place of the server's for what it prepares.
+    pub statement: Option<u32>,
+    /// Longest packet of a file that the client sends.
+    pub max_packet: u64,
+}
+
+/// What is to be done about a packet that was looked at.
+enum Verdict {
+    Pass,
+    /// A payload to send in its place.
+    Replace(Vec<u8>),
+    /// The client sends a file now.
+    File,
+}
+
+// === impl Relay ===
+
+impl Relay<'_> {
+    /// Forwards one whole response.
+    pub async fn run(mut self, expect: Expect) -> Result<Outcome, Broken> {
+        let mut framer = Framer::new(self.connection.capabilities, expect);
+        let mut outcome = Outcome::default();
+        let mut rewritten = Vec::new();
+        loop {
+            let passed = self.scan(&mut framer, &mut outcome, &mut rewritten);
+            let (position, file) =
+                passed.map_err(|error| self.broken(&outcome, self.connection.malformed(error)))?;
+            self.forward(position, &mut rewritten, &mut outcome).await?;
+            if file {
+                self.file(&mut framer, &outcome).await?;
+            }
+            if framer.is_done() {
+                return Ok(outcome);
+            }
+            match self.connection.link.fill().await {
+                Ok(0) => {
+                    let lost = self.connection.lost(io::ErrorKind::UnexpectedEof.into());
+                    return Err(self.broken(&outcome, lost));
+                }
+                Ok(_) => {}
+                Err(error) => return Err(self.broken(&outcome, self.connection.lost(error))),
+            }
+        }
+    }
+
+    fn broken(&self, outcome: &Outcome, error: crate::backend::BackendError) -> Broken {
+        Broken::Server {
+            error,
+            started: outcome.started,
+        }
+    }
+
+    /// Goes over what has arrived. Answers how much of it can go, and whether the client is asked for a file.
+    /// When something had to be changed, `rewritten` has all up to there, changed.
+    fn scan(
+        &mut self,
+        framer: &mut Framer,
+        outcome: &mut Outcome,
+        rewritten: &mut Vec<u8>,
+    ) -> Result<(usize, bool), Malformed> {
+        let (mut position, mut copied) = (0, 0);
+        let bytes = self.connection.link.inbox.bytes();
+        loop {
+            let Next::Packet { kind, length } = framer.next(bytes, &mut position)? else {
+                break;
+            };
+            let packet = &bytes[position..position + length];
+            let capabilities = (self.connection.capabilities, self.capabilities);
+            let verdict = judge(
+                kind,
+                &packet[HEADER..],
+                self.session,
+                capabilities,
+                self.statement,
+                outcome,
+            )?;
+            if let Verdict::Replace(payload) = &verdict {
+                rewritten.put_bytes(&bytes[copied..position]);
+                let sequence = Header::parse(packet).map_or(0, |header| header.sequence);
+                put_packet(rewritten, sequence, payload);
+                copied = position + length;
+            }
+            position += length;
+            if let Verdict::File = verdict {
+                if copied > 0 {
+                    rewritten.put_bytes(&bytes[copied..position]);
+                }
+                return Ok((position, true));
+            }
+        }
+        if copied > 0 {
+            rewritten.put_bytes(&bytes[copied..position]);
+        }
+        Ok((position, false))
+    }
+
+    async fn forward(
+        &mut self,
+        position: usize,
+        rewritten: &mut Vec<u8>,
+        outcome: &mut Outcome,
+    ) -> Result<(), Broken> {
+        if position == 0 {
+            return Ok(());
+        }
+        let bytes = if rewritten.is_empty() {
+            &self.connection.link.inbox.bytes()[..position]
+        } else {
+            &rewritten[..]
+        };
+        outcome.started = true;
+        outcome.bytes += bytes.len() as u64;
+        self.client.send(bytes).await.map_err(Broken::Client)?;
+        rewritten.clear();
+        self.connection.link.inbox.consume(position);
+        Ok(())
+    }
+
+    /// LOAD DATA LOCAL: packets from the client up to an empty one.
+    async fn file(&mut self, framer: &mut Framer, outcome: &Outcome) -> Result<(), Broken> {
+        loop {
+            let sent =
+                super::request::pass_packet(self.client, &mut self.connection.link, self.max_packet).await;
+            match sent {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(super::request::PassError::Client(error)) => return Err(Broken::Client(error)),
+                Err(super::request::PassError::Server(error)) => {
+                    return Err(self.broken(outcome, self.connection.lost(error)));
+                }
+            }
+        }
+        framer.file_sent();
+        Ok(())
+    }
+}
+
+/// Looks at one packet: what does it say of the session, and may the client have it as it is?
+fn judge(
+    kind: Kind,
+    payload: &[u8],
+    session: &mut Session,
+    (server, client): (Capabilities, Capabilities),
+    statement: Option<u32>,
+    outcome: &mut Outcome,
+) -> Result<Verdict, Malformed> {
+    let observed = &mut outcome.observed;
+    match kind {
+        Kind::Progress => Ok(Verdict::Pass),
+        Kind::LocalInfile => Ok(Verdict::File),
+        Kind::Error => {
+            observed.failed();
+            outcome.error = Some(ErrPacket::parse(payload)?.code);
+            Ok(Verdict::Pass)
+        }
+        Kind::Prepared => {
+            let answer = Prepared::parse(payload, server)?;
+            observed.warnings = answer.warnings;
+            outcome.prepared = Some(answer);
+            let Some(id) = statement else {
+                return Ok(Verdict::Pass);
+            };
+            let mut payload = payload.to_vec();
+            payload[1..5].copy_from_slice(&id.to_le_bytes());
+            Ok(Verdict::Replace(payload))
+        }
+        Kind::End if payload.len() <= 5 => {
+            let status = crate::wire::framing::status_of(payload)?;
+            let warnings = payload
+                .get(1..3)
+                .map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
+            observed.ended(status, warnings, false);
+            Ok(Verdict::Pass)
+        }
+        Kind::Ok | Kind::End => {
+            let ok = OkPacket::parse(payload, server)?;
+            observe(&ok, session, observed)?;
+            show(&ok, client)
+        }
+    }
+}
+
+fn observe(ok: &OkPacket<'_>, session: &mut Session, observed: &mut Observation) -> Result<(), Malformed> {
+    observed.ended(ok.status, ok.warnings, true);
+    for change in Changes::new(ok.track) {
+        observed.changed(session, &change?);
+    }
+    Ok(())
+}
+
+/// What the client may see of an OK: of the session's changes those that it would be told of by itself.
+fn show(ok: &OkPacket<'_>, client: Capabilities) -> Result<Verdict, Malformed> {
+    if ok.track.is_empty() {
+        return Ok(Verdict::Pass);
+    }
+    let mut visible = Vec::new();
+    if client.has(Capabilities::SESSION_TRACK) {
+        put_wanted(&mut visible, ok.track, is_visible)?;
+    }
+    let status = if visible.is_empty() {
+        ok.status.without(Status::SESSION_STATE_CHANGED)
+    } else {
+        ok.status
+    };
+    let mut payload = Vec::with_capacity(16 + ok.info.len() + visible.len());
+    OkPacket {
+        track: &visible,
+        status,
+        ..*ok
+    }
+    .encode(&mut payload, client);
+    Ok(Verdict::Replace(payload))
+}
+
+/// The servers' defaults of `session_track_system_variables` and its like: the same on both flavours.
+fn is_visible(change: &Change<'_>) -> bool {
+    match change {
+        Change::Schema(_) => true,
+        Change::SystemVariable { name, .. } => matches!(
+            *name,
+            b"autocommit"
+                | b"character_set_client"
+                | b"character_set_connection"
+                | b"character_set_results"
+                | b"time_zone"
+        ),
+        _ => false,
+    }
+}

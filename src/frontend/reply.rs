@@ -1,0 +1,41 @@
+//! Packets that the proxy itself sends to clients.
+
+use crate::wire::err::ErrPacket;
+use crate::wire::ok::OkPacket;
+use crate::wire::packet::put_with;
+use crate::wire::{Capabilities, Status};
+
+pub fn error(
+    sequence: u8,
+    capabilities: Capabilities,
+    code: u16,
+    sqlstate: &[u8; 5],
+    message: &str,
+) -> Vec<u8> {
+    let mut out = Vec::new();
+    let packet = ErrPacket {
+        code,
+        sqlstate: *sqlstate,
+        message: message.as_bytes(),
+    };
+    put_with(&mut out, sequence, |out| {
+        if capabilities.has(Capabilities::PROTOCOL_41) {
+            packet.encode(out);
+        } else {
+            packet.encode_without_state(out);
+        }
+    });
+    out
+}
+
+pub fn ok(sequence: u8, status: Status) -> Vec<u8> {
+    let mut out = Vec::new();
+    let packet = OkPacket {
+        status,
+        ..OkPacket::default()
+    };
+    put_with(&mut out, sequence, |out| {
+        packet.encode(out, Capabilities::PROTOCOL_41)
+    });
+    out
+}

@@ -1,0 +1,107 @@
+//! RESET_CONNECTION and CHANGE_USER: a session begins anew on the same client connection.
+
+use super::authentication::{Exchange, Proof};
+use super::client::{Client, FIRST};
+use super::login::dialect;
+use super::outcome::End;
+use super::reply;
+use std::sync::Arc;
+
+use crate::accounts::ClientAddress;
+use crate::backend::{Identity, Profile};
+use crate::session::Session;
+use crate::wire::auth::Scramble;
+use crate::wire::change_user::ChangeUser;
+
+// === impl Client ===
+
+impl Client {
+    /// What the server would have forgotten is forgotten: the session gets a connection like one just reset.
+    pub async fn reset_connection(&mut self) -> Result<(), End> {
+        self.skip().await?;
+        if let Err(error) = self.bind().await {
+            return self.refuse(error).await.map(drop);
+        }
+        let Some(connection) = &mut self.connection else {
+            return Err(End::Broken);
+        };
+        if let Err(error) = connection.reset().await {
+            self.connection = None;
+            self.refuse(error).await?;
+            return Err(End::ServerLost);
+        }
+        self.session.reset();
+        self.login.key.was_reset = true;
+        connection.key = self.login.key.clone();
+        self.pool = self.worker.pools.pool(&self.login.key);
+        self.unbind();
+        self.ok().await
+    }
+
+    /// Another account on the same connection: everything of the old session goes.
+    pub async fn change_user(&mut self) -> Result<(), End> {
+        let payload = self.read().await?;
+        let Ok(request) = ChangeUser::parse(&payload, self.capabilities) else {
+            self.error(1047, b"08S01", "Unknown command").await?;
+            return Err(End::Malformed);
+        };
+        self.leave();
+        let Some(profile) = self.worker.shared.profile() else {
+            return Err(End::ServerLost);
+        };
+        let scramble = Scramble::generate().map_err(|_| End::Broken)?;
+        let from = self
+            .address
+            .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
+        let mut exchange = Exchange {
+            link: &mut self.link,
+            shared: &self.worker.shared,
+            sequence: FIRST,
+            capabilities: self.capabilities,
+        };
+        let proof = Proof {
+            user: request.user,
+            reply: request.auth,
+            plugin: request.plugin,
+            scramble: *scramble.as_bytes(),
+            change_user: true,
+        };
+        let accepted = exchange.run(proof, from, &profile).await;
+        let sequence = exchange.sequence;
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(Some(refusal)) => {
+                let packet = reply::error(
+                    sequence,
+                    self.capabilities,
+                    refusal.code,
+                    &refusal.sqlstate,
+                    &refusal.message,
+                );
+                let _ = self.link.send(&packet).await;
+                return Err(End::LoginFailed);
+            }
+            Err(None) => return Err(End::Gone),
+        };
+        self.become_user(&request, accepted.identity, &profile);
+        self.welcome(sequence).await
+    }
+
+    /// Begins the new account's session.
+    fn become_user(&mut self, request: &ChangeUser<'_>, identity: Arc<Identity>, profile: &Profile) {
+        let key = &mut self.login.key;
+        key.identity = identity;
+        key.collation = request.collation.unwrap_or(key.collation);
+        key.has_schema = request.database.is_some();
+        key.was_reset = false;
+        self.login.user = request.user.to_vec();
+        if let Some(attributes) = request.attributes {
+            self.login.attributes = attributes.into();
+        }
+        self.pool = self.worker.pools.pool(&self.login.key);
+        self.ticket = None;
+        self.session = Session::new(dialect(profile, self.login.key.collation));
+        self.session.state.schema = request.database.map(Into::into);
+        self.enlist();
+    }
+}

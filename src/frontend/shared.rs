@@ -1,0 +1,112 @@
+//! What all threads that serve clients have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::mpsc;
+
+use super::registry::{Place, Registry};
+use crate::accounts::Accounts;
+use crate::backend::{Profile, Server, Servers};
+use crate::config::{Config, Listener, ListenerMode};
+use crate::net::Interrupt;
+use crate::net::socket::DetachedSocket;
+
+/// What one thread tells another.
+#[derive(Debug)]
+pub enum Message {
+    Client {
+        socket: DetachedSocket,
+        listener: Arc<Listener>,
+        place: Place,
+    },
+    /// Reaches one client of the thread.
+    Interrupt { client: u32, interrupt: Interrupt },
+    /// Reaches them all.
+    InterruptAll(Interrupt),
+    /// Somebody waits for a connection to this server.
+    Spare(usize),
+}
+
+pub struct Shared {
+    pub config: Config,
+    pub servers: Servers,
+    pub accounts: Accounts,
+    pub registry: Arc<Registry>,
+    /// Replaced when certificates are loaded again.
+    pub tls: ArcSwapOption<rustls::ServerConfig>,
+    pub draining: AtomicBool,
+    pub workers: Vec<mpsc::UnboundedSender<Message>>,
+    /// How many clients each thread has; the next one goes where there are fewest.
+    pub loads: Vec<AtomicUsize>,
+    turn: AtomicUsize,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub fn new(
+        config: Config,
+        servers: Servers,
+        accounts: Accounts,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        workers: Vec<mpsc::UnboundedSender<Message>>,
+    ) -> Arc<Self> {
+        let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
+        Arc::new(Self {
+            config,
+            servers,
+            accounts,
+            registry: Arc::default(),
+            tls: ArcSwapOption::new(tls),
+            draining: AtomicBool::new(false),
+            workers,
+            loads,
+            turn: AtomicUsize::new(0),
+        })
+    }
+
+    /// What clients are shown: the primary's greeting, once it has given one.
+    pub fn profile(&self) -> Option<Arc<Profile>> {
+        self.servers
+            .primary()
+            .profile()
+            .or_else(|| self.servers.iter().find_map(|server| server.profile()))
+    }
+
+    /// Where the statements of a listener's clients go.
+    pub fn server_for(&self, mode: ListenerMode) -> &Arc<Server> {
+        match mode {
+            ListenerMode::Split | ListenerMode::Primary => self.servers.primary(),
+            ListenerMode::Replica => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                self.servers.replica(turn).unwrap_or(self.servers.primary())
+            }
+        }
+    }
+
+    /// Hands a new connection to the thread with the fewest clients.
+    pub fn hand_over(&self, message: Message) {
+        let least = (0..self.workers.len()).min_by_key(|index| self.loads[*index].load(Ordering::Relaxed));
+        let index = least.unwrap_or_default();
+        self.loads[index].fetch_add(1, Ordering::Relaxed);
+        if self.workers[index].send(message).is_err() {
+            self.loads[index].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub fn interrupt(&self, worker: usize, client: u32, interrupt: Interrupt) {
+        if let Some(sender) = self.workers.get(worker) {
+            // A thread that has ended has no clients left.
+            let _ = sender.send(Message::Interrupt { client, interrupt });
+        }
+    }
+
+    pub fn interrupt_all(&self, interrupt: Interrupt) {
+        self.draining.store(true, Ordering::Relaxed);
+        for sender in &self.workers {
+            let _ = sender.send(Message::InterruptAll(interrupt));
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Prepared statements: the client's ids stay, the server's come and go with its connection.
+
+use std::sync::Arc;
+
+use super::client::Client;
+use super::command::LOOKED_AT;
+use super::outcome::{Broken, End, Outcome};
+use super::query::with_own_id;
+use super::request::{self, PassError};
+use crate::backend::connection::Answer;
+use crate::session::{Hold, Statement, Template};
+use crate::sql::{self, Flags};
+use crate::wire::Status;
+use crate::wire::command::Command;
+use crate::wire::execute::Execute;
+use crate::wire::framing::Expect;
+use crate::wire::packet::{HEADER, Header};
+
+/// Why a statement cannot be used on the present connection.
+enum Unprepared {
+    /// There is no such statement; the client has been told.
+    Told,
+    End(End),
+}
+
+// === impl Client ===
+
+impl Client {
+    pub async fn prepare(&mut self) -> Result<(), End> {
+        let payload = self.read().await?;
+        let limit = self.worker.shared.config.limits.prepared_per_session as usize;
+        if self.session.statements.len() >= limit {
+            let text = format!(
+                "Can't create more than limits.prepared_per_session statements (current value: {limit})"
+            );
+            return self.error(1461, b"42000", &text).await;
+        }
+        if let Err(error) = self.bind().await {
+            return self.refuse(error).await.map(drop);
+        }
+        let text = payload.get(1..).unwrap_or_default();
+        let features = sql::scan(text, self.session.dialect);
+        let own = features
+            .has(Flags::CONNECTION_ID)
+            .then(|| with_own_id(text, &features, self.id))
+            .flatten();
+        let template = Template {
+            text: own.as_deref().unwrap_or(text).into(),
+            state: self.session.state.clone(),
+            features,
+        };
+        let id = self.session.statements.reserve();
+        let mut payload = vec![Command::STMT_PREPARE.0];
+        payload.extend_from_slice(&template.text);
+        let answered = self.ask(&payload, Expect::Prepared, Some(id)).await;
+        let answered = self.remember(answered, id, template).await;
+        self.finish(answered, &Default::default()).await.map(drop)
+    }
+
+    /// Notes a statement that was prepared, for the session and for the connection.
+    async fn remember(
+        &mut self,
+        answered: Result<Outcome, Broken>,
+        id: u32,
+        template: Template,
+    ) -> Result<Outcome, Broken> {
+        let outcome = answered?;
+        if let (Some(prepared), Some(connection)) = (outcome.prepared, &mut self.connection) {
+            let template = self.worker.templates.intern(template);
+            let parameters = prepared.parameters;
+            let limit = connection.server.pool.max_prepared_per_connection as usize;
+            let gone = connection.prepared.insert(&template, prepared.statement, limit);
+            let closed = connection.close_statements(&gone).await;
+            closed.map_err(|error| Broken::Server { error, started: true })?;
+            let statement = Statement {
+                template,
+                parameters,
+                types: None,
+                has_long_data: false,
+                has_cursor: false,
+            };
+            self.session.statements.insert(id, statement);
+        }
+        Ok(outcome)
+    }
+
+    pub async fn execute(&mut self, header: Header, command: Command) -> Result<(), End> {
+        let id = match self.prepared(true).await {
+            Ok(id) => id,
+            Err(Unprepared::Told) => return Ok(()),
+            Err(Unprepared::End(end)) => return Err(end),
+        };
+        let types = if command == Command::STMT_EXECUTE {
+            self.missing_types(id, header).await?
+        } else {
+            None
+        };
+        let features = self
+            .session
+            .statements
+            .get(id)
+            .map(|statement| statement.template.features);
+        let features = features.unwrap_or_default();
+        let outcome = match types {
+            None => self.pass(Expect::Results, &features).await?,
+            Some((at, types)) => {
+                let mut payload = self.read().await?;
+                payload[at] = 1;
+                payload.splice(at + 1..at + 1, types.iter().copied());
+                self.pass_payload(&payload, Expect::Results, &features).await?
+            }
+        };
+        self.executed(id, &outcome);
+        Ok(())
+    }
+
+    fn executed(&mut self, id: u32, outcome: &Outcome) {
+        if let Some(statement) = self.session.statements.get_mut(id) {
+            let cursor = outcome
+                .observed
+                .status
+                .is_some_and(|status| status.has(Status::CURSOR_EXISTS));
+            let changed = statement.has_cursor != cursor || statement.has_long_data;
+            statement.has_cursor = cursor && outcome.error.is_none();
+            statement.has_long_data = false;
+            if changed {
+                self.hold_for_statements();
+            }
+        }
+    }
+
+    fn hold_for_statements(&mut self) {
+        let statements = &self.session.statements;
+        let (cursor, long_data) = (statements.any_cursor(), statements.any_long_data());
+        self.session.holds.set(Hold::Cursor, cursor);
+        self.session.holds.set(Hold::LongData, long_data);
+        self.unbind();
+    }
+
+    /// The statement that the request at the front of the inbox names, prepared on a connection, and the
+    /// server's id written in place of ours. With `answer`, the client is told what is wrong.
+    async fn prepared(&mut self, answer: bool) -> Result<u32, Unprepared> {
+        let bytes = self.link.inbox.bytes();
+        let named = bytes
+            .get(HEADER + 1..HEADER + 5)
+            .and_then(|bytes| bytes.try_into().ok());
+        let named = u32::from_le_bytes(named.unwrap_or_default());
+        let id = self.session.statements.resolve(named);
+        let Some(template) = self
+            .session
+            .statements
+            .get(id)
+            .map(|statement| statement.template.clone())
+        else {
+            self.skip().await.map_err(Unprepared::End)?;
+            return Err(self.unknown(named, answer).await);
+        };
+        if let Err(error) = self.bind().await {
+            self.skip().await.map_err(Unprepared::End)?;
+            let (code, sqlstate, text) = error.for_client();
+            return Err(self.tell(answer, code, &sqlstate, &text).await);
+        }
+        match self.server_id(&template).await {
+            Ok(Ok(server_id)) => {
+                let bytes = self.link.inbox.bytes_mut();
+                bytes[HEADER + 1..HEADER + 5].copy_from_slice(&server_id.to_le_bytes());
+                Ok(id)
+            }
+            Ok(Err((code, sqlstate, text))) => {
+                self.skip().await.map_err(Unprepared::End)?;
+                self.unbind();
+                Err(self.tell(answer, code, &sqlstate, &text).await)
+            }
+            Err(error) => {
+                self.skip().await.map_err(Unprepared::End)?;
+                let broken = Err(Broken::Server {
+                    error,
+                    started: !answer,
+                });
+                match self.finish(broken, &Default::default()).await {
+                    Ok(_) => Err(Unprepared::Told),
+                    Err(end) => Err(Unprepared::End(end)),
+                }
+            }
+        }
+    }
+
+    async fn unknown(&mut self, id: u32, answer: bool) -> Unprepared {
+        let text = format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute");
+        self.tell(answer, 1243, b"HY000", &text).await
+    }
+
+    async fn tell(&mut self, answer: bool, code: u16, sqlstate: &[u8; 5], text: &str) -> Unprepared {
+        if !answer {
+            return Unprepared::Told;
+        }
+        match self.error(code, sqlstate, text).await {
+            Ok(()) => Unprepared::Told,
+            Err(end) => Unprepared::End(end),
+        }
+    }
+
+    /// The server's id of a statement on the present connection, where it is prepared if it is not yet;
+    /// or the server's refusal to prepare it.
+    async fn server_id(
+        &mut self,
+        template: &Arc<Template>,
+    ) -> Result<Result<u32, (u16, [u8; 5], String)>, crate::backend::BackendError> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(Ok(0));
+        };
+        if let Some(entry) = connection.prepared.get(template) {
+            return Ok(Ok(entry.server_id));
+        }
+        connection.restore(&template.state).await?;
+        let prepared = connection.prepare(template).await?;
+        connection.restore(&self.session.state).await?;
+        Ok(match prepared {
+            (
+                Answer::Error {
+                    code,
+                    sqlstate,
+                    message,
+                },
+                _,
+            ) => Err((code, sqlstate, message)),
+            (Answer::Ok, id) => Ok(id),
+        })
+    }
+
+    /// Types that the client named in an earlier execution and this connection has not seen, and where they go.
+    async fn missing_types(&mut self, id: u32, header: Header) -> Result<Option<(usize, Arc<[u8]>)>, End> {
+        let Some(statement) = self.session.statements.get_mut(id) else {
+            return Ok(None);
+        };
+        let bytes = self.link.inbox.bytes();
+        let payload = &bytes[HEADER..header.total().min(bytes.len())];
+        let parsed = Execute::parse(payload, statement.parameters, self.capabilities);
+        let Ok(execute) = parsed else {
+            // What cannot be read is for the server to judge; only the longest lists do not fit what was read.
+            debug_assert!(header.length <= LOOKED_AT || payload.len() >= LOOKED_AT);
+            return Ok(None);
+        };
+        let Some(connection) = &mut self.connection else {
+            return Ok(None);
+        };
+        let Some(entry) = connection.prepared.get(&statement.template) else {
+            return Ok(None);
+        };
+        match (execute.bound, execute.types) {
+            (Some(_), Some(range)) => {
+                let types = &payload[range];
+                if statement.types.as_deref() != Some(types) {
+                    statement.types = Some(types.into());
+                }
+                entry.types = statement.types.clone();
+                Ok(None)
+            }
+            (Some(at), None) if entry.types != statement.types => {
+                entry.types = statement.types.clone();
+                Ok(statement.types.clone().map(|types| (at, types)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Long data is not answered, and neither are its errors: those come with the execution.
+    pub async fn long_data(&mut self) -> Result<(), End> {
+        let id = match self.prepared(false).await {
+            Ok(id) => id,
+            Err(Unprepared::Told) => return Ok(()),
+            Err(Unprepared::End(end)) => return Err(end),
+        };
+        let Some(connection) = &mut self.connection else {
+            return Err(End::Broken);
+        };
+        let limit = self.worker.shared.config.limits.max_allowed_packet;
+        match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
+            Ok(_) => {}
+            Err(PassError::Client(error)) => return Err(self.client_failed(&error).await),
+            Err(PassError::Server(_)) => return Err(End::ServerLost),
+        }
+        if let Some(statement) = self.session.statements.get_mut(id) {
+            statement.has_long_data = true;
+        }
+        self.session.holds.insert(Hold::LongData);
+        Ok(())
+    }
+
+    pub async fn fetch(&mut self) -> Result<(), End> {
+        let id = match self.prepared(true).await {
+            Ok(id) => id,
+            Err(Unprepared::Told) => return Ok(()),
+            Err(Unprepared::End(end)) => return Err(end),
+        };
+        let outcome = self.pass(Expect::Rows, &Default::default()).await?;
+        let ended = outcome
+            .observed
+            .status
+            .is_some_and(|status| status.has(Status::LAST_ROW_SENT));
+        if (ended || outcome.error.is_some())
+            && let Some(statement) = self.session.statements.get_mut(id)
+        {
+            statement.has_cursor = false;
+            self.hold_for_statements();
+        }
+        Ok(())
+    }
+
+    pub async fn reset_statement(&mut self) -> Result<(), End> {
+        let id = match self.prepared(true).await {
+            Ok(id) => id,
+            Err(Unprepared::Told) => return Ok(()),
+            Err(Unprepared::End(end)) => return Err(end),
+        };
+        let outcome = self.pass(Expect::Results, &Default::default()).await?;
+        if outcome.error.is_none()
+            && let Some(statement) = self.session.statements.get_mut(id)
+        {
+            statement.has_cursor = false;
+            statement.has_long_data = false;
+            self.hold_for_statements();
+        }
+        Ok(())
+    }
+
+    /// Nothing answers this. The connection may keep the statement for others, unless something hangs on it.
+    pub async fn close_statement(&mut self) -> Result<(), End> {
+        let payload = self.read().await?;
+        let bytes = payload
+            .get(1..5)
+            .and_then(|bytes| bytes.try_into().ok())
+            .unwrap_or_default();
+        let Some(statement) = self.session.statements.remove(u32::from_le_bytes(bytes)) else {
+            return Ok(());
+        };
+        if statement.has_cursor || statement.has_long_data {
+            if let Some(connection) = &mut self.connection
+                && let Some(id) = connection.prepared.remove(&statement.template)
+                && connection.close_statements(&[id]).await.is_err()
+            {
+                return Err(End::ServerLost);
+            }
+            self.hold_for_statements();
+        }
+        Ok(())
+    }
+}

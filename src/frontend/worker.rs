@@ -1,0 +1,151 @@
+//! One thread that serves clients: its event loop, its clients, its pools.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use super::login;
+use super::shared::{Message, Shared};
+use super::templates::Templates;
+use crate::backend::Pools;
+use crate::net::{Interrupt, Link, Signal};
+use crate::util::clock;
+
+pub struct Worker {
+    pub index: usize,
+    pub shared: Arc<Shared>,
+    pub pools: Pools,
+    pub templates: Templates,
+    clients: RefCell<HashMap<u32, Rc<Signal>>>,
+}
+
+/// How many ticks pass between two rounds over what may have to be closed.
+const ROUND: u32 = 10;
+
+/// Runs until the proxy stops and the last client has gone.
+pub fn run(
+    index: usize,
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tasks = LocalSet::new();
+    let worker = Rc::new(Worker::new(index, shared));
+    tasks.block_on(&runtime, worker.clone().serve(inbox));
+    Ok(())
+}
+
+// === impl Worker ===
+
+impl Worker {
+    fn new(index: usize, shared: Arc<Shared>) -> Self {
+        let others: Vec<_> = shared
+            .workers
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index)
+            .collect();
+        let others: Vec<_> = others.into_iter().map(|(_, sender)| sender.clone()).collect();
+        let ask_others = move |server| {
+            for other in &others {
+                let _ = other.send(Message::Spare(server));
+            }
+        };
+        let pools = Pools::new(Box::new(ask_others));
+        Self {
+            index,
+            shared,
+            pools,
+            templates: Templates::default(),
+            clients: RefCell::default(),
+        }
+    }
+
+    async fn serve(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        let mut ticks = tokio::time::interval(clock::TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut count = 0u32;
+        loop {
+            tokio::select! {
+                message = inbox.recv() => match message {
+                    Some(message) => self.clone().handle(message),
+                    None => return,
+                },
+                _ = ticks.tick() => {
+                    clock::tick();
+                    count = count.wrapping_add(1);
+                    if count.is_multiple_of(ROUND) {
+                        self.round();
+                    }
+                }
+            }
+            if self.shared.draining.load(Ordering::Relaxed)
+                && self.clients.borrow().is_empty()
+                && inbox.is_empty()
+            {
+                return;
+            }
+        }
+    }
+
+    fn handle(self: Rc<Self>, message: Message) {
+        match message {
+            Message::Client {
+                socket,
+                listener,
+                place,
+            } => {
+                let id = self.shared.registry.next_id();
+                let signal = Rc::new(Signal::default());
+                self.clients.borrow_mut().insert(id, signal.clone());
+                tokio::task::spawn_local(async move {
+                    match socket.attach() {
+                        Ok(socket) => {
+                            socket.tune();
+                            let link = Link::new(socket);
+                            login::run(link, self.clone(), listener, place, (id, signal)).await;
+                        }
+                        Err(error) => tracing::warn!(%error, "cannot serve a new connection"),
+                    }
+                    self.clients.borrow_mut().remove(&id);
+                    self.shared.registry.remove(id);
+                    self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            Message::Interrupt { client, interrupt } => {
+                if let Some(signal) = self.clients.borrow().get(&client) {
+                    signal.raise(interrupt);
+                }
+            }
+            Message::InterruptAll(interrupt) => {
+                for signal in self.clients.borrow().values() {
+                    signal.raise(interrupt);
+                }
+            }
+            Message::Spare(server) => self.pools.spare(server),
+        }
+    }
+
+    /// Ends clients that said nothing for too long, and closes server connections that nobody needs.
+    fn round(&self) {
+        let now = clock::now();
+        self.pools.sweep(now);
+        let default = self.shared.config.limits.idle_timeout;
+        for signal in self.clients.borrow().values() {
+            let limit = signal.idle_limit.get().or(default);
+            let idle = signal.idle_since.get().map(|since| now.duration_since(since));
+            if let (Some(limit), Some(idle)) = (limit, idle)
+                && idle > limit
+            {
+                signal.raise(Interrupt::Idle);
+            }
+        }
+    }
+}

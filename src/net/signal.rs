@@ -1,0 +1,58 @@
+//! A way to reach a session that waits for a socket: to end it, or to let it know that the proxy is going down.
+
+use std::cell::{Cell, RefCell};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Why a session is called away from what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interrupt {
+    /// The proxy is stopping: end between transactions.
+    Drain,
+    /// Nothing came from the client for too long.
+    Idle,
+    /// Somebody asked for this connection to be ended.
+    Kill,
+    /// The proxy is stopping and the grace is over.
+    Stop,
+}
+
+/// One session's letter box. Only the thread that runs the session touches it.
+#[derive(Debug, Default)]
+pub struct Signal {
+    interrupt: Cell<Option<Interrupt>>,
+    waker: RefCell<Option<Waker>>,
+    /// Since when the session has been waiting for its client to say something.
+    pub idle_since: Cell<Option<Instant>>,
+    /// How long it may wait; `None`: as long as the configuration lets it.
+    pub idle_limit: Cell<Option<Duration>>,
+}
+
+// === impl Signal ===
+
+impl Signal {
+    /// The graver of two interrupts stays.
+    pub fn raise(&self, interrupt: Interrupt) {
+        if self.interrupt.get() < Some(interrupt) {
+            self.interrupt.set(Some(interrupt));
+        }
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    pub fn get(&self) -> Option<Interrupt> {
+        self.interrupt.get()
+    }
+
+    /// Remembers whom to wake when something is raised.
+    pub fn listen(&self, context: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &*waker {
+            Some(known) if known.will_wake(context.waker()) => {}
+            _ => *waker = Some(context.waker().clone()),
+        }
+    }
+}

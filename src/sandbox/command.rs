@@ -1,0 +1,188 @@
+//! `splitrail sandbox`: servers, replication and a proxy before them, for as long as it runs.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use mysql_async::Conn;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, interval, sleep, timeout};
+
+use super::report::Report;
+use super::server::free_port;
+use super::template::MONITOR;
+use super::{Cluster, Error, Flavour, Server};
+
+const PROXY_START_LIMIT: Duration = Duration::from_secs(30);
+const PROXY_STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How often ended servers are noticed.
+const PATROL: Duration = Duration::from_millis(200);
+
+/// What `splitrail sandbox` is asked for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Which servers to start.
+    #[arg(long, value_enum, default_value = "mysql")]
+    pub flavour: Flavour,
+    /// How many replicas follow the primary.
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub replicas: usize,
+    /// Put data and logs into this empty folder and leave them there at the end.
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Print one line of JSON when all is ready, then stay up.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The proxy's process. Ends when dropped.
+struct Proxy {
+    child: Child,
+    pid: u32,
+    port: u16,
+}
+
+/// Starts everything, tells how to use it, and stays until a signal or until the proxy ends.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::io("cannot wait for signals"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::io("cannot wait for signals"))?;
+    let asked_to_end = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::pin!(asked_to_end);
+    let (cluster, mut proxy) = tokio::select! {
+        started = start(&options) => started?,
+        // What was started so far ends as the future is dropped.
+        () = &mut asked_to_end => return Ok(()),
+    };
+    let told = tell(
+        &options,
+        &cluster.client,
+        &Report::new(&cluster, proxy.port, proxy.pid),
+    );
+    let result = tokio::select! {
+        () = &mut asked_to_end => Ok(()),
+        result = patrol(&cluster, &mut proxy) => result,
+    };
+    proxy.end().await;
+    cluster.release(proxy.pid);
+    cluster.shut_down().await;
+    told.and(result)
+}
+
+async fn start(options: &Options) -> Result<(Cluster, Proxy), Error> {
+    let builder = Cluster::builder(options.flavour).replicas(options.replicas);
+    let cluster = builder.keep(options.keep.clone()).start().await?;
+    let port = free_port();
+    let configuration = cluster.folder().join("proxy.yaml");
+    std::fs::write(&configuration, yaml(&cluster, port)).map_err(Error::path("write", &configuration))?;
+    let mut proxy = Proxy::start(&configuration, port)?;
+    cluster.adopt(proxy.pid);
+    proxy.wait_until_ready(cluster.primary()).await?;
+    Ok((cluster, proxy))
+}
+
+fn tell(options: &Options, client: &Path, report: &Report) -> Result<(), Error> {
+    let text = if options.json {
+        serde_json::to_string(report).map_err(|error| Error::Proxy(error.to_string()))? + "\n"
+    } else {
+        report.page(client, options.keep.as_deref())
+    };
+    let mut output = std::io::stdout().lock();
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+        .map_err(Error::io("cannot print"))
+}
+
+/// Reaps servers that were killed from outside, and returns when the proxy has ended.
+async fn patrol(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), Error> {
+    let mut ticks = interval(PATROL);
+    loop {
+        tokio::select! {
+            status = proxy.child.wait() => {
+                let status = status.map_err(Error::io("cannot wait for the proxy"))?;
+                return Err(Error::Proxy(format!("it ended with {status}")));
+            }
+            _ = ticks.tick() => {
+                for server in cluster.servers() {
+                    if let Some(Some(status)) = server.exited() {
+                        tracing::warn!("{} has ended with {status}", server.name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The proxy's configuration: the shortest that names everything.
+fn yaml(cluster: &Cluster, port: u16) -> String {
+    let host = &cluster.primary().host;
+    let mut text = format!("listeners:\n  - address: \"{host}:{port}\"\nservers:\n");
+    for server in cluster.servers() {
+        let (name, address, role) = (&server.name, server.address(), server.role);
+        text += &format!("  - {{name: {name}, address: \"{address}\", role: {role}}}\n");
+    }
+    text + &format!("accounts: backend\nmonitor: {{user: {MONITOR}, password: {MONITOR}}}\n")
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    fn start(configuration: &Path, port: u16) -> Result<Proxy, Error> {
+        let program = std::env::current_exe().map_err(Error::io("cannot find this program"))?;
+        let mut command = Command::new(program);
+        command.arg("run").arg("-c").arg(configuration);
+        // Standard output is for the report alone.
+        command
+            .stdin(Stdio::null())
+            .stdout(std::io::stderr())
+            .stderr(Stdio::inherit());
+        command.kill_on_drop(true).process_group(0);
+        let child = command.spawn().map_err(Error::io("cannot start the proxy"))?;
+        let pid = child
+            .id()
+            .ok_or_else(|| Error::Proxy("it ended at once".to_owned()))?;
+        Ok(Proxy { child, pid, port })
+    }
+
+    async fn wait_until_ready(&mut self, primary: &Server) -> Result<(), Error> {
+        let deadline = Instant::now() + PROXY_START_LIMIT;
+        loop {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(Error::Proxy(format!("it ended with {status}")));
+            }
+            let connecting = Conn::new(primary.options().tcp_port(self.port));
+            let reason = match timeout(Duration::from_secs(5), connecting).await {
+                Ok(Ok(connection)) => {
+                    let _ = timeout(Duration::from_secs(5), connection.disconnect()).await;
+                    return Ok(());
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it does not answer".to_owned(),
+            };
+            if Instant::now() > deadline {
+                return Err(Error::Proxy(reason));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn end(&mut self) {
+        if let Ok(Some(_)) = self.child.try_wait() {
+            return;
+        }
+        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        if timeout(PROXY_STOP_LIMIT, self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What `splitrail sandbox` tells once all is ready: a page for people, or one line of JSON that scripts rely on.
+//! The line's fields are a promise: add some, never rename or drop one.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Cluster;
+
+/// The line of `--json`. Ports of parts that are not there are null.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// `mysql` or `mariadb`.
+    pub flavour: &'static str,
+    pub version: String,
+    /// Where the proxy listens.
+    pub host: String,
+    pub port: u16,
+    /// May do everything on every server, through the proxy and directly.
+    pub user: String,
+    pub password: String,
+    pub database: String,
+    pub proxy_pid: u32,
+    pub admin_port: Option<u16>,
+    pub admin_user: Option<String>,
+    pub admin_password: Option<String>,
+    pub http_port: Option<u16>,
+    pub servers: Vec<ServerReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ServerReport {
+    pub name: String,
+    /// `primary` or `replica`.
+    pub role: String,
+    pub host: String,
+    pub port: u16,
+    pub socket: String,
+    pub datadir: String,
+    pub pid: Option<u32>,
+}
+
+// === impl Report ===
+
+impl Report {
+    pub fn new(cluster: &Cluster, port: u16, proxy_pid: u32) -> Report {
+        let servers = cluster.servers().iter().map(|server| ServerReport {
+            name: server.name.clone(),
+            role: server.role.to_string(),
+            host: server.host.clone(),
+            port: server.port,
+            socket: server.socket.display().to_string(),
+            datadir: server.datadir.display().to_string(),
+            pid: server.pid(),
+        });
+        Report {
+            flavour: cluster.flavour.name(),
+            version: cluster.version.to_string(),
+            host: cluster.primary().host.clone(),
+            port,
+            user: cluster.user.clone(),
+            password: cluster.password.clone(),
+            database: cluster.database.clone(),
+            proxy_pid,
+            admin_port: None,
+            admin_user: None,
+            admin_password: None,
+            http_port: None,
+            servers: servers.collect(),
+        }
+    }
+
+    /// The page for people.
+    pub fn page(&self, client: &Path, kept: Option<&Path>) -> String {
+        let Report {
+            flavour,
+            version,
+            host,
+            port,
+            user,
+            password,
+            database,
+            ..
+        } = self;
+        let mut page = format!("\nsplitrail before {flavour} {version}, ready\n\n");
+        let _ = writeln!(page, "  {:<8} {host}:{port:<6} pid {}", "proxy", self.proxy_pid);
+        for server in &self.servers {
+            let ServerReport {
+                name,
+                role,
+                host,
+                port,
+                ..
+            } = server;
+            let pid = server.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
+            let _ = writeln!(page, "  {name:<8} {host}:{port:<6} {pid:<12} {role}");
+        }
+        let client = format!(
+            "{} -h{host} -P{port} -u{user} -p{password} {database}",
+            client.display()
+        );
+        let _ = write!(
+            page,
+            "\n  DSN      mysql://{user}:{password}@{host}:{port}/{database}\n\n  Try\n    {client}\n    \
+             {client} -e 'SELECT @@port, @@server_id'      which server answered\n"
+        );
+        if let Some(primary) = self.servers.first() {
+            let _ = writeln!(page, "    tail -f {}", log_of(primary));
+        }
+        if let Some(folder) = kept {
+            let _ = writeln!(page, "\n  Data and logs stay in {}.", folder.display());
+        }
+        page.push_str("\n  Ctrl-C ends everything.\n");
+        page
+    }
+}
+
+/// The error log lies beside the data directory.
+fn log_of(server: &ServerReport) -> String {
+    let folder = Path::new(&server.datadir).parent().unwrap_or(Path::new("/"));
+    folder.join("error.log").display().to_string()
+}

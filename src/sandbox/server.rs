@@ -1,0 +1,344 @@
+//! One running server: its process, its address, and what a test does to it (stop, kill, pause, restart).
+
+use std::fmt;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, Pool};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::watchdog::Watchdog;
+use super::{Error, Flavour};
+
+/// The account that a sandbox is used with: it may do everything, from any host.
+pub const USER: &str = "app";
+pub const PASSWORD: &str = "app";
+pub const DATABASE: &str = "app";
+
+/// How long a server may take to answer after its start, even on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(90);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
+/// Lines of the error log that an error message shows.
+const LOG_LINES: usize = 25;
+
+/// What a server was started as. A failover does not change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Primary,
+    Replica,
+}
+
+/// A server of a sandbox. Its process ends when this is dropped.
+pub struct Server {
+    pub name: String,
+    pub role: Role,
+    pub host: String,
+    pub port: u16,
+    pub socket: PathBuf,
+    pub datadir: PathBuf,
+    /// The server's error log.
+    pub log: PathBuf,
+    pub flavour: Flavour,
+    program: PathBuf,
+    arguments: Vec<String>,
+    watchdog: Arc<Watchdog>,
+    /// None while the server is down.
+    child: Mutex<Option<Child>>,
+}
+
+/// What [`Server::launch`] needs besides options.
+pub struct Launch {
+    pub name: String,
+    pub role: Role,
+    pub port: u16,
+    pub socket: PathBuf,
+    pub datadir: PathBuf,
+    pub log: PathBuf,
+    pub flavour: Flavour,
+    pub program: PathBuf,
+    pub arguments: Vec<String>,
+    pub watchdog: Arc<Watchdog>,
+}
+
+// === impl Role ===
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Primary => "primary",
+            Role::Replica => "replica",
+        })
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Starts the process. [`wait_until_ready`](Server::wait_until_ready) tells when it can be used.
+    pub(super) fn launch(launch: Launch) -> Result<Server, Error> {
+        let server = Server {
+            name: launch.name,
+            role: launch.role,
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port: launch.port,
+            socket: launch.socket,
+            datadir: launch.datadir,
+            log: launch.log,
+            flavour: launch.flavour,
+            program: launch.program,
+            arguments: launch.arguments,
+            watchdog: launch.watchdog,
+            child: Mutex::new(None),
+        };
+        server.spawn()?;
+        Ok(server)
+    }
+
+    /// The running process; None while the server is down.
+    pub fn pid(&self) -> Option<u32> {
+        self.child().as_ref().map(Child::id)
+    }
+
+    /// `host:port`, as a configuration wants it.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Connection options for the account that may do everything, over TCP.
+    pub fn options(&self) -> OptsBuilder {
+        OptsBuilder::default()
+            .ip_or_hostname(self.host.clone())
+            .tcp_port(self.port)
+            .user(Some(USER))
+            .pass(Some(PASSWORD))
+            .prefer_socket(false)
+            .max_allowed_packet(Some(256 << 20))
+            .wait_timeout(Some(28_800))
+    }
+
+    pub fn pool(&self) -> Pool {
+        Pool::new(self.options())
+    }
+
+    pub async fn connect(&self) -> Result<Conn, Error> {
+        self.within("connecting", Conn::new(self.options())).await
+    }
+
+    /// Runs one statement on a connection of its own.
+    pub async fn execute(&self, sql: impl AsRef<str>) -> Result<(), Error> {
+        let mut connection = self.connect().await?;
+        self.within(sql.as_ref(), connection.query_drop(sql.as_ref()))
+            .await?;
+        self.within("disconnecting", connection.disconnect()).await
+    }
+
+    /// The rows of one statement on a connection of its own.
+    pub async fn query<T>(&self, sql: impl AsRef<str>) -> Result<Vec<T>, Error>
+    where
+        T: mysql_async::prelude::FromRow + Send + 'static,
+    {
+        let mut connection = self.connect().await?;
+        let rows = self.within(sql.as_ref(), connection.query(sql.as_ref())).await?;
+        self.within("disconnecting", connection.disconnect()).await?;
+        Ok(rows)
+    }
+
+    /// Ends the server in good order and waits until it has.
+    pub async fn stop(&self) -> Result<(), Error> {
+        // A paused process would sleep through the request.
+        self.signal(Signal::CONT);
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + STOP_LIMIT;
+        while self.exited().is_none() {
+            if Instant::now() > deadline {
+                return Err(self.too_slow("SIGTERM", STOP_LIMIT));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the server as a power cut would end its process, and returns when it is gone.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child().take() {
+            let _ = child.kill();
+            let _ = child.wait();
+            self.watchdog.remove(child.id());
+        }
+    }
+
+    /// Starts the server again, on the same port and data, and waits until it answers.
+    /// A replica's replication does not start by itself: see [`Cluster::restart`](super::Cluster::restart).
+    pub async fn start(&self) -> Result<(), Error> {
+        if self.exited().is_some() {
+            self.spawn()?;
+        }
+        self.wait_until_ready().await
+    }
+
+    /// The process stops in its tracks: it accepts connections and answers nothing.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Whether the process has ended; reaps it if so. A server that is down has.
+    pub fn exited(&self) -> Option<Option<ExitStatus>> {
+        let mut child = self.child();
+        let Some(process) = child.as_mut() else {
+            return Some(None);
+        };
+        let status = process.try_wait().ok()??;
+        self.watchdog.remove(process.id());
+        *child = None;
+        Some(Some(status))
+    }
+
+    pub(super) async fn wait_until_ready(&self) -> Result<(), Error> {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            if let Some(status) = self.exited() {
+                let reason = status.map_or("it is down".to_owned(), |status| {
+                    format!("it ended with {status}")
+                });
+                return Err(self.not_started(reason));
+            }
+            let attempt = timeout(Duration::from_secs(5), Conn::new(self.options())).await;
+            let reason = match attempt {
+                Ok(Ok(connection)) => {
+                    let _ = timeout(Duration::from_secs(5), connection.disconnect()).await;
+                    return Ok(());
+                }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it does not answer".to_owned(),
+            };
+            if Instant::now() > deadline {
+                return Err(self.not_started(reason));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Whether it ended because another process took its port between the choice and the start.
+    pub(super) fn lost_its_port(&self) -> bool {
+        tail(&self.log).contains("Address already in use")
+    }
+
+    /// Awaits an answer of the server, but not for ever: the client library has no time limits.
+    pub(super) async fn within<T>(
+        &self,
+        what: &str,
+        answer: impl Future<Output = Result<T, mysql_async::Error>>,
+    ) -> Result<T, Error> {
+        match timeout(STATEMENT_LIMIT, answer).await {
+            Ok(result) => result.map_err(|source| Error::Sql {
+                name: self.name.clone(),
+                source,
+            }),
+            Err(_) => Err(self.too_slow(what, STATEMENT_LIMIT)),
+        }
+    }
+
+    fn spawn(&self) -> Result<(), Error> {
+        use std::os::unix::process::CommandExt;
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C in a terminal is for the owner, who ends the servers in good order.
+            .process_group(0)
+            .spawn()
+            .map_err(Error::path("start", &self.program))?;
+        self.watchdog.add(child.id());
+        *self.child() = Some(child);
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Held while signalling, so that the number cannot be reaped and reused meanwhile.
+        let child = self.child();
+        let pid = child
+            .as_ref()
+            .and_then(|child| Pid::from_raw(i32::try_from(child.id()).ok()?));
+        if let Some(pid) = pid {
+            let _ = kill_process(pid, signal);
+        }
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn not_started(&self, reason: String) -> Error {
+        Error::NotStarted {
+            name: self.name.clone(),
+            reason,
+            log: tail(&self.log),
+        }
+    }
+
+    fn too_slow(&self, what: &str, limit: Duration) -> Error {
+        Error::Timeout {
+            name: self.name.clone(),
+            what: what.to_owned(),
+            seconds: limit.as_secs(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({} {}:{}, pid {:?})",
+            self.name,
+            self.role,
+            self.host,
+            self.port,
+            self.pid()
+        )
+    }
+}
+
+/// A port that is free now. Below the range that the kernel gives to outgoing connections, so that a server
+/// that restarts finds its port free again.
+pub fn free_port() -> u16 {
+    for _ in 0..1000 {
+        let port = 20_000 + dice(12_000);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    0
+}
+
+/// A number below `sides`, from the randomness that the standard library seeds its maps with.
+pub fn dice(sides: u16) -> u16 {
+    use std::hash::{BuildHasher, Hasher};
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    u16::try_from(random % u64::from(sides.max(1))).unwrap_or(0)
+}
+
+/// The end of a server's error log, for a message.
+pub fn tail(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+}

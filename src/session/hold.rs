@@ -1,0 +1,86 @@
+//! Why a session keeps its server connection between statements. Every reason has a name.
+
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Hold {
+    Transaction = 1,
+    /// SET TRANSACTION: the characteristics are for the next transaction, on this connection.
+    NextTransaction = 1 << 1,
+    /// LOCK TABLES, FLUSH TABLES WITH READ LOCK, LOCK INSTANCE.
+    LockedTables = 1 << 2,
+    /// GET_LOCK.
+    NamedLock = 1 << 3,
+    /// User variables, temporary tables, text PREPARE: what the server calls a change of state.
+    State = 1 << 4,
+    Handler = 1 << 5,
+    Cursor = 1 << 6,
+    LongData = 1 << 7,
+    /// Warnings or errors that the next statement may ask for.
+    Diagnostics = 1 << 8,
+    /// A variable that the next statement consumes, such as insert_id.
+    OneShot = 1 << 9,
+    /// The client follows the session's changes in a way of its own.
+    Tracking = 1 << 10,
+    DistributedTransaction = 1 << 11,
+}
+
+const ALL: [Hold; 12] = [
+    Hold::Transaction,
+    Hold::NextTransaction,
+    Hold::LockedTables,
+    Hold::NamedLock,
+    Hold::State,
+    Hold::Handler,
+    Hold::Cursor,
+    Hold::LongData,
+    Hold::Diagnostics,
+    Hold::OneShot,
+    Hold::Tracking,
+    Hold::DistributedTransaction,
+];
+
+/// A set of reasons.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holds(u16);
+
+// === impl Holds ===
+
+impl Holds {
+    pub fn insert(&mut self, hold: Hold) {
+        self.0 |= hold as u16;
+    }
+
+    pub fn remove(&mut self, hold: Hold) {
+        self.0 &= !(hold as u16);
+    }
+
+    pub fn set(&mut self, hold: Hold, on: bool) {
+        if on { self.insert(hold) } else { self.remove(hold) }
+    }
+
+    pub fn has(self, hold: Hold) -> bool {
+        self.0 & hold as u16 != 0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether a connection left with these must not be used by another session.
+    /// Diagnostics alone leave nothing behind.
+    pub fn leave_traces(self) -> bool {
+        self.0 & !(Hold::Diagnostics as u16) != 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Hold> {
+        ALL.into_iter().filter(move |hold| self.has(*hold))
+    }
+}
+
+impl fmt::Debug for Holds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}

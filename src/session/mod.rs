@@ -1,0 +1,18 @@
+//! What a session is: what must be put back on another server connection, and what ties it to the one it has.
+//! No I/O: the frontend tells it what was said, and asks.
+
+pub mod hold;
+pub mod observation;
+#[allow(clippy::module_inception)]
+pub mod session;
+pub mod state;
+pub mod statements;
+pub mod tracked;
+pub mod variables;
+
+pub use hold::{Hold, Holds};
+pub use observation::Observation;
+pub use session::Session;
+pub use state::State;
+pub use statements::{Statement, Statements, Template};
+pub use variables::Variables;

@@ -1,0 +1,25 @@
+//! What of a session can be put back on any server connection: its current schema and its variables.
+
+use std::sync::Arc;
+
+use super::variables::Variables;
+
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub schema: Option<Arc<[u8]>>,
+    pub variables: Variables,
+}
+
+// === impl State ===
+
+impl State {
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.schema == other.schema && self.variables.same_as(&other.variables)
+    }
+
+    pub fn set_schema(&mut self, name: &[u8]) {
+        if self.schema.as_deref().unwrap_or_default() != name {
+            self.schema = (!name.is_empty()).then(|| name.into());
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The session variables that differ from what a fresh connection has, as the server reported them.
+//!
+//! Cloning is a pointer's copy, and two equal sets mostly are the same pointer, so that asking whether a
+//! server connection already has what a session needs costs next to nothing.
+
+use std::sync::Arc;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Variable {
+    name: Box<[u8]>,
+    value: Box<[u8]>,
+}
+
+/// Sorted by name.
+#[derive(Debug, Clone, Default)]
+pub struct Variables(Option<Arc<Vec<Variable>>>);
+
+// === impl Variables ===
+
+impl Variables {
+    fn as_slice(&self) -> &[Variable] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        let slice = self.as_slice();
+        let index = slice
+            .binary_search_by(|variable| (*variable.name).cmp(name))
+            .ok()?;
+        Some(&slice[index].value)
+    }
+
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        if self.get(name) == Some(value) {
+            return;
+        }
+        let list = Arc::make_mut(self.0.get_or_insert_default());
+        let variable = Variable {
+            name: name.into(),
+            value: value.into(),
+        };
+        match list.binary_search_by(|known| (*known.name).cmp(name)) {
+            Ok(index) => list[index] = variable,
+            Err(index) => list.insert(index, variable),
+        }
+    }
+
+    pub fn same_as(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(one), Some(two)) if Arc::ptr_eq(one, two) => true,
+            _ => self.as_slice() == other.as_slice(),
+        }
+    }
+
+    /// The statement that turns a connection with these variables into one with `wanted`, if there is any need.
+    pub fn statement_towards(&self, wanted: &Self) -> Option<Vec<u8>> {
+        if self.same_as(wanted) {
+            return None;
+        }
+        let mut sql = b"SET ".to_vec();
+        let start = sql.len();
+        let mut assign = |name: &[u8], value: Option<&[u8]>| {
+            if sql.len() > start {
+                sql.push(b',');
+            }
+            sql.extend_from_slice(b"@@SESSION.`");
+            sql.extend_from_slice(name);
+            sql.extend_from_slice(b"`=");
+            match value {
+                Some(value) => put_value(&mut sql, name, value),
+                None => sql.extend_from_slice(b"DEFAULT"),
+            }
+        };
+        for gone in self
+            .as_slice()
+            .iter()
+            .filter(|known| wanted.get(&known.name).is_none())
+        {
+            assign(&gone.name, None);
+        }
+        for variable in wanted.as_slice() {
+            if self.get(&variable.name) != Some(&variable.value) {
+                assign(&variable.name, Some(&variable.value));
+            }
+        }
+        Some(sql)
+    }
+}
+
+/// Text of a kind that needs no quotes: the server refuses a quoted number for a numeric variable.
+fn is_number(value: &[u8]) -> bool {
+    let digits = value.strip_prefix(b"-").unwrap_or(value);
+    digits.first().is_some_and(u8::is_ascii_digit)
+        && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        && digits.iter().filter(|byte| **byte == b'.').count() <= 1
+}
+
+fn put_value(sql: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if value.is_empty() && name.starts_with(b"character_set_") {
+        sql.extend_from_slice(b"NULL");
+    } else if is_number(value) && name != b"time_zone" {
+        sql.extend_from_slice(value);
+    } else if value
+        .iter()
+        .all(|byte| byte.is_ascii() && !matches!(byte, b'\'' | b'\\' | 0))
+    {
+        sql.push(b'\'');
+        sql.extend_from_slice(value);
+        sql.push(b'\'');
+    } else {
+        // Whatever the session's quoting rules and charset are, hexadecimal is read alike.
+        sql.extend_from_slice(b"CONVERT(X'");
+        for byte in value {
+            sql.extend_from_slice(format!("{byte:02x}").as_bytes());
+        }
+        sql.extend_from_slice(b"' USING utf8mb4)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn variables(pairs: &[(&str, &str)]) -> Variables {
+        let mut variables = Variables::default();
+        for (name, value) in pairs {
+            variables.set(name.as_bytes(), value.as_bytes());
+        }
+        variables
+    }
+
+    #[test]
+    fn only_what_differs_is_set() {
+        let has = variables(&[
+            ("autocommit", "OFF"),
+            ("sql_mode", "ANSI"),
+            ("wait_timeout", "100"),
+        ]);
+        let wants = variables(&[
+            ("sql_mode", "ANSI"),
+            ("wait_timeout", "7"),
+            ("character_set_results", ""),
+        ]);
+        let sql = String::from_utf8(has.statement_towards(&wants).unwrap()).unwrap();
+        assert_eq!(
+            sql,
+            "SET @@SESSION.`autocommit`=DEFAULT,@@SESSION.`character_set_results`=NULL,@@SESSION.`wait_timeout`=7"
+        );
+        assert_eq!(has.statement_towards(&has.clone()), None);
+    }
+
+    #[test]
+    fn a_value_is_quoted_so_that_no_mode_misreads_it() {
+        let wants = variables(&[("init_connect", "it's a \\"), ("time_zone", "+02:00")]);
+        let sql = String::from_utf8(Variables::default().statement_towards(&wants).unwrap()).unwrap();
+        assert!(
+            sql.contains("`init_connect`=CONVERT(X'697427732061205c' USING utf8mb4)"),
+            "{sql}"
+        );
+        assert!(sql.contains("`time_zone`='+02:00'"), "{sql}");
+    }
+}

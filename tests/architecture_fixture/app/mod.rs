@@ -1,0 +1,1 @@
+use crate::{admin, backend, config, frontend};

@@ -1,0 +1,4 @@
+mod command;
+
+use crate::backend::Pool;
+use crate::Error; // rejected

@@ -1,0 +1,1 @@
+use crate::{wire, config}; // rejected

@@ -1,0 +1,7 @@
+use crate::config::Config;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend::Listener; // rejected
+}

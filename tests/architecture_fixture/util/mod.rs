@@ -1,0 +1,5 @@
+pub struct Backoff;
+
+fn wait() {
+    crate::wire::packet::read(); // rejected
+}

@@ -1,0 +1,147 @@
+//! `splitrail sandbox` as scripts use it: one line of JSON, everything in it true, and nothing left at the end.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::{sleep, timeout};
+
+use crate::fixture::{Flavour, on_both_flavours};
+
+/// A running `splitrail sandbox --json` and what it printed.
+struct Sandbox {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    report: Value,
+}
+
+impl Sandbox {
+    async fn start(flavour: Flavour, arguments: &[&str]) -> Sandbox {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_splitrail"))
+            .args(["sandbox", "--json", "--flavour", flavour.name()])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        timeout(Duration::from_secs(120), output.read_line(&mut line))
+            .await
+            .unwrap()
+            .unwrap();
+        let report = serde_json::from_str(&line).unwrap();
+        Sandbox {
+            child,
+            output,
+            report,
+        }
+    }
+
+    fn pids(&self) -> Vec<u64> {
+        let servers = self.report["servers"].as_array().unwrap().iter();
+        let pids = servers.map(|server| server["pid"].as_u64().unwrap());
+        pids.chain(self.report["proxy_pid"].as_u64()).collect()
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for the end of the process and of everything that it started.
+    async fn ends(mut self) {
+        let pids = self.pids();
+        let socket = self.report["servers"][0]["socket"].as_str().unwrap().to_owned();
+        let mut rest = String::new();
+        timeout(Duration::from_secs(60), self.child.wait())
+            .await
+            .unwrap()
+            .unwrap();
+        self.output.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "", "one line on standard output, no more");
+        let folder = Path::new(&socket).parent().unwrap();
+        let all_gone = async {
+            while folder.exists() || pids.iter().any(|pid| is_running(*pid)) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(20), all_gone).await.unwrap();
+    }
+}
+
+/// A process that has ended but was not waited for (here by an init that does not care) counts as gone.
+fn is_running(pid: u64) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .any(|line| line.starts_with("State:") && !line.contains('Z'))
+}
+
+async fn connect(place: &Value, report: &Value) -> Conn {
+    let text = |key: &str| report[key].as_str().unwrap().to_owned();
+    let options = OptsBuilder::default()
+        .ip_or_hostname(place["host"].as_str().unwrap())
+        .tcp_port(u16::try_from(place["port"].as_u64().unwrap()).unwrap())
+        .user(Some(text("user")))
+        .pass(Some(text("password")))
+        .db_name(Some(text("database")))
+        .prefer_socket(false);
+    timeout(Duration::from_secs(20), Conn::new(options))
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+on_both_flavours! {
+    async fn the_line_of_json_is_true_and_sigterm_ends_everything(flavour) {
+        let sandbox = Sandbox::start(flavour, &["--replicas", "1"]).await;
+        let report = &sandbox.report;
+        assert_eq!(report["flavour"], flavour.name());
+        for absent in ["admin_port", "admin_user", "admin_password", "http_port"] {
+            assert!(report.as_object().unwrap().contains_key(absent));
+        }
+        let roles: Vec<&Value> = report["servers"].as_array().unwrap().iter().map(|server| &server["role"]).collect();
+        assert_eq!(roles, ["primary", "replica"]);
+        for server in report["servers"].as_array().unwrap() {
+            let mut direct = connect(server, report).await;
+            let port: Option<u64> = direct.query_first("SELECT @@port").await.unwrap();
+            assert_eq!(port, server["port"].as_u64());
+            assert!(Path::new(server["datadir"].as_str().unwrap()).is_dir());
+        }
+        let mut proxied = connect(report, report).await;
+        proxied.query_drop("CREATE TABLE t (id INT PRIMARY KEY)").await.unwrap();
+        drop(proxied);
+        sandbox.signal("-TERM").await;
+        sandbox.ends().await;
+    }
+
+    async fn even_a_killed_sandbox_leaves_nothing(flavour) {
+        let sandbox = Sandbox::start(flavour, &["--replicas", "0"]).await;
+        sandbox.signal("-KILL").await;
+        sandbox.ends().await;
+    }
+
+    async fn what_is_kept_stays(flavour) {
+        let folder = tempfile::tempdir().unwrap();
+        let keep = folder.path().join("kept");
+        let sandbox = Sandbox::start(flavour, &["--replicas", "0", "--keep", keep.to_str().unwrap()]).await;
+        sandbox.signal("-INT").await;
+        sandbox.ends().await;
+        assert!(keep.join("db1/data").is_dir());
+        assert!(keep.join("db1/error.log").is_file());
+    }
+}
