@@ -1,20 +1,25 @@
 """The command line programs of MySQL and of MariaDB, each able to talk to either server.
 
-MariaDB's are the machine's own; MySQL's come from Debian sid, unpacked beside the build and
-started by their own dynamic linker, so that neither is in the other's way.
+MariaDB's are the machine's own; MySQL's are those that scripts/servers.sh unpacks beside the
+build, where they are in nobody's way.
 """
 
+import os
 import shutil
+from pathlib import Path
 
-from . import fetch, place, shell
+from . import place, shell
 
-NAME = "mysql-programs"
-LIBRARIES = "usr/lib/x86_64-linux-gnu"
-OPTIONAL = {"perl", "debconf", "mysql-common"}
+SCRIPT = place.REPOSITORY / "scripts" / "servers.sh"
+
+
+def unpacked():
+    """The folder with MySQL's programs and libraries."""
+    return Path(os.environ.get("SPLITRAIL_SERVERS") or place.TARGET / "servers") / "mysql"
 
 
 class Programs:
-    """One family of programs. `mariadb` and `dump`, `admin` and so on are what differ in name."""
+    """The programs of one family."""
 
     def __init__(self, family):
         self.family = family
@@ -27,15 +32,19 @@ class Programs:
             if path is None:
                 raise shell.Missing(f"{name} is needed: install mariadb-client")
             return [path, "--no-defaults"]
-        root = root_of_mysql()
         name = {"client": "mysql"}.get(program, f"mysql{program}")
-        linker = root / LIBRARIES / "ld-linux-x86-64.so.2"
-        return [linker, "--library-path", root / LIBRARIES, root / "usr/bin" / name, "--no-defaults",
-                f"--character-sets-dir={root / 'usr/share/mysql/charsets'}"]  # fmt: skip
+        charsets = unpacked() / "root/usr/share/mysql/charsets"
+        return [*self.start(name), "--no-defaults", f"--character-sets-dir={charsets}"]
 
-
-def root_of_mysql():
-    return fetch.debian_binary(NAME, "mysql-client-core", recursive=True, without=OPTIONAL)
+    def start(self, name):
+        """A program of MySQL's that has no wrapper is started by the unpacked dynamic linker."""
+        wrapper = unpacked() / "bin" / name
+        if wrapper.exists():
+            return [wrapper]
+        root = unpacked() / "root"
+        linker = next(root.glob("usr/lib*/**/ld-linux*.so.*"))
+        libraries = next(root.glob("usr/lib/**/libc.so.6")).parent
+        return [linker, "--library-path", libraries, root / "usr/bin" / name]
 
 
 def families(flavour):
@@ -50,6 +59,7 @@ def login(end, user, password, database=None):
 
 
 def prepare():
-    root_of_mysql()
+    log = place.log("mysql-programs")
+    if not unpacked().exists():
+        shell.must([SCRIPT, "mysql"], log, 900)
     Programs("mariadb").command("client")
-    place.log(NAME)
