@@ -41,6 +41,8 @@ pub struct Attributes<'a> {
 /// No packet of a login is longer.
 const LONGEST: usize = 1 << 20;
 const MAX_PACKET: u32 = 1 << 30;
+/// What a server answers to every other statement of somebody whose password has expired.
+const MUST_CHANGE_PASSWORD: u16 = 1820;
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
@@ -119,6 +121,7 @@ async fn open(
         used: now,
         generation: server.generation(),
         option_changed: false,
+        password_expired: false,
         permit: Some(permit),
     });
     if key.was_reset {
@@ -138,6 +141,13 @@ impl Connection {
         let body = self.as_query(&sql);
         match self.run(Command::QUERY, &body).await? {
             Answer::Ok => Ok(()),
+            Answer::Error {
+                code: MUST_CHANGE_PASSWORD,
+                ..
+            } => {
+                self.password_expired = true;
+                Ok(())
+            }
             Answer::Error { message, .. } => Err(login_failed(&self.server, &message)),
         }
     }

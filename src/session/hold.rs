@@ -24,9 +24,11 @@ pub enum Hold {
     /// The client follows the session's changes in a way of its own.
     Tracking = 1 << 10,
     DistributedTransaction = 1 << 11,
+    /// The server takes nothing but a new password, and does not say what becomes of the session.
+    PasswordExpired = 1 << 12,
 }
 
-const ALL: [Hold; 12] = [
+const ALL: [Hold; 13] = [
     Hold::Transaction,
     Hold::NextTransaction,
     Hold::LockedTables,
@@ -39,6 +41,7 @@ const ALL: [Hold; 12] = [
     Hold::OneShot,
     Hold::Tracking,
     Hold::DistributedTransaction,
+    Hold::PasswordExpired,
 ];
 
 /// A set of reasons.
