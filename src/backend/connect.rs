@@ -280,12 +280,13 @@ impl LoginAttempt<'_> {
             server: self.server.name().to_owned(),
             reason,
         };
-        let Some(config) = &self.server.tls else {
+        let follows = self.server.config.tls.mode == ServerTlsMode::Follow;
+        let Some(config) = self.server.tls.as_ref().filter(|_| self.key.tls || !follows) else {
             return Ok(());
         };
         if !greeting.capabilities.has(Capabilities::SSL) {
             return match self.server.config.tls.mode {
-                ServerTlsMode::Off | ServerTlsMode::Prefer => Ok(()),
+                ServerTlsMode::Off | ServerTlsMode::Follow | ServerTlsMode::Prefer => Ok(()),
                 _ => Err(tls("the server does not offer TLS".to_owned())),
             };
         }

@@ -34,6 +34,8 @@ pub struct Key {
     pub has_schema: bool,
     /// RESET_CONNECTION gives a session that differs from a login's.
     pub was_reset: bool,
+    /// The client uses TLS, and the server's connections are to do as their clients do.
+    pub tls: bool,
 }
 
 /// Where a session's last connection lies, if it still lies there.
