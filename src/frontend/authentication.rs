@@ -25,6 +25,8 @@ pub struct Proof<'a> {
     pub reply: &'a [u8],
     pub plugin: Option<&'a [u8]>,
     pub scramble: [u8; 20],
+    /// The reply belongs to the scramble of a login long past: the client is asked for a new one.
+    pub change_user: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ impl Exchange<'_> {
             plugin: proof.plugin,
             scramble: proof.scramble.into(),
             channel: self.channel(),
+            change_user: proof.change_user,
             can_handle_expired: self.capabilities.has(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS),
         };
         let (mut auth, mut step) = self.shared.accounts.begin(account, login);

@@ -153,6 +153,7 @@ impl Arrival {
             reply: &opened.proof,
             plugin: opened.plugin.as_deref(),
             scramble,
+            change_user: false,
         };
         let from = address.map_or(ClientAddress::Local, ClientAddress::Ip);
         let accepted = exchange.run(proof, from, &profile).await;

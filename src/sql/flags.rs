@@ -19,7 +19,8 @@ macro_rules! flags {
 flags! {
     /// The server may read this text otherwise than we did, or not at all. Trust nothing else said here.
     BROKEN = 0,
-    /// More than one statement; everything said is then the union over all of them.
+    /// More than one statement, or a comment behind the last semicolon, which gets an answer of its own.
+    /// Everything said is then the union over all of them.
     SEVERAL = 1,
     /// Code that depends on the version or flavour of the server that reads it.
     VERSION_COMMENT = 2,

@@ -173,12 +173,11 @@ impl Framer {
             self.state = State::Done;
             return Ok(Look::Skip);
         }
+        if header.length == 0 {
+            return self.empty();
+        }
         let Some(&first) = payload.first() else {
-            return if header.length == 0 {
-                self.empty()
-            } else {
-                Ok(Look::Wait)
-            };
+            return Ok(Look::Wait);
         };
         let inspected = match self.state {
             State::Rows => {

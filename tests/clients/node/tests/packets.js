@@ -6,8 +6,9 @@ const WHOLE = 0xffffff;
 const WAYS = { plain: {}, compressed: { compress: true }, tls: { ssl: { rejectUnauthorized: false } }, both: { compress: true, ssl: { rejectUnauthorized: false } } };
 const tests = {};
 
-function md5(data) {
-  return crypto.createHash('md5').update(data).digest('hex');
+// MD5 is no longer a function of every server.
+function digest(data) {
+  return crypto.createHash('sha256').update(data).digest('hex');
 }
 
 for (const [way, options] of Object.entries(WAYS)) {
@@ -23,30 +24,41 @@ for (const [way, options] of Object.entries(WAYS)) {
   };
   tests[`statements around 16 MiB, ${way}`] = async (t) => {
     const connection = await t.connect(options);
-    const head = "SELECT MD5('";
-    const tail = "') h";
-    for (const length of [WHOLE - 2, WHOLE - 1, WHOLE, WHOLE + 1, WHOLE * 2 - 1]) {
+    const head = "SELECT SHA2('";
+    const tail = "', 256) h";
+    // The command's byte comes first.
+    for (const length of [WHOLE - 6, WHOLE - 1, WHOLE, WHOLE + 1, WHOLE * 2 - 6, WHOLE * 2 - 1, WHOLE * 2]) {
       const data = 'y'.repeat(length - head.length - tail.length);
       const [[row]] = await connection.query(head + data + tail);
-      t.assert.equal(row.h, md5(data));
+      t.assert.equal(row.h, digest(data));
     }
   };
   tests[`parameters around 16 MiB, ${way}`] = async (t) => {
     const connection = await t.connect(options);
-    const statement = await connection.prepare('SELECT MD5(?) h, LENGTH(?) l');
-    for (const length of [WHOLE - 30, WHOLE - 23, WHOLE - 20, WHOLE + 10]) {
+    const statement = await connection.prepare('SELECT SHA2(?, 256) h, LENGTH(?) l');
+    for (const length of [WHOLE - 30, WHOLE - 27, WHOLE - 22, WHOLE - 21, WHOLE + 10]) {
       const data = crypto.randomBytes(length);
       const [[row]] = await statement.execute([data, 'x']);
-      t.assert.equal(row.h, md5(data));
+      t.assert.equal(row.h, digest(data));
     }
   };
 }
 
+tests['an empty packet too many'] = async (t) => {
+  // This client sends one after a statement of 0xffffff - 4 to 0xffffff - 1 bytes: MySQL bears it, MariaDB does not.
+  if (t.mariadb) throw Object.assign(new Error('MariaDB ends the connection'), { skip: true });
+  const connection = await t.connect();
+  for (const length of [WHOLE - 4, WHOLE - 2]) {
+    const head = "SELECT LENGTH('";
+    const [[row]] = await connection.query(`${head}${'y'.repeat(length - head.length - 4)}') l`);
+    t.assert.equal(row.l, length - head.length - 4);
+  }
+};
 tests['a parameter of 64 MB'] = async (t) => {
   const connection = await t.connect();
   const data = Buffer.alloc(64 * 1024 * 1024, 'abc');
-  const [[row]] = await connection.execute('SELECT MD5(?) h', [data]);
-  t.assert.equal(row.h, md5(data));
+  const [[row]] = await connection.execute('SELECT SHA2(?, 256) h', [data]);
+  t.assert.equal(row.h, digest(data));
 };
 tests['a value of 64 MB there and back'] = async (t) => {
   const connection = await t.connect();
@@ -54,7 +66,7 @@ tests['a value of 64 MB there and back'] = async (t) => {
   const data = crypto.randomBytes(64 * 1024 * 1024);
   await connection.execute('INSERT INTO large VALUES (?)', [data]);
   const [[row]] = await connection.execute('SELECT b FROM large');
-  t.assert.equal(md5(row.b), md5(data));
+  t.assert.equal(digest(row.b), digest(data));
 };
 tests['more than max_allowed_packet'] = async (t) => {
   const admin = await t.connect();
@@ -77,9 +89,8 @@ tests['small packets in a row, compressed'] = async (t) => {
   const connection = await t.connect({ compress: true });
   for (const size of [0, 1, 49, 50, 51, 100, 1000, 16384, 65535, 65536]) {
     const data = crypto.randomBytes(size);
-    const [[row]] = await connection.execute('SELECT ? v, LENGTH(?) l', [data, data]);
-    t.assert.equal(Number(row.l), size);
-    t.assert.ok(Buffer.from(row.v).equals(data));
+    const [[row]] = await connection.execute('SELECT HEX(?) v', [data]);
+    t.assert.equal(row.v.toLowerCase(), data.toString('hex'));
   }
 };
 tests['statements of every small size'] = async (t) => {
