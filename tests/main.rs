@@ -5,5 +5,6 @@
 
 mod accounts;
 mod fixture;
+mod limits;
 mod sandbox;
 mod sandbox_command;

@@ -277,14 +277,10 @@ impl Pools {
         self.pools.borrow_mut().retain(|_, pool| {
             let mut slab = pool.slots.borrow_mut();
             for slot in 0..slab.slots.len() {
-                let Some(connection) = &slab.slots[slot] else {
+                let Some(connection) = &mut slab.slots[slot] else {
                     continue;
                 };
-                let settings = &connection.server.pool;
-                let idle = now.duration_since(connection.used);
-                let surplus = slab.live > settings.min_idle as usize;
-                let too_long = surplus && settings.idle_timeout.is_some_and(|limit| idle > limit);
-                if too_long || !connection.is_usable(now) || !connection.link.is_quiet() {
+                if is_surplus(connection, now) || !connection.is_usable(now) || !connection.link.is_quiet() {
                     let ticket = Ticket {
                         slot,
                         serial: connection.serial,
@@ -304,5 +300,25 @@ impl Pools {
             .filter(|(key, _)| key.server == server)
             .map(|(_, pool)| pool.idle())
             .sum()
+    }
+}
+
+/// Whether a connection has been idle for too long; its permit is given back then. All threads together keep the
+/// minimum, so it is the permits that decide.
+fn is_surplus(connection: &mut Connection, now: Instant) -> bool {
+    let settings = &connection.server.pool;
+    let idle = now.duration_since(connection.used);
+    if settings.idle_timeout.is_none_or(|limit| idle <= limit) {
+        return false;
+    }
+    let Some(permit) = connection.permit.take() else {
+        return true;
+    };
+    match permit.give_up(settings.min_idle as usize) {
+        Ok(()) => true,
+        Err(permit) => {
+            connection.permit = Some(permit);
+            false
+        }
     }
 }

@@ -41,7 +41,8 @@ pub enum Grant {
 /// The right to one connection; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    slots: Arc<Slots>,
+    /// `None` only when it has been given back already.
+    slots: Option<Arc<Slots>>,
 }
 
 // === impl Slots ===
@@ -74,7 +75,9 @@ impl Slots {
         self.open
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
             .ok()?;
-        Some(Permit { slots: self.clone() })
+        Some(Permit {
+            slots: Some(self.clone()),
+        })
     }
 
     /// Joins the queue; `None` when it is full.
@@ -111,6 +114,25 @@ impl Slots {
         Some(connection)
     }
 
+    /// A place has become free: the first who waits gets it.
+    fn hand_on(self: &Arc<Self>) {
+        while self.has_waiters() {
+            let Some(mut permit) = self.try_reserve() else {
+                return;
+            };
+            if let Some(waiter) = self.first() {
+                match waiter.sender.send(Grant::Permit(permit)) {
+                    Err(Grant::Permit(refused)) => permit = refused,
+                    _ => return,
+                }
+            }
+            // Nobody is left, or this one has gone away and the next gets it. Not dropped, so that it does not
+            // recurse; nobody can have joined without trying for himself after joining.
+            permit.slots = None;
+            self.open.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     fn first(&self) -> Option<Waiter> {
         let mut queue = self.lock();
         let waiter = queue.pop_front();
@@ -133,28 +155,34 @@ impl Slots {
 
 // === impl Permit ===
 
+impl Permit {
+    /// Gives it back, unless no more than `minimum` are open.
+    pub fn give_up(mut self, minimum: usize) -> Result<(), Self> {
+        let fewer = |open| (open > minimum).then(|| open - 1);
+        match self.slots.take() {
+            Some(slots)
+                if slots
+                    .open
+                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer)
+                    .is_err() =>
+            {
+                self.slots = Some(slots);
+                Err(self)
+            }
+            Some(slots) => {
+                slots.hand_on();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.slots.open.fetch_sub(1, Ordering::AcqRel);
-        while self.slots.has_waiters() {
-            let Some(permit) = self.slots.try_reserve() else {
-                return;
-            };
-            let Some(waiter) = self.slots.first() else {
-                // Nobody is left; nobody can have joined without trying for himself after joining.
-                std::mem::forget(permit);
-                self.slots.open.fetch_sub(1, Ordering::AcqRel);
-                continue;
-            };
-            match waiter.sender.send(Grant::Permit(permit)) {
-                Ok(()) => return,
-                Err(Grant::Permit(permit)) => {
-                    // This one has gone away: the next gets it. Forgotten, so that dropping it does not recurse.
-                    std::mem::forget(permit);
-                    self.slots.open.fetch_sub(1, Ordering::AcqRel);
-                }
-                Err(Grant::Connection(_)) => return,
-            }
+        if let Some(slots) = self.slots.take() {
+            slots.open.fetch_sub(1, Ordering::AcqRel);
+            slots.hand_on();
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::outcome::{Broken, End, Outcome};
-use super::registry::Entry;
+use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
@@ -32,6 +32,8 @@ pub struct Client {
     pub link: Link,
     pub worker: Rc<Worker>,
     pub signal: Rc<Signal>,
+    /// Counts against the limits for as long as the client is here.
+    pub place: Place,
     /// The client's connection id, its own for as long as it is here.
     pub id: u32,
     pub capabilities: Capabilities,
@@ -48,6 +50,8 @@ pub struct Client {
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
     pub address: Option<std::net::SocketAddr>,
+    /// Why it is disconnected, where there is more to say than the [`End`] does.
+    pub why: Option<String>,
 }
 
 /// The sequence number of a response's first packet.
