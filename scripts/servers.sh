@@ -141,7 +141,7 @@ places_of() {
 
 # Each program runs under the unpacked dynamic loader, so that it never meets the system's libraries.
 write_wrappers() {
-    local flavour=$1 fresh=$2 root=$2/root loader library program path
+    local flavour=$1 fresh=$2 root=$2/root loader library program path binary
     loader=$(cd "$root" && find usr/lib usr/lib64 -name 'ld-linux*.so.*' | head -n 1)
     [ -n "$loader" ] || fail "no dynamic loader among the unpacked packages"
     library=$(dirname "$(cd "$root" && find usr/lib -name 'libc.so.6' | head -n 1)")
@@ -149,22 +149,14 @@ write_wrappers() {
     for program in $(programs_of "$flavour"); do
         path=$(cd "$root" && find usr/sbin usr/bin -name "$program" | head -n 1)
         [ -n "$path" ] || continue
-        # Scripts of the unpacked tree start its programs where they were: they get the loader there.
-        mv "$root/$path" "$root/$path.unwrapped"
-        cat >"$root/$path" <<WRAPPER
-#!/bin/sh
-here=\$(readlink -f "\$0")
-root=\${here%/$path}
-libraries=\$root/$library:\$root/usr/lib/mysql/private:\$root/$library/mysqlrouter/private
-exec "\$root/$loader" --library-path "\$libraries" --argv0 "\$0" "\$here.unwrapped" "\$@"
-WRAPPER
-        cat >"$fresh/bin/$program" <<WRAPPER
-#!/bin/sh
-root=\$(dirname "\$(dirname "\$(readlink -f "\$0")")")/root
-exec "\$root/$path" $(places_of "$program") "\$@"
-WRAPPER
-        chmod +x "$root/$path"
-        chmod +x "$fresh/bin/$program"
+        binary=$path
+        if [ "$flavour" = mariadb ]; then
+            # Its script that initialises a server starts programs where they are: they get the loader there too.
+            binary=$path.unwrapped
+            mv "$root/$path" "$root/$binary"
+            write_wrapper "$root/$path" "/$path" "" "$binary" ""
+        fi
+        write_wrapper "$fresh/bin/$program" "/bin/$program" /root "$binary" "$(places_of "$program")"
     done
     [ "$flavour" = mariadb ] || return 0
     cat >"$fresh/bin/mariadb-install-db" <<'WRAPPER'
@@ -173,6 +165,19 @@ root=$(dirname "$(dirname "$(readlink -f "$0")")")/root
 exec "$root/usr/bin/mariadb-install-db" --no-defaults --basedir="$root/usr" "$@"
 WRAPPER
     chmod +x "$fresh/bin/mariadb-install-db"
+}
+
+# The folder `root` is found from the wrapper's own place: that, less $2, plus $3.
+write_wrapper() {
+    local file=$1 place=$2 inside=$3 binary=$4 options=$5
+    cat >"$file" <<WRAPPER
+#!/bin/sh
+here=\$(readlink -f "\$0")
+root=\${here%"$place"}$inside
+libraries=\$root/$library:\$root/usr/lib/mysql/private:\$root/$library/mysqlrouter/private
+exec "\$root/$loader" --library-path "\$libraries" --argv0 "\$0" "\$root/$binary" $options "\$@"
+WRAPPER
+    chmod +x "$file"
 }
 
 provide() {
