@@ -35,6 +35,8 @@ use crate::wire::{Capabilities, Status};
 pub struct Attributes<'a> {
     /// Raw names and values.
     pub block: &'a [u8],
+    /// It has just logged in: it should get a connection with its own attributes, if one can be had.
+    pub is_login: bool,
     pub filler: [u8; FILLER],
 }
 
@@ -116,6 +118,7 @@ async fn open(
         },
         status,
         prepared: Prepared::default(),
+        attributes: attributes.block.into(),
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         opened: now,
         used: now,

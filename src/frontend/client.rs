@@ -85,6 +85,7 @@ impl Client {
         let ticket = self.ticket.take();
         let attributes = crate::backend::connect::Attributes {
             block: &self.login.attributes,
+            is_login: self.statements == 0,
             filler: self.login.filler,
         };
         let place = (&self.login.key, &*self.pool);
