@@ -83,10 +83,7 @@ impl Relay<'_> {
     ) -> Result<(usize, bool), Malformed> {
         let (mut position, mut copied) = (0, 0);
         let bytes = self.connection.link.inbox.bytes();
-        loop {
-            let Next::Packet { kind, length } = framer.next(bytes, &mut position)? else {
-                break;
-            };
+        while let Next::Packet { kind, length } = framer.next(bytes, &mut position)? {
             let packet = &bytes[position..position + length];
             let capabilities = (self.connection.capabilities, self.capabilities);
             let verdict = judge(
