@@ -8,3 +8,4 @@ mod fixture;
 mod limits;
 mod sandbox;
 mod sandbox_command;
+mod shutdown;

@@ -33,6 +33,8 @@ pub enum BackendError {
     },
     #[error("too many statements are waiting for a connection to server '{server}' already")]
     PoolQueueFull { server: String },
+    #[error("Server shutdown in progress")]
+    Stopping,
     #[error("lost connection to server '{server}': {source}")]
     Lost { server: String, source: io::Error },
     #[error("server '{server}' sent what is not the protocol: {source}")]
@@ -70,6 +72,7 @@ impl BackendError {
             Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Tls { .. } | Self::Lost { .. } => {
                 (1158, *b"08S01", self.to_string())
             }
+            Self::Stopping => (1053, *b"08S01", self.to_string()),
             Self::Login { .. } => (1045, *b"28000", self.to_string()),
             Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),
         }
