@@ -6,5 +6,7 @@
 mod accounts;
 mod fixture;
 mod limits;
+mod listeners;
 mod sandbox;
 mod sandbox_command;
+mod shutdown;

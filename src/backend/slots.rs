@@ -117,18 +117,19 @@ impl Slots {
     /// A place has become free: the first who waits gets it.
     fn hand_on(self: &Arc<Self>) {
         while self.has_waiters() {
-            let Some(mut permit) = self.try_reserve() else {
+            let Some(permit) = self.try_reserve() else {
                 return;
             };
-            if let Some(waiter) = self.first() {
-                match waiter.sender.send(Grant::Permit(permit)) {
-                    Err(Grant::Permit(refused)) => permit = refused,
+            let mut unclaimed = match self.first() {
+                None => permit,
+                Some(waiter) => match waiter.sender.send(Grant::Permit(permit)) {
+                    Err(Grant::Permit(permit)) => permit,
                     _ => return,
-                }
-            }
+                },
+            };
             // Nobody is left, or this one has gone away and the next gets it. Not dropped, so that it does not
             // recurse; nobody can have joined without trying for himself after joining.
-            permit.slots = None;
+            unclaimed.slots = None;
             self.open.fetch_sub(1, Ordering::AcqRel);
         }
     }

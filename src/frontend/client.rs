@@ -56,6 +56,8 @@ pub struct Client {
 
 /// The sequence number of a response's first packet.
 pub const FIRST: u8 = 1;
+/// Error 1053.
+pub const STOPPING: &str = "Server shutdown in progress";
 
 // === impl Client ===
 
@@ -89,10 +91,13 @@ impl Client {
             filler: self.login.filler,
         };
         let place = (&self.login.key, &*self.pool);
-        self.worker
-            .pools
-            .acquire(&self.server, place, ticket, &self.session.state, attributes)
-            .await
+        let pools = &self.worker.pools;
+        let acquired = pools.acquire(&self.server, place, ticket, &self.session.state, attributes);
+        tokio::select! {
+            biased;
+            acquired = acquired => acquired,
+            () = self.signal.stopped() => Err(BackendError::Stopping),
+        }
     }
 
     /// Gives the connection back, unless the session has a reason to keep it.
@@ -199,6 +204,7 @@ impl Client {
         let relay = Relay {
             client: &mut self.link,
             connection,
+            signal: &self.signal,
             session: &mut self.session,
             capabilities: self.capabilities,
             statement,
@@ -223,6 +229,13 @@ impl Client {
                 // Half a response is still on its way: nobody can use the connection after this.
                 self.connection = None;
                 Err(End::Gone)
+            }
+            Err(Broken::Stopped { started }) => {
+                self.connection = None;
+                if !started {
+                    self.error(1053, b"08S01", STOPPING).await?;
+                }
+                Err(End::ShuttingDown)
             }
             Err(Broken::Server { error, started }) => {
                 self.connection = None;

@@ -96,9 +96,10 @@ pub async fn run(
     let end = client.serve().await;
     client.leave();
     client.link.say_goodbye();
+    let user = String::from_utf8_lossy(&client.login.user).into_owned();
     tracing::info!(
         client = id,
-        user = %String::from_utf8_lossy(&client.login.user),
+        user,
         peer = peer(client.address),
         listener = client.listener,
         reason = client.why.as_deref().unwrap_or(end.reason()),

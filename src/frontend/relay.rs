@@ -4,7 +4,8 @@ use std::io;
 
 use super::outcome::{Broken, Outcome};
 use crate::backend::Connection;
-use crate::net::Link;
+use crate::net::link::Filled;
+use crate::net::{Interrupt, Link, Signal};
 use crate::session::{Observation, Session};
 use crate::wire::bytes::Put;
 use crate::wire::err::ErrPacket;
@@ -18,6 +19,7 @@ use crate::wire::{Capabilities, Malformed, Status};
 pub struct Relay<'a> {
     pub client: &'a mut Link,
     pub connection: &'a mut Connection,
+    pub signal: &'a Signal,
     pub session: &'a mut Session,
     /// What the client negotiated.
     pub capabilities: Capabilities,
@@ -55,12 +57,18 @@ impl Relay<'_> {
             if framer.is_done() {
                 return Ok(outcome);
             }
-            match self.connection.link.fill().await {
-                Ok(0) => {
+            let link = &mut self.connection.link;
+            match link.fill_unless(self.signal, Interrupt::Stop).await {
+                Ok(Filled::Interrupted(_)) => {
+                    return Err(Broken::Stopped {
+                        started: outcome.started,
+                    });
+                }
+                Ok(Filled::End) => {
                     let lost = self.connection.lost(io::ErrorKind::UnexpectedEof.into());
                     return Err(self.broken(&outcome, lost));
                 }
-                Ok(_) => {}
+                Ok(Filled::Bytes) => {}
                 Err(error) => return Err(self.broken(&outcome, self.connection.lost(error))),
             }
         }
