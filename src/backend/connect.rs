@@ -155,6 +155,16 @@ impl Connection {
         }
     }
 
+    /// Leaves tracking to the client, which sets it itself: the connection is its own from here on.
+    pub async fn untrack(&mut self) -> Result<(), BackendError> {
+        let sql = tracked::undo_statement(self.server.is_mariadb());
+        let body = self.as_query(&sql);
+        match self.run(Command::QUERY, &body).await? {
+            Answer::Ok => Ok(()),
+            Answer::Error { message, .. } => Err(login_failed(&self.server, &message)),
+        }
+    }
+
     /// Empties the server's session, but for the schema.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
         if let Answer::Error { message, .. } = self.run(Command::RESET_CONNECTION, &[]).await? {
