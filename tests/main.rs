@@ -3,6 +3,7 @@
 // The whole crate is tests: an unwrap is how they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
 mod fixture;
 mod sandbox;
 mod sandbox_command;

@@ -50,7 +50,8 @@ pub enum BackendError {
 // === impl BackendError ===
 
 impl BackendError {
-    /// Code, SQLSTATE and text for the client.
+    /// Code, SQLSTATE and text for the client. Never a code from 2000 to 2999, although some would fit: those are
+    /// the client libraries' own, and MariaDB's takes an ERR packet with one for malformed.
     pub fn for_client(&self) -> (u16, [u8; 5], String) {
         match self {
             Self::Refused {
@@ -66,10 +67,10 @@ impl BackendError {
                 ..
             } => (*code, *sqlstate, message.clone()),
             Self::PoolTimeout { .. } | Self::PoolQueueFull { .. } => (1040, *b"08004", self.to_string()),
-            // Codes from 2000 on are the clients' own: MariaDB's library takes one from a server for a broken packet.
-            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Tls { .. } | Self::Lost { .. } => {
+            Self::Connect { .. } | Self::Tls { .. } | Self::Lost { .. } => {
                 (1158, *b"08S01", self.to_string())
             }
+            Self::ConnectTimeout { .. } => (1159, *b"08S01", self.to_string()),
             Self::Login { .. } => (1045, *b"28000", self.to_string()),
             Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),
         }

@@ -132,9 +132,9 @@ impl Arrival {
                 .refuse(1040, b"08004", "Too many connections from this address")
                 .await);
         }
-        let Some(profile) = self.worker.shared.profile() else {
+        let Some(profile) = meet(&self.worker.shared).await else {
             let text = format!(
-                "Can't connect to server '{}'",
+                "cannot connect to server '{}'",
                 self.worker.shared.servers.primary().name()
             );
             return Err(self.refuse(1158, b"08S01", &text).await);
@@ -441,6 +441,24 @@ impl Client {
             self.link.compress(Zip::with_client(Algorithm::Zstd, level));
         }
     }
+}
+
+/// What clients are shown. The first of them may come before any server has answered: then one is asked now.
+async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
+    if let Some(profile) = shared.profile() {
+        return Some(profile);
+    }
+    let primary = shared.servers.primary();
+    let others = shared
+        .servers
+        .iter()
+        .filter(|server| server.index != primary.index);
+    for server in std::iter::once(primary).chain(others) {
+        if connect::greet(server).await.is_ok() {
+            break;
+        }
+    }
+    shared.profile()
 }
 
 /// Asks the servers who they are, so that clients can be greeted. Done when the proxy starts, and again until
