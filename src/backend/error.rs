@@ -50,6 +50,20 @@ pub enum BackendError {
 // === impl BackendError ===
 
 impl BackendError {
+    /// The server does not have the session's schema, or not for this account.
+    pub fn lacks_schema(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                code: 1044 | 1049,
+                ..
+            } | Self::Restore {
+                code: 1044 | 1049,
+                ..
+            }
+        )
+    }
+
     /// Code, SQLSTATE and text for the client. Never a code from 2000 to 2999, although some would fit: those are
     /// the client libraries' own, and MariaDB's takes an ERR packet with one for malformed.
     pub fn for_client(&self) -> (u16, [u8; 5], String) {

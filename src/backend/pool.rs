@@ -247,6 +247,10 @@ impl Pools {
         if connection.generation != connection.server.generation() || connection.option_changed {
             return None;
         }
+        if !connection.link.inbox.bytes().is_empty() {
+            // What nobody asked for would be taken for the answer to the next statement.
+            return None;
+        }
         connection.link.inbox.release();
         connection.used = clock::now();
         if connection.server.slots.has_waiters() {

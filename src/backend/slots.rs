@@ -17,6 +17,8 @@ type Mutex<T> = std::sync::Mutex<T>;
 pub struct Slots {
     maximum: usize,
     max_waiting: usize,
+    /// This and `waiting` are written and then the other is read, by those who give and those who wait: in one
+    /// order that all threads see alike, or a wake-up would be lost.
     open: AtomicUsize,
     /// The length of the queue, so that those who give back need not lock it when nobody waits.
     waiting: AtomicUsize,
@@ -41,7 +43,8 @@ pub enum Grant {
 /// The right to one connection; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    slots: Arc<Slots>,
+    /// `None` once it has been given back.
+    slots: Option<Arc<Slots>>,
 }
 
 // === impl Slots ===
@@ -66,15 +69,17 @@ impl Slots {
     }
 
     pub fn has_waiters(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+        self.waiting.load(Ordering::SeqCst) > 0
     }
 
     pub fn try_reserve(self: &Arc<Self>) -> Option<Permit> {
         let more = |open| (open < self.maximum).then_some(open + 1);
         self.open
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
             .ok()?;
-        Some(Permit { slots: self.clone() })
+        Some(Permit {
+            slots: Some(self.clone()),
+        })
     }
 
     /// Joins the queue; `None` when it is full.
@@ -82,12 +87,12 @@ impl Slots {
         let mut queue = self.lock();
         queue.retain(|waiter| !waiter.sender.is_closed());
         if queue.len() >= self.max_waiting {
-            self.waiting.store(queue.len(), Ordering::Release);
+            self.waiting.store(queue.len(), Ordering::SeqCst);
             return None;
         }
         let (sender, receiver) = oneshot::channel();
         queue.push_back(Waiter { key, sender });
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
         Some(receiver)
     }
 
@@ -96,6 +101,9 @@ impl Slots {
     pub fn offer(&self, connection: Box<Connection>) -> Option<Box<Connection>> {
         let mut connection = connection;
         while let Some(waiter) = self.first() {
+            if waiter.sender.is_closed() {
+                continue;
+            }
             if waiter.key != connection.key {
                 // Its permit goes to the first waiter as the connection is dropped.
                 self.put_back(waiter);
@@ -114,14 +122,14 @@ impl Slots {
     fn first(&self) -> Option<Waiter> {
         let mut queue = self.lock();
         let waiter = queue.pop_front();
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
         waiter
     }
 
     fn put_back(&self, waiter: Waiter) {
         let mut queue = self.lock();
         queue.push_front(waiter);
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiter>> {
@@ -133,27 +141,32 @@ impl Slots {
 
 // === impl Permit ===
 
+impl Permit {
+    /// Gives the slot back without passing it on.
+    fn release(mut self) {
+        if let Some(slots) = self.slots.take() {
+            slots.open.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.slots.open.fetch_sub(1, Ordering::AcqRel);
-        while self.slots.has_waiters() {
-            let Some(permit) = self.slots.try_reserve() else {
+        let Some(slots) = self.slots.take() else { return };
+        slots.open.fetch_sub(1, Ordering::SeqCst);
+        while slots.has_waiters() {
+            let Some(permit) = slots.try_reserve() else {
                 return;
             };
-            let Some(waiter) = self.slots.first() else {
+            let Some(waiter) = slots.first() else {
                 // Nobody is left; nobody can have joined without trying for himself after joining.
-                std::mem::forget(permit);
-                self.slots.open.fetch_sub(1, Ordering::AcqRel);
+                permit.release();
                 continue;
             };
             match waiter.sender.send(Grant::Permit(permit)) {
-                Ok(()) => return,
-                Err(Grant::Permit(permit)) => {
-                    // This one has gone away: the next gets it. Forgotten, so that dropping it does not recurse.
-                    std::mem::forget(permit);
-                    self.slots.open.fetch_sub(1, Ordering::AcqRel);
-                }
-                Err(Grant::Connection(_)) => return,
+                // This one has gone away: the next gets it. Released, so that dropping it does not recurse.
+                Err(Grant::Permit(permit)) => permit.release(),
+                Ok(()) | Err(Grant::Connection(_)) => return,
             }
         }
     }

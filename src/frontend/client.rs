@@ -14,7 +14,7 @@ use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::net::{Link, Signal};
 use crate::session::Session;
-use crate::sql::Features;
+use crate::sql::{Features, Flags};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 
@@ -43,6 +43,10 @@ pub struct Client {
     /// Held between statements only while the session has a reason; always given back or closed by this client.
     pub connection: Option<Box<Connection>>,
     pub ticket: Option<Ticket>,
+    /// The server's LAST_INSERT_ID() on the held connection may be that of another session.
+    pub has_foreign_id: bool,
+    /// Another session's statement was the last one on the held connection.
+    pub has_foreign_results: bool,
     pub statements: u64,
     /// The name of the listener that it came in by.
     pub listener: String,
@@ -58,23 +62,88 @@ pub const FIRST: u8 = 1;
 impl Client {
     /// Makes sure that there is a server connection in this session's state.
     pub async fn bind(&mut self) -> Result<(), BackendError> {
+        match self.bind_strictly().await {
+            // Somebody dropped the schema. A server lets such a session go on until it uses a table.
+            Err(error) if error.lacks_schema() && self.session.state.schema.is_some() => {
+                self.session.state.schema = None;
+                self.choose_pool();
+                self.bind_strictly().await
+            }
+            bound => bound,
+        }
+    }
+
+    /// The same for a login, which fails when its schema is not there.
+    pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
         if self.connection.is_some() {
             return Ok(());
         }
-        let mut connection = self.acquire().await?;
-        let reused = connection.used > connection.opened;
-        match connection.restore(&self.session.state).await {
-            // It went away while it lay idle, and nothing of the client's has been sent.
-            Err(BackendError::Lost { .. }) if reused => {
-                drop(connection);
-                connection = self.acquire().await?;
-                connection.restore(&self.session.state).await?;
+        let mut connection = loop {
+            let mut connection = self.acquire().await?;
+            let reused = connection.last_session != 0;
+            match connection.restore(&self.session.state).await {
+                Ok(()) => break connection,
+                // It went away while it lay idle, and nothing of the client's has been sent.
+                Err(BackendError::Lost { .. }) if reused => {}
+                Err(error) => return Err(error),
             }
-            restored => restored?,
-        }
+        };
+        self.has_foreign_id = connection.last_session != self.session.serial;
+        self.has_foreign_results = self.has_foreign_id;
+        connection.last_session = self.session.serial;
         self.entry.thread.store(connection.thread, Ordering::Relaxed);
         self.connection = Some(connection);
         Ok(())
+    }
+
+    /// Makes sure that the connection answers as this session's own where the statement asks for what the
+    /// statements before it left.
+    async fn bind_for(&mut self, features: &Features) -> Result<(), BackendError> {
+        self.bind().await?;
+        let asks_id = self.has_foreign_id && features.has(Flags::LAST_INSERT_ID | Flags::UNKNOWN_CALL);
+        let asks_results = self.has_foreign_results && features.has(Flags::DIAGNOSTICS);
+        self.has_foreign_results = false;
+        if !asks_id && !asks_results {
+            return Ok(());
+        }
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        // It empties the list of warnings, too.
+        let sql = format!("SET @@SESSION.last_insert_id={}", self.session.insert_id);
+        let adopted = connection.execute(sql.as_bytes()).await;
+        self.has_foreign_id = false;
+        if adopted.is_err() {
+            self.connection = None;
+        }
+        adopted
+    }
+
+    /// Asks the server for what it changed without a word, before the connection goes to others.
+    async fn ask_if_unsure(&mut self) {
+        if !self.session.is_unsure || !self.session.holds.is_empty() {
+            return;
+        }
+        self.session.is_unsure = false;
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let sql = b"SET @@SESSION.collation_connection=@@SESSION.collation_connection,\
+            @@SESSION.last_insert_id=@@SESSION.last_insert_id";
+        if connection.execute(sql).await.is_err() {
+            self.connection = None;
+            return;
+        }
+        if let Some(collation) = connection.told.get(b"collation_connection") {
+            self.session.set_variable(b"collation_connection", collation);
+        }
+        let id = connection
+            .told
+            .get(b"last_insert_id")
+            .and_then(|id| std::str::from_utf8(id).ok());
+        if let Some(id) = id.and_then(|id| id.parse().ok()) {
+            self.session.insert_id = id;
+        }
     }
 
     async fn acquire(&mut self) -> Result<Box<Connection>, BackendError> {
@@ -99,14 +168,23 @@ impl Client {
             return;
         };
         self.entry.thread.store(0, Ordering::Relaxed);
-        if self.session.state.schema.is_some() != self.login.key.has_schema {
-            self.login.key.has_schema = self.session.state.schema.is_some();
-            self.pool = self.worker.pools.pool(&self.login.key);
+        if self.choose_pool() {
             connection.key = self.login.key.clone();
         }
         connection.state = self.session.state.clone();
         connection.status = self.session.status;
         self.ticket = self.worker.pools.give_back(&self.pool, connection);
+    }
+
+    /// Whether the session has a schema decides from which pool it can be served. True when that changed.
+    fn choose_pool(&mut self) -> bool {
+        let has_schema = self.session.state.schema.is_some();
+        if has_schema == self.login.key.has_schema {
+            return false;
+        }
+        self.login.key.has_schema = has_schema;
+        self.pool = self.worker.pools.pool(&self.login.key);
+        true
     }
 
     /// Ends the session: the connection goes back if nothing is left on it, and is closed otherwise.
@@ -132,7 +210,7 @@ impl Client {
 
     /// Forwards the request at the front of the inbox as it is, and its response.
     pub async fn pass(&mut self, expect: Expect, features: &Features) -> Result<Outcome, End> {
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_for(features).await {
             self.skip().await?;
             return self.refuse(error).await;
         }
@@ -161,7 +239,7 @@ impl Client {
         expect: Expect,
         features: &Features,
     ) -> Result<Outcome, End> {
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_for(features).await {
             return self.refuse(error).await;
         }
         let answered = self.ask(payload, expect, None).await;
@@ -211,6 +289,7 @@ impl Client {
         match answered {
             Ok(outcome) => {
                 self.session.settle(features, &outcome.observed);
+                self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)
             }

@@ -365,6 +365,8 @@ impl Arrival {
             pool,
             connection: None,
             ticket: None,
+            has_foreign_id: false,
+            has_foreign_results: false,
             statements: 0,
             listener: self.listener.name.clone(),
             address: self.address,
@@ -411,7 +413,7 @@ pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
 impl Client {
     /// Proves to the client that the server knows it, too.
     pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_strictly().await {
             let (code, sqlstate, message) = error.for_client();
             tracing::info!(client = self.id, %error, "login refused by the server");
             let packet = reply::error(sequence, self.capabilities, code, &sqlstate, &message);

@@ -53,6 +53,10 @@ impl Relay<'_> {
                 self.file(&mut framer, &outcome).await?;
             }
             if framer.is_done() {
+                if outcome.observed.affected.is_none() && outcome.error.is_none() {
+                    outcome.observed.rows = Some(framer.rows);
+                    outcome.observed.first_row_is_one = framer.first_row.is_one();
+                }
                 return Ok(outcome);
             }
             match self.connection.link.fill().await {
@@ -193,6 +197,7 @@ fn judge(
                 .get(1..3)
                 .map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
             observed.ended(status, warnings, false);
+            observed.affected = None;
             Ok(Verdict::Pass)
         }
         Kind::Ok | Kind::End => {
@@ -205,6 +210,10 @@ fn judge(
 
 fn observe(ok: &OkPacket<'_>, session: &mut Session, observed: &mut Observation) -> Result<(), Malformed> {
     observed.ended(ok.status, ok.warnings, true);
+    observed.affected = (!ok.ends_rows).then_some(ok.affected_rows);
+    if ok.last_insert_id != 0 {
+        observed.insert_id = Some(ok.last_insert_id);
+    }
     for change in Changes::new(ok.track) {
         observed.changed(session, &change?);
     }

@@ -8,25 +8,32 @@ pub enum Hold {
     Transaction = 1,
     /// SET TRANSACTION: the characteristics are for the next transaction, on this connection.
     NextTransaction = 1 << 1,
-    /// LOCK TABLES, FLUSH TABLES WITH READ LOCK, LOCK INSTANCE.
+    /// LOCK TABLES, FLUSH TABLES WITH READ LOCK.
     LockedTables = 1 << 2,
     /// GET_LOCK.
     NamedLock = 1 << 3,
-    /// User variables, temporary tables, text PREPARE: what the server calls a change of state.
+    /// User variables, roles, and whatever else the server calls a change of state without saying which.
     State = 1 << 4,
     Handler = 1 << 5,
     Cursor = 1 << 6,
     LongData = 1 << 7,
-    /// Warnings or errors that the next statement may ask for.
+    /// What the next statement may ask for: warnings, errors, and counts in a session that does ask for them.
     Diagnostics = 1 << 8,
     /// A variable that the next statement consumes, such as insert_id.
     OneShot = 1 << 9,
     /// The client follows the session's changes in a way of its own.
     Tracking = 1 << 10,
     DistributedTransaction = 1 << 11,
+    /// LOCK INSTANCE, BACKUP STAGE, BACKUP LOCK.
+    BackupLock = 1 << 12,
+    TemporaryTables = 1 << 13,
+    /// PREPARE name FROM text.
+    TextPrepare = 1 << 14,
+    /// An error does not say what the statement had done before it: the next response does.
+    Unsettled = 1 << 15,
 }
 
-const ALL: [Hold; 12] = [
+const ALL: [Hold; 16] = [
     Hold::Transaction,
     Hold::NextTransaction,
     Hold::LockedTables,
@@ -39,6 +46,10 @@ const ALL: [Hold; 12] = [
     Hold::OneShot,
     Hold::Tracking,
     Hold::DistributedTransaction,
+    Hold::BackupLock,
+    Hold::TemporaryTables,
+    Hold::TextPrepare,
+    Hold::Unsettled,
 ];
 
 /// A set of reasons.
