@@ -1,14 +1,234 @@
-//! Who may log in, and as whom: the proxy gives the answer that the servers would.
+//! Who may log in, and as whom: the proxy gives the answer that the servers would, now and in their words.
 
 use mysql_async::prelude::Queryable;
+use mysql_async::{ChangeUserOpts, Conn, DriverError, Error, Opts, OptsBuilder, SslOpts};
 
-use crate::fixture::{Proxy, on_both_flavours};
+use crate::fixture::proxy::{connect, unique};
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+
+/// Code, SQLSTATE and text of a login that must fail. None when the server named a plugin that this client lacks.
+async fn refusal(options: OptsBuilder) -> Option<(u16, String, String)> {
+    match connect(options).await {
+        Err(Error::Server(error)) => Some((error.code, error.state, error.message)),
+        Err(Error::Driver(DriverError::UnknownAuthPlugin { .. })) => None,
+        Err(error) => panic!("not the server's refusal: {error:?}"),
+        Ok(_) => panic!("it was let in"),
+    }
+}
+
+/// The login fails with exactly the error that the primary gives; returns its code.
+async fn refused_as_direct(proxy: &Proxy<'_>, options: &OptsBuilder) -> u16 {
+    // What TLS remembers of one server is of no use to another.
+    let secure = Opts::from(options.clone()).ssl_opts().is_some();
+    let options = || options.clone().ssl_opts(secure.then(tls));
+    let direct = refusal(options().tcp_port(proxy.cluster.primary().port)).await;
+    let proxied = refusal(options().tcp_port(proxy.port())).await.unwrap();
+    // Of an account that is no more, or not for this host, MySQL may name a plugin that this client lacks.
+    assert_eq!(proxied, direct.unwrap_or_else(|| proxied.clone()));
+    proxied.0
+}
+
+/// A name that no account has. MySQL pretends that each has one, with a plugin that depends on the name; it must
+/// be one that this client knows.
+async fn nobody(proxy: &Proxy<'_>) -> String {
+    loop {
+        let name = unique("nobody");
+        let options = proxy
+            .options()
+            .user(Some(&name))
+            .tcp_port(proxy.cluster.primary().port);
+        if refusal(options).await.is_some() {
+            return name;
+        }
+    }
+}
+
+async fn create_user(cluster: &Cluster, user: &str, identified: &str) {
+    let primary = cluster.primary();
+    primary
+        .execute(format!("CREATE USER '{user}'@'%' {identified}"))
+        .await
+        .unwrap();
+    primary
+        .execute(format!("GRANT SELECT ON app.* TO '{user}'@'%'"))
+        .await
+        .unwrap();
+}
+
+fn tls() -> SslOpts {
+    SslOpts::default()
+        .with_danger_accept_invalid_certs(true)
+        .with_danger_skip_domain_validation(true)
+}
+
+async fn text(client: &mut Conn, sql: &str) -> String {
+    client.query_first::<String, _>(sql).await.unwrap().unwrap()
+}
 
 on_both_flavours! {
     async fn a_servers_account_may_log_in(flavour) {
         let proxy = Proxy::shared(flavour).await;
-        let mut client = proxy.connect("app", "app").await.unwrap();
-        let user: Option<String> = client.query_first("SELECT CURRENT_USER()").await.unwrap();
-        assert_eq!(user.as_deref(), Some("app@%"));
+        let user = unique("plain");
+        create_user(proxy.cluster, &user, "IDENTIFIED BY 'a long secret'").await;
+        // The first login needs the password itself where a server keeps a salted hash; here it travels encrypted
+        // by RSA, with a key that the client asks for. The second one does not.
+        for _ in 0..2 {
+            let mut client = proxy.connect(&user, "a long secret").await.unwrap();
+            assert_eq!(text(&mut client, "SELECT CURRENT_USER()").await, format!("{user}@%"));
+            client.disconnect().await.unwrap();
+        }
+        let options = proxy.options().user(Some(&user));
+        assert_eq!(refused_as_direct(proxy, &options.clone().pass(Some("a long secre"))).await, 1045);
+        assert_eq!(refused_as_direct(proxy, &options.pass(None::<String>)).await, 1045);
+    }
+
+    async fn a_servers_account_may_log_in_over_tls(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let user = unique("tls");
+        create_user(proxy.cluster, &user, "IDENTIFIED BY 'secret'").await;
+        let options = proxy.options().user(Some(&user)).pass(Some("secret")).ssl_opts(tls());
+        for _ in 0..2 {
+            let mut client = connect(options.clone()).await.unwrap();
+            assert_eq!(text(&mut client, "SELECT CURRENT_USER()").await, format!("{user}@%"));
+        }
+        refused_as_direct(proxy, &options.clone().pass(Some("wrong"))).await;
+        refused_as_direct(proxy, &options.user(Some(nobody(proxy).await))).await;
+    }
+
+    async fn an_account_without_a_password(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let user = unique("empty");
+        create_user(proxy.cluster, &user, "IDENTIFIED BY ''").await;
+        let options = proxy.options().user(Some(&user));
+        for options in [options.clone(), options.clone().ssl_opts(tls())] {
+            let mut client = connect(options.clone().pass(None::<String>)).await.unwrap();
+            assert_eq!(text(&mut client, "SELECT CURRENT_USER()").await, format!("{user}@%"));
+            refused_as_direct(proxy, &options.pass(Some("something"))).await;
+        }
+    }
+
+    async fn who_is_refused_learns_it_in_the_servers_words(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let (user, other) = (unique("refused"), unique("elsewhere"));
+        create_user(proxy.cluster, &user, "IDENTIFIED BY 'secret'").await;
+        let primary = proxy.cluster.primary();
+        primary.execute(format!("CREATE USER '{other}'@'10.1.2.3' IDENTIFIED BY 'secret'")).await.unwrap();
+        let options = proxy.options().user(Some(&user)).pass(Some("secret"));
+        let code = async |options| refused_as_direct(proxy, &options).await;
+        let options = || options.clone();
+        assert_eq!(code(options().pass(Some("wrong"))).await, 1045);
+        let nobody = nobody(proxy).await;
+        assert_eq!(code(options().user(Some(&nobody))).await, 1045);
+        assert_eq!(code(options().user(Some(&nobody)).pass(None::<String>)).await, 1045);
+        assert_eq!(code(options().user(Some(&other))).await, 1045);
+        assert_eq!(code(options().db_name(Some("mysql"))).await, 1044);
+        assert_eq!(code(options().db_name(Some("no_such_database"))).await, 1044);
+        assert_eq!(code(proxy.options().db_name(Some("no_such_database"))).await, 1049);
+        // The same with connections in the pool.
+        connect(options()).await.unwrap().disconnect().await.unwrap();
+        assert_eq!(code(options().db_name(Some("mysql"))).await, 1044);
+        assert_eq!(code(proxy.options().db_name(Some("no_such_database"))).await, 1049);
+    }
+
+    async fn locked_and_expired_accounts(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let user = unique("locked");
+        create_user(proxy.cluster, &user, "IDENTIFIED BY 'secret'").await;
+        let options = proxy.options().user(Some(&user)).pass(Some("secret"));
+        let mut open = connect(options.clone()).await.unwrap();
+        let primary = proxy.cluster.primary();
+        primary.execute(format!("ALTER USER '{user}'@'%' ACCOUNT LOCK")).await.unwrap();
+        let code = match flavour {
+            Flavour::MySql => 3118,
+            Flavour::MariaDb => 4151,
+        };
+        assert_eq!(refused_as_direct(proxy, &options).await, code);
+        // Who is in stays in, as on the server.
+        open.query_drop("SELECT 1").await.unwrap();
+        primary.execute(format!("ALTER USER '{user}'@'%' ACCOUNT UNLOCK")).await.unwrap();
+        connect(options.clone()).await.unwrap();
+        primary.execute(format!("ALTER USER '{user}'@'%' PASSWORD EXPIRE")).await.unwrap();
+        if flavour == Flavour::MySql {
+            assert_eq!(refused_as_direct(proxy, &options).await, 1862);
+            return;
+        }
+        // Let in, to do nothing but to change the password.
+        let mut expired = connect(options.clone()).await.unwrap();
+        let error = expired.query_drop("SELECT 1").await.unwrap_err().to_string();
+        assert!(error.contains("1820"), "{error}");
+        expired.query_drop("SET PASSWORD = PASSWORD('renewed')").await.unwrap();
+        expired.query_drop("SELECT 1").await.unwrap();
+        refused_as_direct(proxy, &options).await;
+        proxy.connect(&user, "renewed").await.unwrap();
+    }
+
+    async fn a_changed_password_counts_at_once(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let user = unique("changed");
+        create_user(proxy.cluster, &user, "IDENTIFIED BY 'first'").await;
+        let primary = proxy.cluster.primary();
+        let (mut old, mut new) = ("first".to_owned(), String::new());
+        for round in 0..3 {
+            // A connection of the old password lies in the pool.
+            let mut client = proxy.connect(&user, &old).await.unwrap();
+            client.query_drop("SELECT 1").await.unwrap();
+            client.disconnect().await.unwrap();
+            new = format!("changed {round}");
+            primary.execute(format!("ALTER USER '{user}'@'%' IDENTIFIED BY '{new}'")).await.unwrap();
+            let options = proxy.options().user(Some(&user)).pass(Some(&old));
+            refused_as_direct(proxy, &options).await;
+            proxy.connect(&user, &new).await.unwrap();
+            old = new.clone();
+        }
+        proxy.connect(&user, &new).await.unwrap();
+    }
+
+    async fn a_dropped_account_is_gone_at_once(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let user = unique("dropped");
+        create_user(proxy.cluster, &user, "IDENTIFIED BY 'secret'").await;
+        let client = proxy.connect(&user, "secret").await.unwrap();
+        client.disconnect().await.unwrap();
+        proxy.cluster.primary().execute(format!("DROP USER '{user}'@'%'")).await.unwrap();
+        let options = proxy.options().user(Some(&user)).pass(Some("secret"));
+        assert_eq!(refused_as_direct(proxy, &options).await, 1045);
+        // One that is created anew is another account.
+        create_user(proxy.cluster, &user, "IDENTIFIED BY 'other'").await;
+        refused_as_direct(proxy, &options).await;
+        proxy.connect(&user, "other").await.unwrap();
+    }
+
+    async fn a_client_changes_its_user_and_back(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let (other, empty) = (unique("other"), unique("empty"));
+        let identified = match flavour {
+            Flavour::MySql => "IDENTIFIED WITH caching_sha2_password BY 'other'",
+            Flavour::MariaDb => "IDENTIFIED VIA mysql_native_password USING PASSWORD('other')",
+        };
+        create_user(proxy.cluster, &other, identified).await;
+        create_user(proxy.cluster, &empty, "IDENTIFIED BY ''").await;
+        let mut client = proxy.client().await;
+        client.query_drop("SET @a = 1").await.unwrap();
+        for (user, password) in [(&*other, Some("other")), (&*empty, None), ("app", Some("app"))] {
+            let options = ChangeUserOpts::default()
+                .with_user(Some(user.to_owned()))
+                .with_pass(password.map(str::to_owned))
+                .with_db_name(Some("app".to_owned()));
+            client.change_user(options).await.unwrap();
+            assert_eq!(text(&mut client, "SELECT CURRENT_USER()").await, format!("{user}@%"));
+            assert_eq!(text(&mut client, "SELECT DATABASE()").await, "app");
+            let variable: Option<Option<i64>> = client.query_first("SELECT @a").await.unwrap();
+            assert_eq!(variable, Some(None));
+        }
+        let wrong = |user: &str| ChangeUserOpts::default()
+            .with_user(Some(user.to_owned()))
+            .with_pass(Some("wrong".to_owned()));
+        let mut direct = proxy.cluster.primary().connect().await.unwrap();
+        for user in [&*other, &*nobody(proxy).await] {
+            let (proxied, expected) = (client.change_user(wrong(user)).await, direct.change_user(wrong(user)).await);
+            assert_eq!(proxied.unwrap_err().to_string(), expected.unwrap_err().to_string());
+            client = proxy.client().await;
+            direct = proxy.cluster.primary().connect().await.unwrap();
+        }
     }
 }

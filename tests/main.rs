@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod commands;
 mod fixture;
 mod sandbox;
 mod sandbox_command;
+mod sessions;

@@ -19,6 +19,8 @@ pub struct Account {
     pub methods: Vec<Method>,
     pub locked: bool,
     pub password_expired: bool,
+    /// The server lets nobody in whose password has expired, unless the client knows what that means.
+    pub refuses_expired: bool,
     pub transport: Transport,
     /// Open client connections at once, where the account limits them.
     pub max_connections: Option<u32>,
@@ -80,6 +82,7 @@ impl Account {
             methods: vec![method],
             locked: false,
             password_expired: false,
+            refuses_expired: false,
             transport: Transport::Any,
             max_connections: None,
             backend: None,

@@ -373,7 +373,7 @@ impl ClientAuth {
                 &self.user,
                 &self.account.client_host,
             ))
-        } else if self.account.password_expired && !self.can_handle_expired {
+        } else if self.account.password_expired && self.account.refuses_expired && !self.can_handle_expired {
             Some(refusal::password_expired(self.account.flavour))
         } else {
             None

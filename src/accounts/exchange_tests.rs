@@ -304,7 +304,13 @@ fn what_else_an_account_demands_is_told_after_the_password() {
     assert_eq!(code(end(lock, b"secret")), 3118);
     assert_eq!(code(end(lock, b"wrong")), 1045);
     assert_eq!(
-        code(end(|account| account.password_expired = true, b"secret")),
+        code(end(
+            |account| {
+                account.password_expired = true;
+                account.refuses_expired = true;
+            },
+            b"secret"
+        )),
         1862
     );
     assert!(end(|account| account.transport = Transport::Tls, b"secret").is_ok());

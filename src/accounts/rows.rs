@@ -13,8 +13,8 @@ pub struct AccountRow {
     host: String,
     methods: Vec<Method>,
     locked: bool,
-    /// Expired, on a server that closes the connection for it.
     expired: bool,
+    refuses_expired: bool,
     transport: Transport,
     max_connections: Option<u32>,
 }
@@ -45,11 +45,15 @@ pub fn accounts_query<'a>(flavour: Flavour, users: impl Iterator<Item = &'a [u8]
     query
 }
 
-/// Asks for the host patterns of all accounts.
+/// Asks for the host patterns of all accounts. Under a DISTINCT of its own, MariaDB would show the variable as 0.
 pub fn hosts_query(flavour: Flavour) -> &'static str {
     match flavour {
-        Flavour::MySql => "select distinct @@skip_name_resolve, Host from mysql.user",
-        Flavour::MariaDb => "select distinct @@skip_name_resolve, Host from mysql.global_priv",
+        Flavour::MySql => {
+            "select @@skip_name_resolve, Host from (select distinct Host from mysql.user) hosts"
+        }
+        Flavour::MariaDb => {
+            "select @@skip_name_resolve, Host from (select distinct Host from mysql.global_priv) hosts"
+        }
     }
 }
 
@@ -68,14 +72,14 @@ pub fn host(row: &Row) -> Option<String> {
 impl AccountRow {
     /// `None` for a row without a name, which is no account.
     pub fn read(flavour: Flavour, row: &Row) -> Option<Self> {
-        let disconnects = column::<bool>(row, 1).unwrap_or(true);
+        let refuses_expired = column::<bool>(row, 1).unwrap_or(true);
         let user: Vec<u8> = column(row, 2)?;
         let host: String = column(row, 3)?;
         let mut account = match flavour {
             Flavour::MySql => Self::read_mysql(user, host, row),
             Flavour::MariaDb => Self::read_mariadb(user, host, row)?,
         };
-        account.expired &= disconnects;
+        account.refuses_expired = refuses_expired;
         Some(account)
     }
 
@@ -93,6 +97,7 @@ impl AccountRow {
             host,
             locked: is_yes(7),
             expired: is_yes(8),
+            refuses_expired: true,
             transport: match transport.as_str() {
                 "" => Transport::Any,
                 "ANY" => Transport::Tls,
@@ -119,6 +124,7 @@ impl AccountRow {
                 .and_then(Json::as_bool)
                 .unwrap_or(false),
             expired: number("password_last_changed") == Some(0),
+            refuses_expired: true,
             transport: match number("ssl_type").unwrap_or(0) {
                 ..=0 => Transport::Any,
                 1 => Transport::Tls,
@@ -144,6 +150,7 @@ impl AccountRow {
             methods: self.methods.clone(),
             locked: self.locked,
             password_expired: self.expired,
+            refuses_expired: self.refuses_expired,
             transport: self.transport,
             max_connections: self.max_connections,
             backend: None,

@@ -43,6 +43,7 @@ impl StaticUser {
             methods: vec![self.method(flavour)],
             locked: false,
             password_expired: false,
+            refuses_expired: false,
             transport: Transport::Any,
             max_connections: self.max_connections,
             backend: self.backend.clone(),

@@ -41,6 +41,8 @@ pub struct Attributes<'a> {
 /// No packet of a login is longer.
 const LONGEST: usize = 1 << 20;
 const MAX_PACKET: u32 = 1 << 30;
+/// What a server answers to every other statement of somebody whose password has expired.
+const MUST_CHANGE_PASSWORD: u16 = 1820;
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 
@@ -122,6 +124,7 @@ async fn open(
         used: now,
         generation: server.generation(),
         option_changed: false,
+        password_expired: false,
         permit: Some(permit),
     });
     if key.was_reset {
@@ -142,6 +145,13 @@ impl Connection {
         match self.run(Command::QUERY, &body).await? {
             Answer::Ok => {
                 self.initial = std::mem::take(&mut self.told);
+                Ok(())
+            }
+            Answer::Error {
+                code: MUST_CHANGE_PASSWORD,
+                ..
+            } => {
+                self.password_expired = true;
                 Ok(())
             }
             Answer::Error { message, .. } => Err(login_failed(&self.server, &message)),

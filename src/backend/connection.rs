@@ -44,6 +44,8 @@ pub struct Connection {
     pub generation: u64,
     /// SET_OPTION was used: whether several statements in one are allowed differs from the login.
     pub option_changed: bool,
+    /// Its account's password has expired: it is nobody else's, even after a change of the password.
+    pub password_expired: bool,
     /// Given back when the connection is dropped.
     pub permit: Option<Permit>,
 }
@@ -69,8 +71,13 @@ impl Connection {
             .pool
             .max_age
             .is_some_and(|age| now.duration_since(self.opened) > age);
-        let outdated = self.generation != self.server.generation() || self.option_changed;
+        let outdated = self.is_outdated();
         !too_old && !outdated
+    }
+
+    /// Whether it differs from what the next session expects of a connection.
+    pub fn is_outdated(&self) -> bool {
+        self.generation != self.server.generation() || self.option_changed || self.password_expired
     }
 
     pub fn lost(&self, source: io::Error) -> BackendError {

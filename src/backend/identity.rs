@@ -9,6 +9,8 @@ pub struct Identity {
     pub user: Vec<u8>,
     /// Part of the identity: after a change of password nobody gets a connection opened with the old one.
     pub credential: Credential,
+    /// The server lets such an account do nothing but change its password: not so on the connections of before.
+    pub expired: bool,
 }
 
 impl Hash for Identity {

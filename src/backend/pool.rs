@@ -244,7 +244,7 @@ impl Pools {
 
     /// Takes a connection back that the session leaves clean. `None` when somebody else got it.
     pub fn give_back(&self, pool: &Pool, mut connection: Box<Connection>) -> Option<Ticket> {
-        if connection.generation != connection.server.generation() || connection.option_changed {
+        if connection.is_outdated() {
             return None;
         }
         if !connection.link.inbox.bytes().is_empty() {

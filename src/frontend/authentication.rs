@@ -57,7 +57,7 @@ impl Exchange<'_> {
             .await
             .map_err(Some)?;
         let backend = account.backend.clone();
-        let max_connections = account.max_connections;
+        let (max_connections, expired) = (account.max_connections, account.password_expired);
         let login = ClientLogin {
             user: proof.user,
             reply: proof.reply,
@@ -79,10 +79,12 @@ impl Exchange<'_> {
                         Some(login) => Identity {
                             user: login.user,
                             credential: login.credential,
+                            expired: false,
                         },
                         None => Identity {
                             user: proof.user.to_vec(),
                             credential,
+                            expired,
                         },
                     };
                     return Ok(Accepted {

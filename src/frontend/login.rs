@@ -17,7 +17,7 @@ use crate::backend::{Identity, Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal};
-use crate::session::Session;
+use crate::session::{Hold, Session};
 use crate::sql::{Charset, Dialect, Flavour};
 use crate::wire::compress::Algorithm;
 use crate::wire::greeting::Greeting;
@@ -420,10 +420,13 @@ impl Client {
             let _ = self.link.send(&packet).await;
             return Err(End::LoginFailed);
         }
-        let status = self
-            .connection
-            .as_ref()
-            .map_or(Status::AUTOCOMMIT, |connection| connection.status);
+        let mut status = Status::AUTOCOMMIT;
+        if let Some(connection) = &self.connection {
+            status = connection.status;
+            self.session
+                .holds
+                .set(Hold::PasswordExpired, connection.password_expired);
+        }
         self.session.status = status;
         self.unbind();
         self.link

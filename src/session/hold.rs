@@ -3,7 +3,7 @@
 use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
+#[repr(u32)]
 pub enum Hold {
     Transaction = 1,
     /// SET TRANSACTION: the characteristics are for the next transaction, on this connection.
@@ -31,9 +31,11 @@ pub enum Hold {
     TextPrepare = 1 << 14,
     /// An error does not say what the statement had done before it: the next response does.
     Unsettled = 1 << 15,
+    /// The server takes nothing but a new password, and does not say what becomes of the session.
+    PasswordExpired = 1 << 16,
 }
 
-const ALL: [Hold; 16] = [
+const ALL: [Hold; 17] = [
     Hold::Transaction,
     Hold::NextTransaction,
     Hold::LockedTables,
@@ -50,21 +52,22 @@ const ALL: [Hold; 16] = [
     Hold::TemporaryTables,
     Hold::TextPrepare,
     Hold::Unsettled,
+    Hold::PasswordExpired,
 ];
 
 /// A set of reasons.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Holds(u16);
+pub struct Holds(u32);
 
 // === impl Holds ===
 
 impl Holds {
     pub fn insert(&mut self, hold: Hold) {
-        self.0 |= hold as u16;
+        self.0 |= hold as u32;
     }
 
     pub fn remove(&mut self, hold: Hold) {
-        self.0 &= !(hold as u16);
+        self.0 &= !(hold as u32);
     }
 
     pub fn set(&mut self, hold: Hold, on: bool) {
@@ -72,7 +75,7 @@ impl Holds {
     }
 
     pub fn has(self, hold: Hold) -> bool {
-        self.0 & hold as u16 != 0
+        self.0 & hold as u32 != 0
     }
 
     pub fn is_empty(self) -> bool {
@@ -82,7 +85,7 @@ impl Holds {
     /// Whether a connection left with these must not be used by another session.
     /// Diagnostics alone leave nothing behind.
     pub fn leave_traces(self) -> bool {
-        self.0 & !(Hold::Diagnostics as u16) != 0
+        self.0 & !(Hold::Diagnostics as u32) != 0
     }
 
     pub fn iter(self) -> impl Iterator<Item = Hold> {
