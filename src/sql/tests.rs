@@ -228,7 +228,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("SET a = @@b", "READS_SYSTEM_VARIABLE"),
     // Locks.
     ("SELECT GET_LOCK('a', 1)", "GET_LOCK | SINGLE_LOCK_CALL"),
-    ("SELECT get_lock /* c */ (\n'a', 1)", "GET_LOCK | SINGLE_LOCK_CALL"),
+    (
+        "SELECT get_lock /* c */ (\n'a', 1)",
+        "GET_LOCK | SINGLE_LOCK_CALL",
+    ),
     ("SELECT `get_lock`('a', 1)", "GET_LOCK"),
     ("DO RELEASE_LOCK('a')", "UNKNOWN_CALL | RELEASE_LOCK"),
     ("SELECT RELEASE_ALL_LOCKS()", "RELEASE_ALL_LOCKS"),
@@ -345,7 +348,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("SET @@persist_only.a = 1", "SETS_GLOBAL"),
     ("SET session_track_gtids = OWN_GTID", "SETS_SESSION_TRACK"),
     ("SET @@session.session_track_schema = 0", "SETS_SESSION_TRACK"),
-    ("SET NAMES utf8mb4 COLLATE utf8mb4_bin", "SETS_DIALECT | SETS_COLLATION"),
+    (
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+        "SETS_DIALECT | SETS_COLLATION",
+    ),
     ("SET CHARACTER SET latin1", "SETS_DIALECT | SETS_COLLATION"),
     ("SET sql_mode = ''", "SETS_DIALECT"),
     ("SET character_set_client = gbk", "SETS_DIALECT"),
@@ -395,7 +401,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("(1)", "UNKNOWN_CALL"),
     ("/*!40101 SET @x = 1 */", "ASSIGNS_USER_VARIABLE"),
     ("/*! SELECT GET_LOCK('a', 1) */", "GET_LOCK | SINGLE_LOCK_CALL"),
-    ("SELECT /*!50000 GET_LOCK */ ('a', 1)", "GET_LOCK | SINGLE_LOCK_CALL"),
+    (
+        "SELECT /*!50000 GET_LOCK */ ('a', 1)",
+        "GET_LOCK | SINGLE_LOCK_CALL",
+    ),
 ];
 
 #[test]
