@@ -33,8 +33,13 @@ pub struct Connection {
     pub initial: Variables,
     /// Variables that the server reported in the last answer to a statement of our own.
     pub told: Variables,
-    /// The session that ran the last statement here.
+    /// The sessions that ran the last statement here, that the server's LAST_INSERT_ID() belongs to, and that
+    /// the last warnings are for; 0: none.
     pub last_session: u64,
+    pub id_session: u64,
+    pub warned_session: u64,
+    /// It has been idle before, and may have been closed by the server meanwhile.
+    pub was_pooled: bool,
     pub status: Status,
     pub prepared: Prepared,
     /// Distinguishes connections for as long as the process runs.

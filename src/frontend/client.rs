@@ -43,8 +43,6 @@ pub struct Client {
     /// Held between statements only while the session has a reason; always given back or closed by this client.
     pub connection: Option<Box<Connection>>,
     pub ticket: Option<Ticket>,
-    /// The server's LAST_INSERT_ID() on the held connection may be that of another session.
-    pub has_foreign_id: bool,
     /// Another session's statement was the last one on the held connection.
     pub has_foreign_results: bool,
     pub statements: u64,
@@ -80,7 +78,7 @@ impl Client {
         }
         let mut connection = loop {
             let mut connection = self.acquire().await?;
-            let reused = connection.last_session != 0;
+            let reused = connection.was_pooled;
             match connection.restore(&self.session.state).await {
                 Ok(()) => break connection,
                 // It went away while it lay idle, and nothing of the client's has been sent.
@@ -88,9 +86,7 @@ impl Client {
                 Err(error) => return Err(error),
             }
         };
-        self.has_foreign_id = connection.last_session != self.session.serial;
-        self.has_foreign_results = self.has_foreign_id;
-        connection.last_session = self.session.serial;
+        self.has_foreign_results = connection.last_session != self.session.serial;
         self.entry.thread.store(connection.thread, Ordering::Relaxed);
         self.connection = Some(connection);
         Ok(())
@@ -98,21 +94,28 @@ impl Client {
 
     /// Makes sure that the connection answers as this session's own where the statement asks for what the
     /// statements before it left.
-    async fn bind_for(&mut self, features: &Features) -> Result<(), BackendError> {
+    pub async fn bind_for(&mut self, features: &Features) -> Result<(), BackendError> {
         self.bind().await?;
-        let asks_id = self.has_foreign_id && features.has(Flags::LAST_INSERT_ID | Flags::UNKNOWN_CALL);
-        let asks_results = self.has_foreign_results && features.has(Flags::DIAGNOSTICS);
         self.has_foreign_results = false;
-        if !asks_id && !asks_results {
-            return Ok(());
-        }
+        let (serial, id) = (self.session.serial, self.session.insert_id);
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
+        if connection.last_session == 0 && id == 0 {
+            connection.id_session = serial;
+        }
+        connection.last_session = serial;
+        let reads_id = Flags::LAST_INSERT_ID | Flags::ASSIGNS_LAST_INSERT_ID | Flags::UNKNOWN_CALL;
+        let asks_id = features.has(reads_id) && connection.id_session != serial;
+        let asks_warnings =
+            features.has(Flags::DIAGNOSTICS) && ![0, serial].contains(&connection.warned_session);
+        if !asks_id && !asks_warnings {
+            return Ok(());
+        }
         // It empties the list of warnings, too.
-        let sql = format!("SET @@SESSION.last_insert_id={}", self.session.insert_id);
+        let sql = format!("SET @@SESSION.last_insert_id={id}");
+        (connection.id_session, connection.warned_session) = (serial, 0);
         let adopted = connection.execute(sql.as_bytes()).await;
-        self.has_foreign_id = false;
         if adopted.is_err() {
             self.connection = None;
         }
@@ -171,6 +174,7 @@ impl Client {
         if self.choose_pool() {
             connection.key = self.login.key.clone();
         }
+        connection.was_pooled = true;
         connection.state = self.session.state.clone();
         connection.status = self.session.status;
         self.ticket = self.worker.pools.give_back(&self.pool, connection);
@@ -289,6 +293,9 @@ impl Client {
         match answered {
             Ok(outcome) => {
                 self.session.settle(features, &outcome.observed);
+                if let Some(connection) = self.connection.as_mut().filter(|_| outcome.observed.warnings > 0) {
+                    connection.warned_session = self.session.serial;
+                }
                 self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)

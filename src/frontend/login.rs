@@ -365,7 +365,6 @@ impl Arrival {
             pool,
             connection: None,
             ticket: None,
-            has_foreign_id: false,
             has_foreign_results: false,
             statements: 0,
             listener: self.listener.name.clone(),

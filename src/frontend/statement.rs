@@ -35,7 +35,7 @@ impl Client {
             );
             return self.error(1461, b"42000", &text).await;
         }
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_for(&Default::default()).await {
             return self.refuse(error).await.map(drop);
         }
         let text = payload.get(1..).unwrap_or_default();

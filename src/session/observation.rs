@@ -95,7 +95,8 @@ impl Observation {
 const BEYOND_VARIABLES: Flags = Flags::ASSIGNS_USER_VARIABLE
     .union(Flags::CREATE_TEMPORARY)
     .union(Flags::TEXT_PREPARE)
-    .union(UNFORESEEN);
+    .union(Flags::UNKNOWN_CALL)
+    .union(Flags::BROKEN);
 
 /// What may have done anything.
 const UNFORESEEN: Flags = Flags::UNKNOWN_CALL
@@ -108,6 +109,13 @@ const UNFORESEEN: Flags = Flags::UNKNOWN_CALL
 impl Session {
     /// Ends a statement: what does the session hold now, and why?
     pub fn settle(&mut self, features: &Features, observed: &Observation) {
+        // What the text of a procedure would do is done when it is called.
+        let only_defines = features.has(Flags::STORED_PROGRAM)
+            && matches!(features.verb, Verb::Create | Verb::Alter)
+            && !features.has(Flags::SEVERAL | Flags::BROKEN);
+        if only_defines {
+            return self.settle(&Features::default(), observed);
+        }
         if let Some(status) = observed.status {
             self.status = status;
         }
@@ -148,7 +156,7 @@ impl Session {
         let alone = !features.has(Flags::SEVERAL | Flags::BROKEN | Flags::STORED_PROGRAM);
         let done = alone && !observed.failed;
         let counted = self.count_state(features, observed, done);
-        let explained = counted || observed.explained;
+        let explained = counted || observed.explained || (alone && features.verb == Verb::Drop);
         let explains_all = explained && !features.has(BEYOND_VARIABLES.without(counted_flags(counted)));
         if observed.state_changed && !explains_all {
             self.holds.insert(Hold::State);
@@ -179,11 +187,17 @@ impl Session {
 
     /// Counts what comes and goes by name. A count that is too high holds for too long, and harms nobody.
     fn count_state(&mut self, features: &Features, observed: &Observation, done: bool) -> bool {
+        let tells_missing = self.state.variables.get(b"sql_notes") != Some(b"OFF");
         let counts = &mut self.counts;
         let before = (counts.temporary_tables, counts.texts);
         if done && features.has(Flags::CREATE_TEMPORARY) {
             counts.temporary_tables += 1;
-        } else if done && features.verb == Verb::Drop && observed.state_changed && observed.warnings == 0 {
+        } else if done
+            && features.verb == Verb::Drop
+            && observed.state_changed
+            && observed.warnings == 0
+            && tells_missing
+        {
             counts.temporary_tables = counts.temporary_tables.saturating_sub(1);
         }
         let lasts = features.verb == Verb::Prepare;
