@@ -402,8 +402,6 @@ on_both_flavours! {
             C: BEGIN
             B: COMMIT
             A: SELECT 3
-            A: CREATE TEMPORARY TABLE plain (a INT)
-            A: DROP TABLE plain
             B: BEGIN
             A: SELECT 4
             C: COMMIT

@@ -112,8 +112,8 @@ impl Client {
         if !asks_id && !asks_warnings {
             return Ok(());
         }
-        // It empties the list of warnings, too.
-        let sql = format!("SET @@SESSION.last_insert_id={id}");
+        // A statement that reads something like a table empties the list of warnings, too.
+        let sql = format!("SET @@SESSION.last_insert_id=(SELECT {id} FROM (SELECT 1) AS one)");
         (connection.id_session, connection.warned_session) = (serial, 0);
         let adopted = connection.execute(sql.as_bytes()).await;
         if adopted.is_err() {
@@ -178,6 +178,15 @@ impl Client {
         connection.state = self.session.state.clone();
         connection.status = self.session.status;
         self.ticket = self.worker.pools.give_back(&self.pool, connection);
+    }
+
+    /// Somebody waits for a connection, and this client has said nothing for a while.
+    pub async fn let_go(&mut self, still_soft: bool) {
+        if still_soft {
+            self.session.holds = Default::default();
+            self.ask_if_unsure().await;
+            self.unbind();
+        }
     }
 
     /// Whether the session has a schema decides from which pool it can be served. True when that changed.
@@ -293,9 +302,7 @@ impl Client {
         match answered {
             Ok(outcome) => {
                 self.session.settle(features, &outcome.observed);
-                if let Some(connection) = self.connection.as_mut().filter(|_| outcome.observed.warnings > 0) {
-                    connection.warned_session = self.session.serial;
-                }
+                self.mark_connection(&outcome);
                 self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)
@@ -317,6 +324,20 @@ impl Client {
                 let outcome = self.refuse(error).await?;
                 if kept { Ok(outcome) } else { Err(End::ServerLost) }
             }
+        }
+    }
+
+    /// Notes whose the things are that the statement left on the server.
+    fn mark_connection(&mut self, outcome: &Outcome) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if outcome.observed.warnings > 0 {
+            connection.warned_session = self.session.serial;
+        }
+        // An id that the client chose itself is in the packet, but LAST_INSERT_ID() is what it was before.
+        if outcome.observed.insert_id.is_some() && connection.id_session != self.session.serial {
+            connection.id_session = 0;
         }
     }
 

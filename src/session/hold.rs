@@ -88,6 +88,11 @@ impl Holds {
         self.0 & !(Hold::Diagnostics as u32) != 0
     }
 
+    /// Whether the only reason is what the client may ask for next, and mostly does not.
+    pub fn are_soft(self) -> bool {
+        self.0 == Hold::Diagnostics as u32
+    }
+
     pub fn iter(self) -> impl Iterator<Item = Hold> {
         ALL.into_iter().filter(move |hold| self.has(*hold))
     }

@@ -89,6 +89,11 @@ impl Variables {
             sql.extend_from_slice(b"`=");
             match value {
                 Some(value) => put_value(&mut sql, name, value),
+                // MySQL takes DEFAULT for off here, whatever the global value is.
+                None if matches!(name, b"foreign_key_checks" | b"unique_checks") => {
+                    sql.extend_from_slice(b"@@GLOBAL.");
+                    sql.extend_from_slice(name);
+                }
                 None => sql.extend_from_slice(b"DEFAULT"),
             }
         };
