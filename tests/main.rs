@@ -6,6 +6,8 @@
 mod accounts;
 mod commands;
 mod fixture;
+mod garbage;
+mod pool;
 mod sandbox;
 mod sandbox_command;
 mod sessions;

@@ -402,10 +402,7 @@ on_both_flavours! {
             C: BEGIN
             B: COMMIT
             A: SELECT 3
-            B: BEGIN
-            A: SELECT 4
             C: COMMIT
-            B: COMMIT
             A: CALL makes()
             B: SELECT * FROM made
             A: SELECT * FROM made

@@ -169,6 +169,9 @@ impl Session {
         let unseen = self.dialect.flavour == Flavour::MariaDb
             && features.verbs.contains(Verb::Set)
             && features.has(Flags::BROKEN | Flags::SPANS_OVERFLOW);
+        // A procedure may have made a temporary table or set a user variable in a way that MySQL does not report
+        // (CREATE .. AS SELECT, SELECT .. INTO), and nothing says so afterwards.
+        let unseen = unseen || features.verbs.contains(Verb::Call) || features.verbs.contains(Verb::Compound);
         if unseen || features.has(Flags::ASSIGNS_USER_VARIABLE | Flags::SETS_ROLE) {
             self.holds.insert(Hold::State);
         }
