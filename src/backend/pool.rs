@@ -174,6 +174,11 @@ impl Pool {
         }
     }
 
+    /// The very connection that was given back with this ticket.
+    pub fn take_own(&self, ticket: Ticket) -> Option<Box<Connection>> {
+        self.slots.borrow_mut().take(ticket)
+    }
+
     pub fn idle(&self) -> usize {
         self.slots.borrow().live
     }

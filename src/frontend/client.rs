@@ -48,6 +48,8 @@ pub struct Client {
     /// Another session's statement was the last one on the held connection.
     pub has_foreign_results: bool,
     pub statements: u64,
+    /// The command under way lists processes, in which the client should find itself.
+    pub lists_processes: bool,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
@@ -166,6 +168,13 @@ impl Client {
             .and_then(|id| std::str::from_utf8(id).ok());
         if let Some(id) = id.and_then(|id| id.parse().ok()) {
             self.session.insert_id = id;
+        }
+    }
+
+    /// Takes up the session's own connection again, if nobody else has.
+    pub fn bind_own(&mut self) {
+        if let (None, Some(ticket)) = (&self.connection, self.ticket) {
+            self.connection = self.pool.take_own(ticket);
         }
     }
 
@@ -310,6 +319,8 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
+        let lists_processes = std::mem::take(&mut self.lists_processes);
+        let processes = lists_processes.then_some(&*self.worker.shared.registry);
         let relay = Relay {
             client: &mut self.link,
             connection,
@@ -318,6 +329,8 @@ impl Client {
             capabilities: self.capabilities,
             statement,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
+            numbers: None,
+            processes,
         };
         relay.run(expect).await
     }
@@ -331,6 +344,12 @@ impl Client {
         match answered {
             Ok(outcome) => {
                 self.session.settle(features, &outcome.observed);
+                self.signal.idle_limit.set(self.session.idle_limit);
+                if features.has(Flags::ENDS_CONNECTION) && outcome.error.is_none() {
+                    // COMMIT RELEASE: the server has hung up, and so do we.
+                    self.connection = None;
+                    return Err(End::Quit);
+                }
                 self.mark_connection(&outcome);
                 self.ask_if_unsure().await;
                 self.unbind();

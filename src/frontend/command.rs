@@ -130,6 +130,7 @@ impl Client {
 
     /// Everything that needs no more than to be passed on, known or unknown.
     async fn other(&mut self, command: Command) -> Result<(), End> {
+        self.lists_processes = command == Command::PROCESS_INFO;
         let expect = match command {
             Command::STATISTICS => Expect::Text,
             Command::FIELD_LIST => Expect::Rows,

@@ -434,6 +434,7 @@ impl Arrival {
             ticket: None,
             has_foreign_results: false,
             statements: 0,
+            lists_processes: false,
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,

