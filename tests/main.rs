@@ -10,3 +10,4 @@ mod listeners;
 mod sandbox;
 mod sandbox_command;
 mod shutdown;
+mod tls;
