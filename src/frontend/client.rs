@@ -13,8 +13,8 @@ use super::worker::Worker;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::net::{Link, Signal};
-use crate::session::Session;
-use crate::sql::Features;
+use crate::session::{Hold, Session};
+use crate::sql::{Features, Flags};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 
@@ -83,10 +83,25 @@ impl Client {
         Ok(())
     }
 
+    /// Before a client's first own word on session tracking, the proxy takes back what it asked for: from here on
+    /// the client gets what the server tells, and keeps the connection.
+    pub async fn hand_over_tracking(&mut self, features: &Features) -> Result<(), BackendError> {
+        if !features.has(Flags::SETS_SESSION_TRACK) || self.session.holds.has(Hold::Tracking) {
+            return Ok(());
+        }
+        self.bind().await?;
+        if let Some(connection) = &mut self.connection {
+            connection.untrack().await?;
+            self.session.holds.insert(Hold::Tracking);
+        }
+        Ok(())
+    }
+
     async fn acquire(&mut self) -> Result<Box<Connection>, BackendError> {
         let ticket = self.ticket.take();
         let attributes = crate::backend::connect::Attributes {
             block: &self.login.attributes,
+            is_login: self.statements == 0,
             filler: self.login.filler,
         };
         let place = (&self.login.key, &*self.pool);
@@ -141,7 +156,11 @@ impl Client {
 
     /// Forwards the request at the front of the inbox as it is, and its response.
     pub async fn pass(&mut self, expect: Expect, features: &Features) -> Result<Outcome, End> {
-        if let Err(error) = self.bind().await {
+        let ready = match self.hand_over_tracking(features).await {
+            Ok(()) => self.bind().await,
+            failed => failed,
+        };
+        if let Err(error) = ready {
             self.skip().await?;
             return self.refuse(error).await;
         }

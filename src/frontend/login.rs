@@ -14,7 +14,7 @@ use super::reply;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Identity, Key, Profile, connect};
-use crate::config::{ClientTlsMode, Listener, ServerVersion};
+use crate::config::{ClientTlsMode, Listener, ServerTlsMode, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal};
 use crate::session::{Hold, Session};
@@ -402,6 +402,7 @@ impl Arrival {
             collation: opened.collation,
             has_schema: opened.database.is_some(),
             was_reset: false,
+            tls: self.link.tls().is_some() && server.config.tls.mode == ServerTlsMode::Follow,
         };
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);

@@ -6,8 +6,9 @@ use super::outcome::{Broken, Outcome};
 use crate::backend::Connection;
 use crate::net::link::Filled;
 use crate::net::{Interrupt, Link, Signal};
-use crate::session::{Observation, Session};
+use crate::session::{Hold, Observation, Session};
 use crate::wire::bytes::Put;
+use crate::wire::eof::EofPacket;
 use crate::wire::err::ErrPacket;
 use crate::wire::framing::{Expect, Framer, Kind, Next, Prepared};
 use crate::wire::ok::OkPacket;
@@ -91,10 +92,7 @@ impl Relay<'_> {
     ) -> Result<(usize, bool), Malformed> {
         let (mut position, mut copied) = (0, 0);
         let bytes = self.connection.link.inbox.bytes();
-        loop {
-            let Next::Packet { kind, length } = framer.next(bytes, &mut position)? else {
-                break;
-            };
+        while let Next::Packet { kind, length } = framer.next(bytes, &mut position)? {
             let packet = &bytes[position..position + length];
             let capabilities = (self.connection.capabilities, self.capabilities);
             let verdict = judge(
@@ -176,6 +174,8 @@ fn judge(
     outcome: &mut Outcome,
 ) -> Result<Verdict, Malformed> {
     let observed = &mut outcome.observed;
+    // The client has set session tracking itself: all that is tracked is for it.
+    let is_own = session.holds.has(Hold::Tracking) && client.has(Capabilities::SESSION_TRACK);
     match kind {
         Kind::Progress => Ok(Verdict::Pass),
         Kind::LocalInfile => Ok(Verdict::File),
@@ -195,18 +195,20 @@ fn judge(
             payload[1..5].copy_from_slice(&id.to_le_bytes());
             Ok(Verdict::Replace(payload))
         }
+        Kind::ColumnsEnd => Ok(show_eof(&EofPacket::parse(payload)?, is_own)),
         Kind::End if payload.len() <= 5 => {
-            let status = crate::wire::framing::status_of(payload)?;
-            let warnings = payload
-                .get(1..3)
-                .map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
-            observed.ended(status, warnings, false);
-            Ok(Verdict::Pass)
+            let eof = EofPacket::parse(payload)?;
+            observed.ended(eof.status, eof.warnings, false);
+            Ok(show_eof(&eof, is_own))
         }
         Kind::Ok | Kind::End => {
             let ok = OkPacket::parse(payload, server)?;
             observe(&ok, session, observed)?;
-            show(&ok, client)
+            if is_own {
+                Ok(Verdict::Pass)
+            } else {
+                show(&ok, client)
+            }
         }
     }
 }
@@ -219,9 +221,24 @@ fn observe(ok: &OkPacket<'_>, session: &mut Session, observed: &mut Observation)
     Ok(())
 }
 
+/// An EOF has no room for the session's changes. That there are any, MariaDB says here all the same: of those
+/// that only this proxy asked for.
+fn show_eof(eof: &EofPacket, is_own: bool) -> Verdict {
+    if is_own || !eof.status.has(Status::SESSION_STATE_CHANGED) {
+        return Verdict::Pass;
+    }
+    let mut payload = Vec::with_capacity(5);
+    EofPacket {
+        status: eof.status.without(Status::SESSION_STATE_CHANGED),
+        ..*eof
+    }
+    .encode(&mut payload);
+    Verdict::Replace(payload)
+}
+
 /// What the client may see of an OK: of the session's changes those that it would be told of by itself.
 fn show(ok: &OkPacket<'_>, client: Capabilities) -> Result<Verdict, Malformed> {
-    if ok.track.is_empty() {
+    if !ok.status.has(Status::SESSION_STATE_CHANGED) {
         return Ok(Verdict::Pass);
     }
     let mut visible = Vec::new();

@@ -82,6 +82,10 @@ impl Zip {
             });
         }
         CODEC.with_borrow_mut(|codec| self.compressor.compress(codec, plain, out));
+        if !self.towards_server {
+            // A client that is asked for a file goes on from our number.
+            self.decompressor.set_sequence(self.compressor.sequence());
+        }
         Ok(())
     }
 }

@@ -25,6 +25,8 @@ pub enum Expect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Ok,
+    /// The EOF packet between column definitions and rows.
+    ColumnsEnd,
     /// The end of rows: an EOF packet, or an OK packet with the header 0xfe.
     End,
     Error,
@@ -226,7 +228,7 @@ impl Framer {
                     return self.end(payload, Kind::End);
                 }
                 self.state = State::Rows;
-                Ok(Look::Skip)
+                Ok(Look::Packet(Kind::ColumnsEnd))
             }
             (State::Rows, _) => self.end(payload, Kind::End),
             (State::Prepare, 0x00) => self.prepared(payload),
@@ -242,14 +244,14 @@ impl Framer {
 
     fn columns(&mut self, payload: &[u8]) -> Result<Look, Malformed> {
         let mut reader = Reader::new(payload);
-        let mut definitions = true;
-        if self.capabilities.has(Capabilities::OPTIONAL_RESULTSET_METADATA) {
-            definitions = reader.u8()? != 0;
-        }
         let count = reader.lenenc()?;
-        if self.capabilities.has(Capabilities::MARIADB_CACHE_METADATA) {
-            definitions = reader.u8()? != 0;
-        }
+        // MySQL's documentation puts this byte before the count, its server after it, as MariaDB does.
+        let optional = Capabilities::OPTIONAL_RESULTSET_METADATA | Capabilities::MARIADB_CACHE_METADATA;
+        let definitions = if self.capabilities.intersects(optional) {
+            reader.u8()? != 0
+        } else {
+            true
+        };
         let deprecated = self.capabilities.has(Capabilities::DEPRECATE_EOF);
         self.state = match (definitions, deprecated) {
             (true, _) => State::Columns(count),
