@@ -37,7 +37,7 @@ pub fn source(config: &Config) -> Source {
     Source {
         server: server.name.clone(),
         opts: opts.into(),
-        plain_too: server.tls.mode == ServerTlsMode::Prefer,
+        plain_too: matches!(server.tls.mode, ServerTlsMode::Follow | ServerTlsMode::Prefer),
     }
 }
 
@@ -45,7 +45,7 @@ pub fn source(config: &Config) -> Source {
 fn encryption(tls: &ServerTls) -> Option<SslOpts> {
     let encrypted = match tls.mode {
         ServerTlsMode::Off => return None,
-        ServerTlsMode::Prefer | ServerTlsMode::Require => SslOpts::default()
+        ServerTlsMode::Follow | ServerTlsMode::Prefer | ServerTlsMode::Require => SslOpts::default()
             .with_danger_accept_invalid_certs(true)
             .with_danger_skip_domain_validation(true),
         // The driver cannot leave out the name alone, so with `verify-ca` it has to be right as well.
