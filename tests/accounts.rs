@@ -258,6 +258,8 @@ on_both_flavours! {
              - {{name: open, password: \"\", backend_user: {user}, backend_password: server secret}}\n  \
              - {{name: native, password: n, plugin: mysql_native_password, backend_user: {user}, \
                 backend_password: server secret}}\n  \
+             - {{name: edwards, password: e, plugin: ed25519, backend_user: {user}, \
+                backend_password: server secret}}\n  \
              - {{name: sha2, password: s, plugin: caching_sha2_password, backend_user: {user}, \
                 backend_password: server secret}}\n  \
              - {{name: elsewhere, password: e, hosts: [10.0.0.0/8, \"192.168.%\"], backend_user: {user}, \
@@ -280,6 +282,7 @@ on_both_flavours! {
             ("open", None, &*user),
             ("native", Some("n"), &*user),
             ("sha2", Some("s"), &*user),
+            ("edwards", Some("e"), &*user),
             (&*signing, Some("signed"), &*signing),
         ];
         for (name, password, expected) in good {

@@ -246,6 +246,16 @@ on_both_flavours! {
         }
     }
 
+    async fn as_the_client_does(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::before(cluster).with("tls: {server: follow}").start().await;
+        for _ in 0..2 {
+            let mut secure = connect(proxy.options().ssl_opts(blind())).await.unwrap();
+            assert_ne!(server_cipher(&mut secure).await, "");
+            assert_eq!(server_cipher(&mut proxy.client().await).await, "");
+        }
+    }
+
     async fn the_servers_own_accounts_over_verified_tls(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let ca = cluster.certificates.authority();
