@@ -45,17 +45,12 @@ impl Exchange<'_> {
         from: ClientAddress,
         profile: &Profile,
     ) -> Result<Accepted, Option<Refusal>> {
-        let flavour = if profile.is_mariadb() {
-            Flavour::MariaDb
-        } else {
-            Flavour::MySql
+        let flavour = match profile.is_mariadb() {
+            true => Flavour::MariaDb,
+            false => Flavour::MySql,
         };
-        let account = self
-            .shared
-            .accounts
-            .find(proof.user, from, flavour)
-            .await
-            .map_err(Some)?;
+        let found = self.shared.accounts.find(proof.user, from, flavour).await;
+        let account = found.map_err(Some)?;
         let backend = account.backend.clone();
         let (max_connections, expired) = (account.max_connections, account.password_expired);
         let login = ClientLogin {
@@ -81,11 +76,14 @@ impl Exchange<'_> {
                             credential: login.credential,
                             expired: false,
                         },
-                        None => Identity {
-                            user: proof.user.to_vec(),
-                            credential,
-                            expired,
-                        },
+                        None => {
+                            let user = proof.user.to_vec();
+                            Identity {
+                                user,
+                                credential,
+                                expired,
+                            }
+                        }
                     };
                     return Ok(Accepted {
                         identity: Arc::new(identity),
