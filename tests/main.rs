@@ -6,9 +6,12 @@
 mod accounts;
 mod commands;
 mod fixture;
+mod garbage;
 mod limits;
 mod listeners;
+mod pool;
 mod sandbox;
 mod sandbox_command;
+mod sessions;
 mod shutdown;
 mod tls;

@@ -18,7 +18,7 @@ use crate::accounts::{ServerAuth, ServerChannel, ServerStep};
 use crate::config::{Address, ServerCompression, ServerTlsMode};
 use crate::net::zip::Zip;
 use crate::net::{Link, Socket};
-use crate::session::{State, tracked};
+use crate::session::{State, Variables, tracked};
 use crate::util::clock;
 use crate::wire::attributes::put_attribute;
 use crate::wire::command::Command;
@@ -116,6 +116,12 @@ async fn open(
             schema: wanted.schema.clone(),
             ..State::default()
         },
+        initial: Variables::default(),
+        told: Variables::default(),
+        last_session: 0,
+        id_session: 0,
+        warned_session: 0,
+        was_pooled: false,
         status,
         prepared: Prepared::default(),
         attributes: attributes.block.into(),
@@ -143,7 +149,10 @@ impl Connection {
         let sql = tracked::statement(self.server.is_mariadb());
         let body = self.as_query(&sql);
         match self.run(Command::QUERY, &body).await? {
-            Answer::Ok => Ok(()),
+            Answer::Ok => {
+                self.initial = std::mem::take(&mut self.told);
+                Ok(())
+            }
             Answer::Error {
                 code: MUST_CHANGE_PASSWORD,
                 ..

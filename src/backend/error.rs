@@ -52,6 +52,20 @@ pub enum BackendError {
 // === impl BackendError ===
 
 impl BackendError {
+    /// The server does not have the session's schema, or not for this account.
+    pub fn lacks_schema(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                code: 1044 | 1049,
+                ..
+            } | Self::Restore {
+                code: 1044 | 1049,
+                ..
+            }
+        )
+    }
+
     /// Code, SQLSTATE and text for the client.
     pub fn for_client(&self) -> (u16, [u8; 5], String) {
         match self {

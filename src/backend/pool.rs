@@ -277,6 +277,10 @@ impl Pools {
         if connection.is_outdated() {
             return None;
         }
+        if !connection.link.inbox.bytes().is_empty() {
+            // What nobody asked for would be taken for the answer to the next statement.
+            return None;
+        }
         connection.link.inbox.release();
         connection.used = clock::now();
         if connection.server.slots.has_waiters() {

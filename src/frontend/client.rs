@@ -45,6 +45,8 @@ pub struct Client {
     /// Held between statements only while the session has a reason; always given back or closed by this client.
     pub connection: Option<Box<Connection>>,
     pub ticket: Option<Ticket>,
+    /// Another session's statement was the last one on the held connection.
+    pub has_foreign_results: bool,
     pub statements: u64,
     /// The name of the listener that it came in by.
     pub listener: String,
@@ -64,20 +66,33 @@ pub const STOPPING: &str = "Server shutdown in progress";
 impl Client {
     /// Makes sure that there is a server connection in this session's state.
     pub async fn bind(&mut self) -> Result<(), BackendError> {
+        match self.bind_strictly().await {
+            // Somebody dropped the schema. A server lets such a session go on until it uses a table.
+            Err(error) if error.lacks_schema() && self.session.state.schema.is_some() => {
+                self.session.state.schema = None;
+                self.choose_pool();
+                self.bind_strictly().await
+            }
+            bound => bound,
+        }
+    }
+
+    /// The same for a login, which fails when its schema is not there.
+    pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
         if self.connection.is_some() {
             return Ok(());
         }
-        let mut connection = self.acquire().await?;
-        let reused = connection.used > connection.opened;
-        match connection.restore(&self.session.state).await {
-            // It went away while it lay idle, and nothing of the client's has been sent.
-            Err(BackendError::Lost { .. }) if reused => {
-                drop(connection);
-                connection = self.acquire().await?;
-                connection.restore(&self.session.state).await?;
+        let connection = loop {
+            let mut connection = self.acquire().await?;
+            let reused = connection.was_pooled;
+            match connection.restore(&self.session.state).await {
+                Ok(()) => break connection,
+                // It went away while it lay idle, and nothing of the client's has been sent.
+                Err(BackendError::Lost { .. }) if reused => {}
+                Err(error) => return Err(error),
             }
-            restored => restored?,
-        }
+        };
+        self.has_foreign_results = connection.last_session != self.session.serial;
         self.entry.thread.store(connection.thread, Ordering::Relaxed);
         self.connection = Some(connection);
         Ok(())
@@ -95,6 +110,63 @@ impl Client {
             self.session.holds.insert(Hold::Tracking);
         }
         Ok(())
+    }
+
+    /// Makes sure that the connection answers as this session's own where the statement asks for what the
+    /// statements before it left.
+    pub async fn bind_for(&mut self, features: &Features) -> Result<(), BackendError> {
+        self.bind().await?;
+        self.has_foreign_results = false;
+        let (serial, id) = (self.session.serial, self.session.insert_id);
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        if connection.last_session == 0 && id == 0 {
+            connection.id_session = serial;
+        }
+        connection.last_session = serial;
+        let reads_id = Flags::LAST_INSERT_ID | Flags::ASSIGNS_LAST_INSERT_ID | Flags::UNKNOWN_CALL;
+        let asks_id = features.has(reads_id) && connection.id_session != serial;
+        let asks_warnings =
+            features.has(Flags::DIAGNOSTICS) && ![0, serial].contains(&connection.warned_session);
+        if !asks_id && !asks_warnings {
+            return Ok(());
+        }
+        // A statement that reads something like a table empties the list of warnings, too.
+        let sql = format!("SET @@SESSION.last_insert_id=(SELECT {id} FROM (SELECT 1) AS one)");
+        (connection.id_session, connection.warned_session) = (serial, 0);
+        let adopted = connection.execute(sql.as_bytes()).await;
+        if adopted.is_err() {
+            self.connection = None;
+        }
+        adopted
+    }
+
+    /// Asks the server for what it changed without a word, before the connection goes to others.
+    async fn ask_if_unsure(&mut self) {
+        if !self.session.is_unsure || !self.session.holds.is_empty() {
+            return;
+        }
+        self.session.is_unsure = false;
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let sql = b"SET @@SESSION.collation_connection=@@SESSION.collation_connection,\
+            @@SESSION.last_insert_id=@@SESSION.last_insert_id";
+        if connection.execute(sql).await.is_err() {
+            self.connection = None;
+            return;
+        }
+        if let Some(collation) = connection.told.get(b"collation_connection") {
+            self.session.set_variable(b"collation_connection", collation);
+        }
+        let id = connection
+            .told
+            .get(b"last_insert_id")
+            .and_then(|id| std::str::from_utf8(id).ok());
+        if let Some(id) = id.and_then(|id| id.parse().ok()) {
+            self.session.insert_id = id;
+        }
     }
 
     async fn acquire(&mut self) -> Result<Box<Connection>, BackendError> {
@@ -123,14 +195,33 @@ impl Client {
             return;
         };
         self.entry.thread.store(0, Ordering::Relaxed);
-        if self.session.state.schema.is_some() != self.login.key.has_schema {
-            self.login.key.has_schema = self.session.state.schema.is_some();
-            self.pool = self.worker.pools.pool(&self.login.key);
+        if self.choose_pool() {
             connection.key = self.login.key.clone();
         }
+        connection.was_pooled = true;
         connection.state = self.session.state.clone();
         connection.status = self.session.status;
         self.ticket = self.worker.pools.give_back(&self.pool, connection);
+    }
+
+    /// Somebody waits for a connection, and this client has said nothing for a while.
+    pub async fn let_go(&mut self, still_soft: bool) {
+        if still_soft {
+            self.session.holds = Default::default();
+            self.ask_if_unsure().await;
+            self.unbind();
+        }
+    }
+
+    /// Whether the session has a schema decides from which pool it can be served. True when that changed.
+    fn choose_pool(&mut self) -> bool {
+        let has_schema = self.session.state.schema.is_some();
+        if has_schema == self.login.key.has_schema {
+            return false;
+        }
+        self.login.key.has_schema = has_schema;
+        self.pool = self.worker.pools.pool(&self.login.key);
+        true
     }
 
     /// Ends the session: the connection goes back if nothing is left on it, and is closed otherwise.
@@ -157,7 +248,7 @@ impl Client {
     /// Forwards the request at the front of the inbox as it is, and its response.
     pub async fn pass(&mut self, expect: Expect, features: &Features) -> Result<Outcome, End> {
         let ready = match self.hand_over_tracking(features).await {
-            Ok(()) => self.bind().await,
+            Ok(()) => self.bind_for(features).await,
             failed => failed,
         };
         if let Err(error) = ready {
@@ -189,7 +280,7 @@ impl Client {
         expect: Expect,
         features: &Features,
     ) -> Result<Outcome, End> {
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_for(features).await {
             return self.refuse(error).await;
         }
         let answered = self.ask(payload, expect, None).await;
@@ -240,6 +331,8 @@ impl Client {
         match answered {
             Ok(outcome) => {
                 self.session.settle(features, &outcome.observed);
+                self.mark_connection(&outcome);
+                self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)
             }
@@ -267,6 +360,20 @@ impl Client {
                 let outcome = self.refuse(error).await?;
                 if kept { Ok(outcome) } else { Err(End::ServerLost) }
             }
+        }
+    }
+
+    /// Notes whose the things are that the statement left on the server.
+    fn mark_connection(&mut self, outcome: &Outcome) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if outcome.observed.warnings > 0 {
+            connection.warned_session = self.session.serial;
+        }
+        // An id that the client chose itself is in the packet, but LAST_INSERT_ID() is what it was before.
+        if outcome.observed.insert_id.is_some() && connection.id_session != self.session.serial {
+            connection.id_session = 0;
         }
     }
 

@@ -70,8 +70,16 @@ impl Client {
         } else {
             Interrupt::Drain
         };
-        match self.link.fill_unless(&self.signal, threshold).await {
+        let soft = !started && self.session.holds.are_soft();
+        self.signal.holds_softly.set(soft);
+        let filled = self.link.fill_unless(&self.signal, threshold).await;
+        self.signal.holds_softly.set(false);
+        match filled {
             Ok(Filled::Bytes) => Ok(()),
+            Ok(Filled::Wanted) => {
+                self.let_go(soft).await;
+                Ok(())
+            }
             Ok(Filled::End) => Err(End::Gone),
             Ok(Filled::Interrupted(interrupt)) => Err(self.interrupted(interrupt).await),
             Err(_) => Err(End::Broken),

@@ -432,6 +432,7 @@ impl Arrival {
             pool,
             connection: None,
             ticket: None,
+            has_foreign_results: false,
             statements: 0,
             listener: self.listener.name.clone(),
             address: self.address,
@@ -475,7 +476,7 @@ pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
 impl Client {
     /// Proves to the client that the server knows it, too.
     pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_strictly().await {
             let (code, sqlstate, message) = error.for_client();
             self.why = Some(error.to_string());
             let packet = reply::error(sequence, self.capabilities, code, &sqlstate, &message);

@@ -56,6 +56,10 @@ impl Relay<'_> {
                 self.file(&mut framer, &outcome).await?;
             }
             if framer.is_done() {
+                if outcome.observed.affected.is_none() && outcome.error.is_none() {
+                    outcome.observed.rows = Some(framer.rows);
+                    outcome.observed.first_row_is_one = framer.first_row.is_one();
+                }
                 return Ok(outcome);
             }
             let link = &mut self.connection.link;
@@ -69,7 +73,7 @@ impl Relay<'_> {
                     let lost = self.connection.lost(io::ErrorKind::UnexpectedEof.into());
                     return Err(self.broken(&outcome, lost));
                 }
-                Ok(Filled::Bytes) => {}
+                Ok(Filled::Bytes | Filled::Wanted) => {}
                 Err(error) => return Err(self.broken(&outcome, self.connection.lost(error))),
             }
         }
@@ -199,6 +203,7 @@ fn judge(
         Kind::End if payload.len() <= 5 => {
             let eof = EofPacket::parse(payload)?;
             observed.ended(eof.status, eof.warnings, false);
+            observed.affected = None;
             Ok(show_eof(&eof, is_own))
         }
         Kind::Ok | Kind::End => {
@@ -215,6 +220,10 @@ fn judge(
 
 fn observe(ok: &OkPacket<'_>, session: &mut Session, observed: &mut Observation) -> Result<(), Malformed> {
     observed.ended(ok.status, ok.warnings, true);
+    observed.affected = (!ok.ends_rows).then_some(ok.affected_rows);
+    if ok.last_insert_id != 0 {
+        observed.insert_id = Some(ok.last_insert_id);
+    }
     for change in Changes::new(ok.track) {
         observed.changed(session, &change?);
     }

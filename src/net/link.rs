@@ -40,6 +40,8 @@ pub enum Filled {
     Bytes,
     End,
     Interrupted(Interrupt),
+    /// Somebody needs the server connection that is kept for the peer.
+    Wanted,
 }
 
 // === impl Link ===
@@ -95,6 +97,10 @@ impl Link {
         poll_fn(|context| {
             if let Some(interrupt) = signal.get().filter(|interrupt| *interrupt >= threshold) {
                 return Poll::Ready(Ok(Filled::Interrupted(interrupt)));
+            }
+            // In the middle of a statement nothing can be given up.
+            if threshold < Interrupt::Stop && signal.is_wanted.take() {
+                return Poll::Ready(Ok(Filled::Wanted));
             }
             match self.poll_fill(context) {
                 Poll::Ready(Ok(0)) => Poll::Ready(Ok(Filled::End)),

@@ -27,6 +27,10 @@ pub struct Signal {
     waker: RefCell<Option<Waker>>,
     /// Since when the session has been waiting for its client to say something.
     pub idle_since: Cell<Option<Instant>>,
+    /// It keeps a server connection meanwhile that it could do without.
+    pub holds_softly: Cell<bool>,
+    /// That connection is needed by somebody.
+    pub is_wanted: Cell<bool>,
     /// How long it may wait; `None`: as long as the configuration lets it.
     pub idle_limit: Cell<Option<Duration>>,
 }
@@ -39,6 +43,14 @@ impl Signal {
         if self.interrupt.get() < Some(interrupt) {
             self.interrupt.set(Some(interrupt));
         }
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Asks for the server connection that the session could do without.
+    pub fn want_connection(&self) {
+        self.is_wanted.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }

@@ -77,6 +77,17 @@ pub struct Framer {
     /// The current packet is of the maximal length: the next one continues its payload.
     continued: bool,
     limit: usize,
+    /// Rows of the last result set.
+    pub rows: u64,
+    /// The payload of the first of them, if it is short and came in one piece.
+    pub first_row: ShortRow,
+}
+
+/// A row of one number, for what is learned from that.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ShortRow {
+    bytes: [u8; ShortRow::LONGEST],
+    length: u8,
 }
 
 /// No OK, EOF or ERR packet is larger than this; with session tracking they can be long.
@@ -98,6 +109,8 @@ impl Framer {
             skip: 0,
             continued: false,
             limit: LONGEST_INSPECTED,
+            rows: 0,
+            first_row: ShortRow::default(),
         }
     }
 
@@ -188,6 +201,11 @@ impl Framer {
             _ => true,
         };
         if !inspected {
+            if self.rows == 0 {
+                self.first_row
+                    .take(payload.get(..header.length).unwrap_or_default());
+            }
+            self.rows += 1;
             return Ok(Look::Skip);
         }
         if header.length > self.limit {
@@ -243,6 +261,8 @@ impl Framer {
     }
 
     fn columns(&mut self, payload: &[u8]) -> Result<Look, Malformed> {
+        self.rows = 0;
+        self.first_row = ShortRow::default();
         let mut reader = Reader::new(payload);
         let count = reader.lenenc()?;
         // MySQL's documentation puts this byte before the count, its server after it, as MariaDB does.
@@ -282,6 +302,30 @@ impl Framer {
             },
         };
         Ok(Look::Packet(Kind::Prepared))
+    }
+}
+
+// === impl ShortRow ===
+
+impl ShortRow {
+    const LONGEST: usize = 12;
+
+    fn take(&mut self, payload: &[u8]) {
+        if let Some(bytes) = self.bytes.get_mut(..payload.len()) {
+            bytes.copy_from_slice(payload);
+            self.length = payload.len() as u8;
+        }
+    }
+
+    /// Whether the one column of the row is the number one, in text or binary; `None` when that cannot be told.
+    pub fn is_one(&self) -> Option<bool> {
+        match self.bytes.get(..usize::from(self.length))? {
+            [1, digit] => Some(*digit == b'1'),
+            [0xfb] => Some(false),
+            [0, nulls] => (nulls & 4 != 0).then_some(false),
+            [0, 0, low, rest @ ..] => Some(*low == 1 && rest.iter().all(|byte| *byte == 0)),
+            _ => None,
+        }
     }
 }
 
