@@ -14,3 +14,4 @@ mod sandbox;
 mod sandbox_command;
 mod sessions;
 mod shutdown;
+mod tls;
