@@ -37,10 +37,11 @@ check: rust
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; else \
 		echo 'check: licences and advisories are not checked (cargo install --locked cargo-deny)'; fi
 
+# MariaDB is the distribution's; where it may not be installed it is unpacked too.
 .PHONY: servers
 servers:
-	scripts/install.sh $(MARIADB)
-	scripts/servers.sh
+	scripts/servers.sh mysql
+	scripts/install.sh $(MARIADB) || scripts/servers.sh mariadb
 
 .PHONY: clients
 clients: rust servers

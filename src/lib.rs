@@ -1,4 +1,46 @@
 //! splitrail: a MySQL wire-protocol read/write-splitting proxy.
+//!
+//! # A bird's-eye view
+//!
+//! A client connects to a [listener](frontend::listener) and is handed to one of a few threads, where it stays.
+//! Each thread has an event loop, its clients and its [pools](backend::pool) of server connections; what threads
+//! share is in [`frontend::shared`]. The client [proves who it is](frontend::authentication) against the
+//! [`accounts`], and then its [command loop](frontend::command) runs: a request goes to a
+//! [server connection](backend::connection) in the session's state, the [relay](frontend::relay) forwards the
+//! response, and between statements the connection goes back to the pool unless the [`session`] has a
+//! [reason](session::hold) to hold it.
+//!
+//! Responses are never decoded into rows. The [framer](wire::framing) follows packet headers and looks at OK, EOF
+//! and ERR alone. In OK packets the server says what a statement did to the session: the proxy asks it to, and
+//! [learns](session::observation) rather than guesses.
+//!
+//! # Floors
+//!
+//! An import goes strictly down, folders of one floor never import each other, and anyone may import [`util`];
+//! `tests/architecture.rs` enforces it.
+//!
+//! | floor | folders |
+//! |---|---|
+//! | 0 | [`wire`], [`sql`], [`util`] |
+//! | 1 | [`config`], [`session`], [`net`] |
+//! | 2 | [`accounts`] |
+//! | 3 | [`backend`] |
+//! | 4 | [`frontend`] |
+//! | 5 | [`sandbox`] |
+//! | 6 | [`app`] |
+//!
+//! # What must never be
+//!
+//! - `wire` and `sql` do no I/O, spawn nothing and know no session.
+//! - `session` decides nothing about sockets: it is told what was said, and is asked.
+//! - `net` moves bytes and does not know what they say, beyond packet headers and compression.
+//! - Nothing that came off a network is trusted: no parser panics, every length is bounded before it is used.
+//! - A server connection with traces of a session (a transaction, locks, user variables, temporary tables) is never
+//!   given to another one: it is held, or closed.
+//! - A statement is never sent twice, unless not one byte of it can have reached a server.
+//! - Nothing on the path of a statement reads the clock, takes a lock or hops to another thread, unless it has to
+//!   wait for a connection.
+//! - No secret is printed: they live in [`util::Secret`] and in [`accounts::Credential`], which hide themselves.
 
 pub mod accounts;
 pub mod app;

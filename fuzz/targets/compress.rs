@@ -25,7 +25,10 @@ fuzz_target!(|data: &[u8]| {
         if choice & 2 == 0 {
             let whole = unpack(codec, Decompressor::of_server(algorithm), rest, rest.len());
             let piece = usize::from(choice >> 2) + 1;
-            assert_eq!(unpack(codec, Decompressor::of_server(algorithm), rest, piece), whole);
+            assert_eq!(
+                unpack(codec, Decompressor::of_server(algorithm), rest, piece),
+                whole
+            );
             let _ = unpack(codec, Decompressor::of_client(algorithm), rest, rest.len());
         } else {
             let mut packed = Vec::new();

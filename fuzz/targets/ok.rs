@@ -44,7 +44,9 @@ fn track(bytes: &[u8]) {
     let whole = put_wanted(&mut out, bytes, |_| true).is_ok();
     assert_eq!(whole, read.iter().all(Result::is_ok));
     let expected: Vec<Change<'_>> = read.into_iter().flatten().collect();
-    let again: Vec<_> = Changes::new(&out).map(|change| change.expect("what is written parses")).collect();
+    let again: Vec<_> = Changes::new(&out)
+        .map(|change| change.expect("what is written parses"))
+        .collect();
     assert_eq!(again, expected);
 }
 

@@ -26,10 +26,8 @@ fuzz_target!(|data: &[u8]| {
                 let mut out = Vec::new();
                 put(&mut out, source, destination);
                 let again = ProxyHeader::parse(&out);
-                assert!(
-                    matches!(again, ProxyHeader::Proxied { source: s, .. }
-                        if s.port() == source.port() && s.ip().to_canonical() == source.ip().to_canonical())
-                );
+                assert!(matches!(again, ProxyHeader::Proxied { source: s, .. }
+                        if s.port() == source.port() && s.ip().to_canonical() == source.ip().to_canonical()));
             }
         }
         ProxyHeader::Invalid(_) => {}

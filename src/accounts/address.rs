@@ -31,12 +31,12 @@ impl ClientAddress {
         }
     }
 
-    /// What an error message calls the client.
-    pub fn label(self, resolves: bool) -> String {
-        match (self.name(resolves), self) {
+    /// What an error message calls a client whose name, if it has any, is this.
+    pub fn label(self, name: Option<&str>) -> String {
+        match (name, self.ip()) {
             (Some(name), _) => name.to_owned(),
-            (None, Self::Ip(address)) => address.to_canonical().to_string(),
-            (None, Self::Local) => "localhost".to_owned(),
+            (None, Some(address)) => address.to_string(),
+            (None, None) => "localhost".to_owned(),
         }
     }
 }

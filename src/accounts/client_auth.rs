@@ -22,9 +22,11 @@ pub struct ClientLogin<'a> {
     pub reply: &'a [u8],
     /// `None` from a client without the PLUGIN_AUTH capability, which can only do `mysql_native_password`.
     pub plugin: Option<&'a [u8]>,
-    /// The scramble in the proxy's greeting.
+    /// The scramble that the reply was made with: the one in the proxy's greeting.
     pub scramble: Scramble,
     pub channel: ClientChannel,
+    /// This is COM_CHANGE_USER, where servers ask every client to reply to a new scramble.
+    pub change_user: bool,
     /// The client has the capability to go on with an expired password.
     pub can_handle_expired: bool,
 }
@@ -126,7 +128,12 @@ impl ClientAuth {
             None => Some(Plugin::Native),
             Some(name) => Plugin::from_name(name),
         };
-        let step = auth.try_methods(accounts, plugin, Some(login.reply));
+        let mut reply = Some(login.reply);
+        if login.change_user && auth.can_switch {
+            auth.scramble = Scramble::generate().unwrap_or(login.scramble);
+            reply = None;
+        }
+        let step = auth.try_methods(accounts, plugin, reply);
         (auth, step)
     }
 
@@ -297,12 +304,13 @@ impl ClientAuth {
     }
 
     fn judge_password_packet(&mut self, accounts: &Accounts, key_request: u8, packet: &[u8]) -> ClientStep {
-        if self.channel.secure || is_empty(packet) {
-            return self.judge_password(accounts, clear::password(packet).unwrap_or_default());
-        }
+        // No password looks like this: a zero would end it. For `sha256_password`, clients ask on Unix sockets too.
         if packet == [key_request] {
             self.expected = Expected::EncryptedPassword;
             return ClientStep::read_after(message::more(accounts.keys().public_pem().as_bytes()));
+        }
+        if self.channel.secure || is_empty(packet) {
+            return self.judge_password(accounts, clear::password(packet).unwrap_or_default());
         }
         self.judge_encrypted(accounts, packet)
     }

@@ -5,10 +5,12 @@
 //! take few queries.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Row};
+use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -25,6 +27,12 @@ const QUEUE: usize = 1024;
 /// Logins that one query answers at most.
 const BATCH: usize = 256;
 
+/// Host names that one login looks up at most.
+const MOST_NAMES: usize = 8;
+
+/// How long DNS may take for each.
+const DNS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// No server has an account with a longer name.
 const LONGEST_USER: usize = 512;
 
@@ -35,6 +43,8 @@ pub struct Source {
     pub server: String,
     /// How the monitor account connects to it.
     pub opts: Opts,
+    /// Without TLS as well, if the server offers none.
+    pub plain_too: bool,
 }
 
 /// A handle to the task that reads accounts; the task ends when the last one is dropped.
@@ -46,7 +56,8 @@ pub struct Directory {
 struct Request {
     user: Vec<u8>,
     address: ClientAddress,
-    answer: oneshot::Sender<Result<Account, Refusal>>,
+    /// One answer serves all the logins that it was asked for.
+    answer: oneshot::Sender<Result<Arc<Answer>, Refusal>>,
 }
 
 /// The task. It alone owns the connection, and drops it when anything goes wrong with it.
@@ -107,7 +118,8 @@ impl Directory {
         };
         let stopped = || refusal::server_unreachable("the primary", "the account reader has stopped");
         self.requests.send(request).await.map_err(|_| stopped())?;
-        answered.await.map_err(|_| stopped())?
+        let answer = answered.await.map_err(|_| stopped())??;
+        answer.account(user, address).await
     }
 }
 
@@ -118,14 +130,14 @@ impl Reader {
         let mut batch = Vec::with_capacity(BATCH);
         while self.requests.recv_many(&mut batch, BATCH).await > 0 {
             batch.retain(|request| !request.answer.is_closed());
-            let answer = self.read(&batch).await;
+            let answer = self.read(&batch).await.map(Arc::new);
             let server = self.source.borrow().server.clone();
             if let Err(failure) = &answer {
                 warn!(server, reason = failure.why, "cannot read the accounts");
             }
             for request in batch.drain(..) {
                 let answer = match &answer {
-                    Ok(answer) => answer.account(&request.user, request.address),
+                    Ok(answer) => Ok(Arc::clone(answer)),
                     Err(failure) => Err(refusal::server_unreachable(&server, &failure.why)),
                 };
                 // The client may have gone meanwhile.
@@ -150,12 +162,20 @@ impl Reader {
     }
 
     async fn connect(&mut self) -> Result<Connection, Failure> {
-        let opts = self.source.borrow_and_update().opts.clone();
+        let Source { opts, plain_too, .. } = self.source.borrow_and_update().clone();
         // A Unix socket found by asking the server would be one of another machine.
         let opts = OptsBuilder::from_opts(opts)
             .prefer_socket(false)
             .stmt_cache_size(0);
-        let mut conn = self.in_time(Conn::new(opts)).await?;
+        let connected = async {
+            match Conn::new(opts.clone()).await {
+                Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if plain_too => {
+                    Conn::new(opts.ssl_opts(None)).await
+                }
+                connected => connected,
+            }
+        };
+        let mut conn = self.in_time(connected).await?;
         let version: Option<String> = self.in_time(conn.query_first("select @@version")).await?;
         let flavour = Flavour::from_version(&version.unwrap_or_default());
         Ok(Connection { conn, flavour })
@@ -176,7 +196,7 @@ impl Reader {
                 .collect(),
             hosts: Vec::new(),
         };
-        if batch.iter().any(|request| answer.chosen(request).is_none()) {
+        if batch.iter().any(|request| !answer.is_sure_of(request)) {
             let query = rows::hosts_query(flavour);
             let found: Vec<Row> = self.in_time(connection.conn.query(query)).await?;
             answer.resolves = found.first().is_none_or(rows::resolves);
@@ -205,26 +225,48 @@ impl Reader {
 // === impl Answer ===
 
 impl Answer {
-    fn chosen(&self, request: &Request) -> Option<Account> {
-        rows::choose(
-            &self.rows,
-            &request.user,
-            request.address,
-            self.resolves,
-            self.flavour,
-        )
+    /// Whether some account is for the login without knowing more of the client's name.
+    fn is_sure_of(&self, request: &Request) -> bool {
+        let name = request.address.name(self.resolves);
+        rows::choose(&self.rows, &request.user, request.address, name, self.flavour).is_some()
     }
 
-    fn account(&self, user: &[u8], address: ClientAddress) -> Result<Account, Refusal> {
-        let host = address.label(self.resolves);
-        if let Some(account) = rows::choose(&self.rows, user, address, self.resolves, self.flavour) {
+    async fn account(&self, user: &[u8], address: ClientAddress) -> Result<Account, Refusal> {
+        let own = rows::hosts_of(&self.rows, user, self.flavour).collect::<Vec<_>>();
+        let name = self.name(address, own.iter().chain(&self.hosts)).await;
+        let name = name.as_deref();
+        if let Some(account) = rows::choose(&self.rows, user, address, name, self.flavour) {
             return Ok(account);
         }
-        let name = address.name(self.resolves);
+        let host = address.label(name);
         match self.hosts.iter().any(|pattern| pattern.matches(address, name)) {
             true => Ok(Account::unknown(user, host, self.flavour)),
             false => Err(refusal::host_not_allowed(self.flavour, &host)),
         }
+    }
+
+    /// The client's name, if it is one that these patterns spell out. A server asks DNS for the name of the
+    /// address; this asks for the addresses of the names, which needs no trust in whoever names addresses.
+    async fn name(
+        &self,
+        address: ClientAddress,
+        patterns: impl Iterator<Item = &HostPattern>,
+    ) -> Option<String> {
+        if let Some(name) = address.name(self.resolves) {
+            return Some(name.to_owned());
+        }
+        if !self.resolves {
+            return None;
+        }
+        let client = address.ip()?;
+        for name in patterns.filter_map(HostPattern::dns_name).take(MOST_NAMES) {
+            let found = timeout(DNS_TIMEOUT, lookup_host((name, 0))).await;
+            let Ok(Ok(mut addresses)) = found else { continue };
+            if addresses.any(|found| found.ip().to_canonical() == client) {
+                return Some(name.to_owned());
+            }
+        }
+        None
     }
 }
 
@@ -235,5 +277,77 @@ impl fmt::Debug for Source {
             .debug_struct("Source")
             .field("server", &self.server)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(hosts: &[&str], resolves: bool) -> Answer {
+        let flavour = Flavour::MySql;
+        Answer {
+            flavour,
+            resolves,
+            rows: Vec::new(),
+            hosts: hosts
+                .iter()
+                .map(|host| HostPattern::parse(host, flavour))
+                .collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_without_any_account_is_told_so() {
+        let address = ClientAddress::Ip("10.1.2.3".parse().unwrap());
+        let stranger = answer(&["10.2.%", "localhost"], true)
+            .account(b"u", address)
+            .await;
+        let refusal = stranger.err().unwrap();
+        assert_eq!(
+            (refusal.code, refusal.message.as_str()),
+            (
+                1130,
+                "Host '10.1.2.3' is not allowed to connect to this MySQL server"
+            )
+        );
+        let unknown = answer(&["10.1.%"], true).account(b"u", address).await.unwrap();
+        assert_eq!(unknown.client_host, "10.1.2.3");
+    }
+
+    #[tokio::test]
+    async fn the_own_machine_has_a_name_only_where_names_count() {
+        let address = ClientAddress::Ip("127.0.0.1".parse().unwrap());
+        let account = answer(&["localhost"], true).account(b"u", address).await;
+        assert_eq!(account.unwrap().client_host, "localhost");
+        assert_eq!(
+            answer(&["localhost"], false)
+                .account(b"u", address)
+                .await
+                .err()
+                .unwrap()
+                .code,
+            1130
+        );
+    }
+
+    /// A server that is not there, asked by many at once.
+    #[tokio::test]
+    async fn without_a_server_every_login_is_refused_in_time() {
+        let opts = OptsBuilder::default().ip_or_hostname("127.0.0.1").tcp_port(1);
+        let source = Source {
+            server: "db1".to_owned(),
+            opts: opts.into(),
+            plain_too: false,
+        };
+        let (_keep, source) = watch::channel(source);
+        let directory = Directory::start(source, Duration::from_secs(1));
+        let logins = (0..64).map(|_| {
+            let directory = directory.clone();
+            tokio::spawn(async move { directory.find(b"u", ClientAddress::Local).await })
+        });
+        for login in logins.collect::<Vec<_>>() {
+            assert_eq!(login.await.unwrap().err().unwrap().code, 1158);
+        }
     }
 }

@@ -64,6 +64,7 @@ fn login<'a>(first: &'a FirstReply, scramble: Scramble, channel: ClientChannel) 
         plugin: Some(first.plugin.name().as_bytes()),
         scramble,
         channel,
+        change_user: false,
         can_handle_expired: false,
     }
 }
@@ -259,12 +260,35 @@ fn an_old_client_cannot_be_switched() {
             plugin: None,
             scramble,
             channel: PLAIN,
+            change_user: false,
             can_handle_expired: false,
         };
         accounts.begin(account(vec![method]), login).1.then
     };
     assert!(matches!(begin(native_method()), Then::Accept(_)));
     assert!(matches!(begin(sha2_method()), Then::Refuse(refusal) if refusal.code == 1251));
+}
+
+#[test]
+fn a_change_of_user_takes_a_new_scramble() {
+    let accounts = accounts();
+    let scramble = Scramble::generate().unwrap();
+    let credential = Credential::password(b"secret");
+    let name = Plugin::Native.name().as_bytes();
+    let (mut client, first) = ServerAuth::begin(&credential, name, scramble, ServerChannel::Plain);
+    let login = ClientLogin {
+        change_user: true,
+        ..login(&first, scramble, PLAIN)
+    };
+    let (mut proxy, step) = accounts.begin(account(vec![native_method()]), login);
+    let switch = step.send.expect("a switch");
+    assert!(switch.starts_with(b"\xfemysql_native_password\0"));
+    assert!(!switch.windows(20).any(|window| window == scramble.as_bytes()));
+    let Ok(ServerStep::Reply(reply)) = client.receive(&switch) else {
+        panic!("no reply")
+    };
+    assert!(reply != first.reply);
+    assert!(matches!(proxy.receive(&accounts, &reply).then, Then::Accept(_)));
 }
 
 #[test]
@@ -389,6 +413,7 @@ proptest! {
                 plugin: plugin.map(str::as_bytes),
                 scramble: Scramble::from([b'x'; 20]),
                 channel: if secure { SECURE } else { PLAIN },
+                change_user: false,
                 can_handle_expired: true,
             };
             let (mut auth, step) = accounts.begin(account(methods), login);

@@ -158,21 +158,31 @@ impl AccountRow {
     }
 }
 
-/// The account that the server would choose for this name and address.
+/// The account that the server would choose for this name and a client whose host has this name.
 pub fn choose(
     rows: &[AccountRow],
     user: &[u8],
     address: ClientAddress,
-    resolves: bool,
+    host_name: Option<&str>,
     flavour: Flavour,
 ) -> Option<Account> {
     let matching = rows.iter().filter(|row| row.is_for(user)).filter_map(|row| {
         let pattern = HostPattern::parse(&row.host, flavour);
-        let matches = pattern.matches(address, address.name(resolves));
+        let matches = pattern.matches(address, host_name);
         matches.then(|| (pattern.rank(row.user.is_empty(), flavour), row))
     });
     let (_, row) = matching.min_by_key(|(rank, _)| *rank)?;
-    Some(row.account(address.label(resolves), flavour))
+    Some(row.account(address.label(host_name), flavour))
+}
+
+/// The hosts of the accounts that this name could be.
+pub fn hosts_of<'a>(
+    rows: &'a [AccountRow],
+    user: &'a [u8],
+    flavour: Flavour,
+) -> impl Iterator<Item = HostPattern> + 'a {
+    let own = rows.iter().filter(move |row| row.is_for(user));
+    own.map(move |row| HostPattern::parse(&row.host, flavour))
 }
 
 /// A password that was replaced but is kept for a while counts as well.

@@ -198,11 +198,12 @@ impl ServerAuth {
     fn sha256_reply(&mut self) -> Result<Vec<u8>> {
         match (self.password()?, self.channel) {
             ([], _) => Ok(vec![0]),
-            (_, ServerChannel::Plain) => {
+            (_, ServerChannel::Tls) => self.clear_password(),
+            // This plugin, unlike the one that came after it, does not take a Unix socket for safe.
+            (_, ServerChannel::Local | ServerChannel::Plain) => {
                 self.awaits_key = true;
                 Ok(vec![sha2::SHA256_REQUEST_PUBLIC_KEY])
             }
-            _ => self.clear_password(),
         }
     }
 

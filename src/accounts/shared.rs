@@ -56,7 +56,7 @@ impl Accounts {
         address: ClientAddress,
         flavour: Flavour,
     ) -> Result<Account, Refusal> {
-        let host = address.label(true);
+        let host = address.label(address.name(true));
         match (self.listed.get(user), &self.directory) {
             (Some(listed), _) => Ok(listed
                 .iter()

@@ -38,7 +38,7 @@ impl StaticUser {
         Some(Account {
             user: self.user.clone(),
             host_pattern: self.matching_host(address)?,
-            client_host: address.label(true),
+            client_host: address.label(address.name(true)),
             flavour,
             methods: vec![self.method(flavour)],
             locked: false,

@@ -18,7 +18,7 @@ use crate::accounts::{ServerAuth, ServerChannel, ServerStep};
 use crate::config::{Address, ServerCompression, ServerTlsMode};
 use crate::net::zip::Zip;
 use crate::net::{Link, Socket};
-use crate::session::{State, tracked};
+use crate::session::{State, Variables, tracked};
 use crate::util::clock;
 use crate::wire::attributes::put_attribute;
 use crate::wire::command::Command;
@@ -35,6 +35,8 @@ use crate::wire::{Capabilities, Status};
 pub struct Attributes<'a> {
     /// Raw names and values.
     pub block: &'a [u8],
+    /// It has just logged in: it should get a connection with its own attributes, if one can be had.
+    pub is_login: bool,
     pub filler: [u8; FILLER],
 }
 
@@ -114,8 +116,15 @@ async fn open(
             schema: wanted.schema.clone(),
             ..State::default()
         },
+        initial: Variables::default(),
+        told: Variables::default(),
+        last_session: 0,
+        id_session: 0,
+        warned_session: 0,
+        was_pooled: false,
         status,
         prepared: Prepared::default(),
+        attributes: attributes.block.into(),
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         opened: now,
         used: now,
@@ -140,7 +149,10 @@ impl Connection {
         let sql = tracked::statement(self.server.is_mariadb());
         let body = self.as_query(&sql);
         match self.run(Command::QUERY, &body).await? {
-            Answer::Ok => Ok(()),
+            Answer::Ok => {
+                self.initial = std::mem::take(&mut self.told);
+                Ok(())
+            }
             Answer::Error {
                 code: MUST_CHANGE_PASSWORD,
                 ..
@@ -290,12 +302,13 @@ impl LoginAttempt<'_> {
             server: self.server.name().to_owned(),
             reason,
         };
-        let Some(config) = &self.server.tls else {
+        let follows = self.server.config.tls.mode == ServerTlsMode::Follow;
+        let Some(config) = self.server.tls.as_ref().filter(|_| self.key.tls || !follows) else {
             return Ok(());
         };
         if !greeting.capabilities.has(Capabilities::SSL) {
             return match self.server.config.tls.mode {
-                ServerTlsMode::Off | ServerTlsMode::Prefer => Ok(()),
+                ServerTlsMode::Off | ServerTlsMode::Follow | ServerTlsMode::Prefer => Ok(()),
                 _ => Err(tls("the server does not offer TLS".to_owned())),
             };
         }

@@ -11,11 +11,13 @@ use super::prepared::Prepared;
 use super::server::Server;
 use super::slots::Permit;
 use crate::net::Link;
-use crate::session::{State, Template};
+use crate::session::{State, Template, Variables};
 use crate::wire::command::Command;
 use crate::wire::err::ErrPacket;
 use crate::wire::framing::{self, Expect, Framer, Kind, Next};
+use crate::wire::ok::OkPacket;
 use crate::wire::packet::{HEADER, put_with};
+use crate::wire::track::{Change, Changes};
 use crate::wire::{Capabilities, Malformed, Status};
 
 #[derive(Debug)]
@@ -27,8 +29,21 @@ pub struct Connection {
     pub thread: u64,
     pub capabilities: Capabilities,
     pub state: State,
+    /// What the server made of the login; a session without a value of its own has these.
+    pub initial: Variables,
+    /// Variables that the server reported in the last answer to a statement of our own.
+    pub told: Variables,
+    /// The sessions that ran the last statement here, that the server's LAST_INSERT_ID() belongs to, and that
+    /// the last warnings are for; 0: none.
+    pub last_session: u64,
+    pub id_session: u64,
+    pub warned_session: u64,
+    /// It has been idle before, and may have been closed by the server meanwhile.
+    pub was_pooled: bool,
     pub status: Status,
     pub prepared: Prepared,
+    /// Of the client that it was opened for: the server shows them to whoever looks.
+    pub attributes: Box<[u8]>,
     /// Distinguishes connections for as long as the process runs.
     pub serial: u64,
     pub opened: Instant,
@@ -98,6 +113,7 @@ impl Connection {
 
     /// Runs a command of our own and reads its whole answer; rows are thrown away.
     pub async fn run(&mut self, command: Command, body: &[u8]) -> Result<Answer, BackendError> {
+        self.told = Variables::default();
         self.send(command, body).await?;
         self.answer(Expect::Results).await
     }
@@ -133,6 +149,19 @@ impl Connection {
                         message,
                     };
                 }
+                if kind == Kind::Ok {
+                    let packet = &bytes[position + HEADER..position + length];
+                    let ok = OkPacket::parse(packet, self.capabilities);
+                    let ok = ok.map_err(|error| self.malformed(error))?;
+                    self.status = ok.status;
+                    for change in Changes::new(ok.track) {
+                        if let Change::SystemVariable { name, value } =
+                            change.map_err(|error| self.malformed(error))?
+                        {
+                            self.told.set(name, value);
+                        }
+                    }
+                }
                 if kind == Kind::Prepared {
                     let packet = &bytes[position + HEADER..position + length];
                     let parsed = framing::Prepared::parse(packet, self.capabilities);
@@ -155,9 +184,12 @@ impl Connection {
         if self.state.same_as(wanted) {
             return Ok(());
         }
-        if let Some(sql) = self.state.variables.statement_towards(&wanted.variables) {
-            let answer = self.run(Command::QUERY, &self.as_query(&sql)).await?;
-            self.restored(answer)?;
+        if let Some(sql) = self
+            .state
+            .variables
+            .statement_towards(&wanted.variables, &self.initial)
+        {
+            self.execute(&sql).await?;
         }
         if let Some(schema) = wanted
             .schema
@@ -169,6 +201,12 @@ impl Connection {
         }
         self.state = wanted.clone();
         Ok(())
+    }
+
+    /// Runs a statement of our own that must not fail.
+    pub async fn execute(&mut self, sql: &[u8]) -> Result<(), BackendError> {
+        let answer = self.run(Command::QUERY, &self.as_query(sql)).await?;
+        self.restored(answer)
     }
 
     /// The body of a QUERY command: with query attributes it begins with how many there are.

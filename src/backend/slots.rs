@@ -41,7 +41,8 @@ pub enum Grant {
 /// The right to one connection; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    slots: Arc<Slots>,
+    /// `None` only when it has been given back already.
+    slots: Option<Arc<Slots>>,
 }
 
 // === impl Slots ===
@@ -66,15 +67,17 @@ impl Slots {
     }
 
     pub fn has_waiters(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+        self.waiting.load(Ordering::SeqCst) > 0
     }
 
     pub fn try_reserve(self: &Arc<Self>) -> Option<Permit> {
         let more = |open| (open < self.maximum).then_some(open + 1);
         self.open
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
             .ok()?;
-        Some(Permit { slots: self.clone() })
+        Some(Permit {
+            slots: Some(self.clone()),
+        })
     }
 
     /// Joins the queue; `None` when it is full.
@@ -82,12 +85,12 @@ impl Slots {
         let mut queue = self.lock();
         queue.retain(|waiter| !waiter.sender.is_closed());
         if queue.len() >= self.max_waiting {
-            self.waiting.store(queue.len(), Ordering::Release);
+            self.waiting.store(queue.len(), Ordering::SeqCst);
             return None;
         }
         let (sender, receiver) = oneshot::channel();
         queue.push_back(Waiter { key, sender });
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
         Some(receiver)
     }
 
@@ -96,6 +99,9 @@ impl Slots {
     pub fn offer(&self, connection: Box<Connection>) -> Option<Box<Connection>> {
         let mut connection = connection;
         while let Some(waiter) = self.first() {
+            if waiter.sender.is_closed() {
+                continue;
+            }
             if waiter.key != connection.key {
                 // Its permit goes to the first waiter as the connection is dropped.
                 self.put_back(waiter);
@@ -111,17 +117,37 @@ impl Slots {
         Some(connection)
     }
 
+    /// A place has become free: the first who waits gets it.
+    fn hand_on(self: &Arc<Self>) {
+        while self.has_waiters() {
+            let Some(permit) = self.try_reserve() else {
+                return;
+            };
+            let mut unclaimed = match self.first() {
+                None => permit,
+                Some(waiter) => match waiter.sender.send(Grant::Permit(permit)) {
+                    Err(Grant::Permit(permit)) => permit,
+                    _ => return,
+                },
+            };
+            // Nobody is left, or this one has gone away and the next gets it. Not dropped, so that it does not
+            // recurse; nobody can have joined without trying for himself after joining.
+            unclaimed.slots = None;
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
     fn first(&self) -> Option<Waiter> {
         let mut queue = self.lock();
         let waiter = queue.pop_front();
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
         waiter
     }
 
     fn put_back(&self, waiter: Waiter) {
         let mut queue = self.lock();
         queue.push_front(waiter);
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiter>> {
@@ -133,28 +159,34 @@ impl Slots {
 
 // === impl Permit ===
 
+impl Permit {
+    /// Gives it back, unless no more than `minimum` are open.
+    pub fn give_up(mut self, minimum: usize) -> Result<(), Self> {
+        let fewer = |open| (open > minimum).then(|| open - 1);
+        match self.slots.take() {
+            Some(slots)
+                if slots
+                    .open
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer)
+                    .is_err() =>
+            {
+                self.slots = Some(slots);
+                Err(self)
+            }
+            Some(slots) => {
+                slots.hand_on();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.slots.open.fetch_sub(1, Ordering::AcqRel);
-        while self.slots.has_waiters() {
-            let Some(permit) = self.slots.try_reserve() else {
-                return;
-            };
-            let Some(waiter) = self.slots.first() else {
-                // Nobody is left; nobody can have joined without trying for himself after joining.
-                std::mem::forget(permit);
-                self.slots.open.fetch_sub(1, Ordering::AcqRel);
-                continue;
-            };
-            match waiter.sender.send(Grant::Permit(permit)) {
-                Ok(()) => return,
-                Err(Grant::Permit(permit)) => {
-                    // This one has gone away: the next gets it. Forgotten, so that dropping it does not recurse.
-                    std::mem::forget(permit);
-                    self.slots.open.fetch_sub(1, Ordering::AcqRel);
-                }
-                Err(Grant::Connection(_)) => return,
-            }
+        if let Some(slots) = self.slots.take() {
+            slots.open.fetch_sub(1, Ordering::SeqCst);
+            slots.hand_on();
         }
     }
 }

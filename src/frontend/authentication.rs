@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::shared::Shared;
-use crate::accounts::{ClientAddress, ClientChannel, ClientLogin, Flavour, Refusal, Then};
+use crate::accounts::{
+    Account, ClientAddress, ClientChannel, ClientLogin, Credential, Flavour, Refusal, Then,
+};
 use crate::backend::{Identity, Profile};
 use crate::net::Link;
 use crate::wire::Capabilities;
@@ -25,12 +27,39 @@ pub struct Proof<'a> {
     pub reply: &'a [u8],
     pub plugin: Option<&'a [u8]>,
     pub scramble: [u8; 20],
+    /// The reply belongs to the scramble of a login long past: the client is asked for a new one.
+    pub change_user: bool,
 }
 
 #[derive(Debug)]
 pub struct Accepted {
     pub identity: Arc<Identity>,
     pub max_connections: Option<u32>,
+}
+
+// === impl Accepted ===
+
+impl Accepted {
+    /// At the servers the client is who it is here, unless the configuration names somebody else.
+    fn new(account: Account, user: &[u8], credential: Credential) -> Self {
+        let max_connections = account.max_connections;
+        let identity = match account.backend {
+            Some(login) => Identity {
+                user: login.user,
+                credential: login.credential,
+                expired: false,
+            },
+            None => Identity {
+                user: user.to_vec(),
+                credential,
+                expired: account.password_expired,
+            },
+        };
+        Self {
+            identity: Arc::new(identity),
+            max_connections,
+        }
+    }
 }
 
 // === impl Exchange ===
@@ -43,10 +72,9 @@ impl Exchange<'_> {
         from: ClientAddress,
         profile: &Profile,
     ) -> Result<Accepted, Option<Refusal>> {
-        let flavour = if profile.is_mariadb() {
-            Flavour::MariaDb
-        } else {
-            Flavour::MySql
+        let flavour = match profile.is_mariadb() {
+            true => Flavour::MariaDb,
+            false => Flavour::MySql,
         };
         let account = self
             .shared
@@ -54,14 +82,14 @@ impl Exchange<'_> {
             .find(proof.user, from, flavour)
             .await
             .map_err(Some)?;
-        let backend = account.backend.clone();
-        let (max_connections, expired) = (account.max_connections, account.password_expired);
+        let known = account.clone();
         let login = ClientLogin {
             user: proof.user,
             reply: proof.reply,
             plugin: proof.plugin,
             scramble: proof.scramble.into(),
             channel: self.channel(),
+            change_user: proof.change_user,
             can_handle_expired: self.capabilities.has(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS),
         };
         let (mut auth, mut step) = self.shared.accounts.begin(account, login);
@@ -72,22 +100,7 @@ impl Exchange<'_> {
             }
             match step.then {
                 Then::Accept(credential) => {
-                    let identity = match backend {
-                        Some(login) => Identity {
-                            user: login.user,
-                            credential: login.credential,
-                            expired: false,
-                        },
-                        None => Identity {
-                            user: proof.user.to_vec(),
-                            credential,
-                            expired,
-                        },
-                    };
-                    return Ok(Accepted {
-                        identity: Arc::new(identity),
-                        max_connections,
-                    });
+                    return Ok(Accepted::new(known, proof.user, credential));
                 }
                 Then::Refuse(refusal) => return Err(Some(refusal)),
                 Then::Read => {}

@@ -2,7 +2,7 @@
 
 use super::authentication::{Exchange, Proof};
 use super::client::{Client, FIRST};
-use super::login::dialect;
+use super::login::{dialect, too_many};
 use super::outcome::End;
 use super::reply;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use crate::accounts::ClientAddress;
 use crate::backend::{Identity, Profile};
 use crate::session::Session;
 use crate::wire::auth::Scramble;
-use crate::wire::auth_switch::AuthSwitchRequest;
 use crate::wire::change_user::ChangeUser;
 
 // === impl Client ===
@@ -51,42 +50,57 @@ impl Client {
             return Err(End::ServerLost);
         };
         let scramble = Scramble::generate().map_err(|_| End::Broken)?;
-        let (sequence, proof, plugin) = self.ask_for_proof(&request, &profile.plugin, &scramble).await?;
         let from = self
             .address
             .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
         let mut exchange = Exchange {
             link: &mut self.link,
             shared: &self.worker.shared,
-            sequence,
+            sequence: FIRST,
             capabilities: self.capabilities,
         };
-        let plugin = plugin.as_deref();
         let proof = Proof {
             user: request.user,
-            reply: &proof,
-            plugin,
+            reply: request.auth,
+            plugin: request.plugin,
             scramble: *scramble.as_bytes(),
+            change_user: true,
         };
         let accepted = exchange.run(proof, from, &profile).await;
         let sequence = exchange.sequence;
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(Some(refusal)) => {
-                let packet = reply::error(
-                    sequence,
-                    self.capabilities,
-                    refusal.code,
-                    &refusal.sqlstate,
-                    &refusal.message,
-                );
-                let _ = self.link.send(&packet).await;
-                return Err(End::LoginFailed);
+                self.why = Some(format!(
+                    "{} {}: {}",
+                    refusal.code, refusal.message, refusal.reason
+                ));
+                return Err(self
+                    .dismiss(sequence, refusal.code, &refusal.sqlstate, &refusal.message)
+                    .await);
             }
             Err(None) => return Err(End::Gone),
         };
+        let limit = accepted
+            .max_connections
+            .or(self.worker.shared.config.limits.per_user);
+        let counted = self
+            .place
+            .belongs_to(request.user, limit.map(|limit| limit as usize));
+        if counted.is_err() {
+            let text = too_many(request.user, limit);
+            return Err(self.dismiss(sequence, 1226, b"42000", &text).await);
+        }
         self.become_user(&request, accepted.identity, &profile);
         self.welcome(sequence).await
+    }
+
+    /// The client stays nobody: its connection ends.
+    async fn dismiss(&mut self, sequence: u8, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
+        let packet = reply::error(sequence, self.capabilities, code, sqlstate, message);
+        let _ = self.link.send(&packet).await;
+        self.why.get_or_insert_with(|| format!("{code} {message}"));
+        End::LoginFailed
     }
 
     /// Begins the new account's session.
@@ -105,27 +119,5 @@ impl Client {
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
         self.enlist();
-    }
-
-    /// The client computed its reply from the scramble of its login, which has been used: it gets a new one.
-    async fn ask_for_proof(
-        &mut self,
-        request: &ChangeUser<'_>,
-        default: &[u8],
-        scramble: &Scramble,
-    ) -> Result<(u8, Vec<u8>, Option<Vec<u8>>), End> {
-        let Some(plugin) = request.plugin.or(Some(default)) else {
-            return Err(End::Malformed);
-        };
-        let mut out = Vec::new();
-        AuthSwitchRequest::encode_with_scramble(&mut out, plugin, scramble.as_bytes());
-        self.link
-            .send_payload(FIRST, &out)
-            .await
-            .map_err(|_| End::Broken)?;
-        let header = self.link.packet(64 << 10).await.map_err(|_| End::Gone)?;
-        let reply = self.link.payload(header).to_vec();
-        self.link.inbox.consume(header.total());
-        Ok((header.sequence.wrapping_add(1), reply, Some(plugin.to_vec())))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::client::Client;
 use super::command::LOOKED_AT;
 use super::outcome::{Broken, End, Outcome};
-use super::query::with_own_id;
+use super::query::rewritten_for_good;
 use super::request::{self, PassError};
 use crate::backend::connection::Answer;
 use crate::session::{Hold, Statement, Template};
@@ -35,15 +35,13 @@ impl Client {
             );
             return self.error(1461, b"42000", &text).await;
         }
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_for(&Default::default()).await {
             return self.refuse(error).await.map(drop);
         }
         let text = payload.get(1..).unwrap_or_default();
         let features = sql::scan(text, self.session.dialect);
-        let own = features
-            .has(Flags::CONNECTION_ID)
-            .then(|| with_own_id(text, &features, self.id))
-            .flatten();
+        let own = rewritten_for_good(text, &features, self.id);
+        self.session.asks_counts |= features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
         let template = Template {
             text: own.as_deref().unwrap_or(text).into(),
             state: self.session.state.clone(),
@@ -351,6 +349,16 @@ impl Client {
                 return Err(End::ServerLost);
             }
             self.hold_for_statements();
+        } else if Arc::strong_count(&statement.template) == 2 {
+            // Only this session and its connection know it: the server need not keep it.
+            self.bind_own();
+            if let Some(connection) = &mut self.connection
+                && let Some(id) = connection.prepared.remove(&statement.template)
+                && connection.close_statements(&[id]).await.is_err()
+            {
+                return Err(End::ServerLost);
+            }
+            self.unbind();
         }
         Ok(())
     }

@@ -129,7 +129,8 @@ fn yaml(cluster: &Cluster, port: u16) -> String {
         let (name, address, role) = (&server.name, server.address(), server.role);
         text += &format!("  - {{name: {name}, address: \"{address}\", role: {role}}}\n");
     }
-    text + &format!("accounts: backend\nmonitor: {{user: {MONITOR}, password: {MONITOR}}}\n")
+    text += "accounts: backend\ntls: {server: {mode: follow}}\nlimits: {client_connections: 20000}\n";
+    text + &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n")
 }
 
 // === impl Proxy ===

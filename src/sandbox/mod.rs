@@ -2,7 +2,7 @@
 //! and gone when their owner is, however it ended.
 //!
 //! Everything that a sandbox makes lives in one temporary folder; every process that it starts is known to a
-//! [watchdog](watchdog::Watchdog) that outlives the owner by the moment it needs to clean up.
+//! watchdog that outlives the owner by the moment it needs to clean up.
 
 mod arguments;
 mod certificates;

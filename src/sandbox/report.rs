@@ -11,6 +11,8 @@ use super::Cluster;
 /// The line of `--json`. Ports of parts that are not there are null.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    #[serde(skip)]
+    display_name: String,
     /// `mysql` or `mariadb`.
     pub flavour: &'static str,
     pub version: String,
@@ -55,6 +57,7 @@ impl Report {
             pid: server.pid(),
         });
         Report {
+            display_name: cluster.flavour.to_string(),
             flavour: cluster.flavour.name(),
             version: cluster.version.to_string(),
             host: cluster.primary().host.clone(),
@@ -74,7 +77,6 @@ impl Report {
     /// The page for people.
     pub fn page(&self, client: &Path, kept: Option<&Path>) -> String {
         let Report {
-            flavour,
             version,
             host,
             port,
@@ -83,7 +85,7 @@ impl Report {
             database,
             ..
         } = self;
-        let mut page = format!("\nsplitrail before {flavour} {version}, ready\n\n");
+        let mut page = format!("\nsplitrail before {} {version}, ready\n\n", self.display_name);
         let _ = writeln!(page, "  {:<8} {host}:{port:<6} pid {}", "proxy", self.proxy_pid);
         for server in &self.servers {
             let ServerReport {

@@ -5,7 +5,8 @@
 //! Variables that the next statement consumes (`insert_id`, `timestamp`, `gtid_next`) are not here: a session that
 //! sets one keeps its connection.
 
-/// The statement that makes a fresh connection tell what becomes of its session.
+/// The statement that makes a fresh connection tell what becomes of its session. Setting a variable to what it
+/// is makes the server tell that too: the character sets that it derived from the login.
 pub fn statement(is_mariadb: bool) -> Vec<u8> {
     let variables = if is_mariadb {
         "*".to_owned()
@@ -14,7 +15,9 @@ pub fn statement(is_mariadb: bool) -> Vec<u8> {
     };
     let mut sql = format!(
         "SET SESSION session_track_schema=ON,session_track_state_change=ON,\
-         session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{variables}'"
+         session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{variables}',\
+         character_set_client=@@character_set_client,character_set_results=@@character_set_results,\
+         collation_connection=@@collation_connection"
     );
     if !is_mariadb {
         sql.push_str(",session_track_gtids=OWN_GTID");
@@ -109,6 +112,7 @@ const MYSQL: &[&str] = &[
     "internal_tmp_mem_storage_engine",
     "join_buffer_size",
     "keep_files_on_create",
+    "last_insert_id",
     "lc_messages",
     "lc_time_names",
     "lock_wait_timeout",

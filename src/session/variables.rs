@@ -34,9 +34,16 @@ impl Variables {
         Some(&slice[index].value)
     }
 
+    /// A character set and its collation imply each other, and servers report only the one that was set: the
+    /// other one is forgotten.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         if self.get(name) == Some(value) {
             return;
+        }
+        match name {
+            b"character_set_connection" => self.remove(b"collation_connection"),
+            b"collation_connection" => self.remove(b"character_set_connection"),
+            _ => {}
         }
         let list = Arc::make_mut(self.0.get_or_insert_default());
         let variable = Variable {
@@ -49,6 +56,14 @@ impl Variables {
         }
     }
 
+    fn remove(&mut self, name: &[u8]) {
+        if let Some(list) = &mut self.0
+            && let Ok(index) = list.binary_search_by(|known| (*known.name).cmp(name))
+        {
+            Arc::make_mut(list).remove(index);
+        }
+    }
+
     pub fn same_as(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (None, None) => true,
@@ -58,7 +73,8 @@ impl Variables {
     }
 
     /// The statement that turns a connection with these variables into one with `wanted`, if there is any need.
-    pub fn statement_towards(&self, wanted: &Self) -> Option<Vec<u8>> {
+    /// `initial` has what logins decide: there a variable's DEFAULT is not what the connection began with.
+    pub fn statement_towards(&self, wanted: &Self, initial: &Self) -> Option<Vec<u8>> {
         if self.same_as(wanted) {
             return None;
         }
@@ -73,6 +89,11 @@ impl Variables {
             sql.extend_from_slice(b"`=");
             match value {
                 Some(value) => put_value(&mut sql, name, value),
+                // MySQL takes DEFAULT for off here, whatever the global value is.
+                None if matches!(name, b"foreign_key_checks" | b"unique_checks") => {
+                    sql.extend_from_slice(b"@@GLOBAL.");
+                    sql.extend_from_slice(name);
+                }
                 None => sql.extend_from_slice(b"DEFAULT"),
             }
         };
@@ -81,7 +102,11 @@ impl Variables {
             .iter()
             .filter(|known| wanted.get(&known.name).is_none())
         {
-            assign(&gone.name, None);
+            let name = match &*gone.name {
+                b"character_set_connection" => b"collation_connection",
+                name => name,
+            };
+            assign(name, initial.get(name));
         }
         for variable in wanted.as_slice() {
             if self.get(&variable.name) != Some(&variable.value) {
@@ -146,18 +171,43 @@ mod tests {
             ("wait_timeout", "7"),
             ("character_set_results", ""),
         ]);
-        let sql = String::from_utf8(has.statement_towards(&wants).unwrap()).unwrap();
+        let sql = String::from_utf8(has.statement_towards(&wants, &Variables::default()).unwrap()).unwrap();
         assert_eq!(
             sql,
             "SET @@SESSION.`autocommit`=DEFAULT,@@SESSION.`character_set_results`=NULL,@@SESSION.`wait_timeout`=7"
         );
-        assert_eq!(has.statement_towards(&has.clone()), None);
+        assert_eq!(has.statement_towards(&has.clone(), &Variables::default()), None);
+    }
+
+    #[test]
+    fn what_a_login_decided_comes_back() {
+        let initial = variables(&[("collation_connection", "latin1_bin")]);
+        let has = variables(&[("character_set_connection", "utf8mb4")]);
+        let sql = has.statement_towards(&Variables::default(), &initial).unwrap();
+        assert_eq!(
+            String::from_utf8(sql).unwrap(),
+            "SET @@SESSION.`collation_connection`='latin1_bin'"
+        );
+    }
+
+    #[test]
+    fn a_collation_and_its_character_set_are_not_both_kept() {
+        let mut has = variables(&[("collation_connection", "utf8mb4_bin")]);
+        has.set(b"character_set_connection", b"latin1");
+        assert_eq!(has.get(b"collation_connection"), None);
+        has.set(b"collation_connection", b"latin1_bin");
+        assert_eq!(has.get(b"character_set_connection"), None);
     }
 
     #[test]
     fn a_value_is_quoted_so_that_no_mode_misreads_it() {
         let wants = variables(&[("init_connect", "it's a \\"), ("time_zone", "+02:00")]);
-        let sql = String::from_utf8(Variables::default().statement_towards(&wants).unwrap()).unwrap();
+        let sql = String::from_utf8(
+            Variables::default()
+                .statement_towards(&wants, &Variables::default())
+                .unwrap(),
+        )
+        .unwrap();
         assert!(
             sql.contains("`init_connect`=CONVERT(X'697427732061205c' USING utf8mb4)"),
             "{sql}"

@@ -30,7 +30,8 @@ pub(super) struct Scanner<'text> {
     /// The name that is being read, or was read last.
     pub(super) path: Path,
     pub(super) call: Option<Call>,
-    statements: u32,
+    /// Where the text ends without the blanks and semicolons that the server cuts off.
+    used: usize,
     first_verb: Option<Verb>,
 }
 
@@ -120,6 +121,11 @@ pub(super) struct Call {
 
 impl<'text> Scanner<'text> {
     fn new(text: &'text [u8], dialect: Dialect) -> Self {
+        let cut = |byte: &u8| *byte == b';' || matches!(byte, b'\t'..=b'\r' | b' ');
+        let used = text
+            .iter()
+            .rposition(|byte| !cut(byte))
+            .map_or(0, |last| last + 1);
         let path = Path {
             start: 0,
             parts: 0,
@@ -138,7 +144,7 @@ impl<'text> Scanner<'text> {
             last_end: 0,
             path,
             call: None,
-            statements: 0,
+            used,
             first_verb: None,
         }
     }
@@ -168,7 +174,7 @@ impl<'text> Scanner<'text> {
                 Seen::SystemSign
             }
             TokenKind::Assign => self.take_assign(),
-            TokenKind::Symbol(byte) => self.take_symbol(byte),
+            TokenKind::Symbol(byte) => self.take_symbol(byte, token),
             TokenKind::End => {
                 self.end_statement();
                 Seen::Nothing
@@ -242,9 +248,9 @@ impl<'text> Scanner<'text> {
         Seen::Literal
     }
 
-    fn take_symbol(&mut self, byte: u8) -> Seen {
+    fn take_symbol(&mut self, byte: u8, token: Token) -> Seen {
         match byte {
-            b';' => return self.take_semicolon(),
+            b';' => return self.take_semicolon(token),
             b'(' => self.open_parenthesis(),
             b')' => self.close_parenthesis(),
             b',' => self.next_in_list(),
@@ -303,12 +309,6 @@ impl Scanner<'_> {
     }
 
     fn begin_statement(&mut self, verb: Verb, word: Word) {
-        if !self.statement.set_statement {
-            self.statements = self.statements.saturating_add(1);
-        }
-        if self.statements > 1 {
-            self.flag(Flags::SEVERAL);
-        }
         self.statement.tokens = 0;
         self.set_verb(verb);
         self.first_word(verb, word);
@@ -319,9 +319,13 @@ impl Scanner<'_> {
         self.statement.verb = verb;
     }
 
-    fn take_semicolon(&mut self) -> Seen {
+    fn take_semicolon(&mut self, token: Token) -> Seen {
         if self.statement.body {
             return Seen::Symbol(b';');
+        }
+        // Even a comment alone behind it gets an answer of its own; blanks and semicolons do not.
+        if token.end < self.used {
+            self.flag(Flags::SEVERAL);
         }
         self.end_statement();
         self.statement = Statement::default();
@@ -354,6 +358,58 @@ impl Scanner<'_> {
             self.flag(Flags::BROKEN | Flags::UNKNOWN_CALL);
             self.features.clear_spans();
         }
+        let locks = flags.intersects(Flags::GET_LOCK.union(Flags::RELEASE_LOCK));
+        if locks && is_single_lock_call(self.text, self.lexer.dialect()) {
+            self.flag(Flags::SINGLE_LOCK_CALL);
+        }
         self.features
     }
+}
+
+/// `SELECT GET_LOCK('name', 10)` and `SELECT RELEASE_LOCK('name')`, perhaps with an alias, and nothing else.
+fn is_single_lock_call(text: &[u8], dialect: Dialect) -> bool {
+    let mut lexer = Lexer::new(text, dialect);
+    let mut next = || {
+        let token = lexer.next_token();
+        let word = match token.kind {
+            TokenKind::Word => word::classify(text, token.start, token.end),
+            _ => Word::Other,
+        };
+        (token.kind, word)
+    };
+    let called = [next(), next(), next()];
+    let starts = matches!(
+        called,
+        [
+            (_, Word::Select),
+            (_, Word::GetLock | Word::ReleaseLock),
+            (TokenKind::Symbol(b'('), _)
+        ]
+    );
+    let mut closed = false;
+    for _ in 0..4 {
+        match next().0 {
+            TokenKind::String | TokenKind::Number | TokenKind::UserVariable => {}
+            TokenKind::Symbol(b'?' | b',') => {}
+            TokenKind::Symbol(b')') => {
+                closed = true;
+                break;
+            }
+            _ => return false,
+        }
+    }
+    let mut after = next();
+    if after.1 == Word::As {
+        after = next();
+    }
+    if matches!(
+        after.0,
+        TokenKind::Word | TokenKind::QuotedName | TokenKind::String
+    ) {
+        after = next();
+    }
+    if after.0 == TokenKind::Symbol(b';') {
+        after = next();
+    }
+    starts && closed && after.0 == TokenKind::End
 }

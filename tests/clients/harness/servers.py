@@ -133,6 +133,7 @@ class Admin:
         self.run("SET GLOBAL local_infile = 1")
         self.run("SET GLOBAL max_allowed_packet = 1073741824")
         self.run("SET GLOBAL max_connections = 200")
+        self.attempt("SET GLOBAL log_bin_trust_function_creators = 1")
         self.attempt("SET GLOBAL max_prepared_stmt_count = 65536")
         if not self.mariadb:
             self.attempt("INSTALL COMPONENT 'file://component_query_attributes'")

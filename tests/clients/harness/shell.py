@@ -83,14 +83,16 @@ def must(command, log, limit, **more):
         raise Failed(f"{' '.join(map(str, command[:4]))} ... ended with {code}: see {log}")
 
 
-def capture(command, log, limit, **more):
-    """Runs `command` and gives (exit code, standard output as bytes)."""
+def capture(command, log, limit, merge=False, **more):
+    """Runs `command` and gives (exit code, standard output as bytes), with standard error in the
+    output too when `merge` is set, else in the log."""
     with open(log, "ab") as errors:
-        process = start(command, errors, stdout=subprocess.PIPE, **more)
+        process = start(command, subprocess.STDOUT if merge else errors, stdout=subprocess.PIPE, **more)
         try:
             output, _ = process.communicate(timeout=limit)
             return process.returncode, output
         except subprocess.TimeoutExpired:
-            return None, b""
+            end(process)
+            return None, process.communicate()[0] or b""
         finally:
             end(process)

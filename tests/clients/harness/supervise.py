@@ -119,7 +119,7 @@ def each(names, make, parse, log, watch, limit=60, folder=None, extra=None):
         left = watch.deadline - time.monotonic()
         if left <= 0:
             return
-        code, output = shell.capture(make(name), log, min(limit, left), folder=folder, extra=extra)
+        code, output = shell.capture(make(name), log, min(limit, left), merge=True, folder=folder, extra=extra)
         with open(log, "ab") as stream:
             stream.write(b"\n== " + name.encode() + b"\n" + output)
         if code is None:

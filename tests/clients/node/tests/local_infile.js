@@ -11,7 +11,7 @@ async function load(t, source, more = {}, tail = '') {
 }
 
 const rows = (count) => Readable.from((function* lines() {
-  for (let n = 0; n < count; n += 1) yield `${n},row number ${n}\n`;
+  for (let n = 0; n < count; n += 1) yield Buffer.from(`${n},row number ${n}\n`);
 })());
 
 const tests = {
@@ -26,7 +26,7 @@ const tests = {
     t.result('rows', await connection.query('SELECT COUNT(*) c FROM loaded'));
   },
   async 'warnings'(t) {
-    const { connection, work } = await load(t, () => Readable.from(['1\n', 'x,y,z\n']), {}, ' IGNORE 0 LINES');
+    const { connection, work } = await load(t, () => Readable.from([Buffer.from('1\n'), Buffer.from('x,y,z\n')]), {}, ' IGNORE 0 LINES');
     await work.then((result) => t.result('loaded', result), (error) => t.note('error', { errno: error.errno, message: error.message }));
     t.result('warnings', await connection.query('SHOW WARNINGS'));
   },

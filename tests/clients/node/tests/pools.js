@@ -72,28 +72,4 @@ module.exports = {
       connection.release();
     }
   },
-  async 'the binary log as a stream'(t) {
-    const admin = await t.connect();
-    const [[{ on }]] = await admin.query('SELECT @@log_bin `on`');
-    if (!on) throw Object.assign(new Error('no binary log'), { skip: true });
-    const [[status]] = await admin.query(t.mariadb ? 'SHOW MASTER STATUS' : 'SHOW BINARY LOG STATUS');
-    if (t.mariadb) await admin.query('SET GLOBAL binlog_checksum = NONE').catch(() => {});
-    const connection = await t.connect();
-    if (!t.mariadb) await connection.query("SET @source_binlog_checksum = 'NONE', @master_binlog_checksum = 'NONE'");
-    const stream = connection.connection.createBinlogStream({ serverId: 4711, filename: status.File, binlogPos: status.Position });
-    const events = [];
-    const got = new Promise((resolve, reject) => {
-      stream.on('error', reject);
-      stream.on('data', (event) => {
-        events.push(event.constructor.name);
-        if (events.length >= 3) resolve();
-      });
-    });
-    await admin.query('DROP TABLE IF EXISTS logged');
-    await admin.query('CREATE TABLE logged (a INT)');
-    await admin.query('INSERT INTO logged VALUES (1)');
-    await admin.query('DROP TABLE logged');
-    await got;
-    t.note('first', events.slice(0, 1));
-  },
 };
