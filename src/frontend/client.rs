@@ -76,7 +76,7 @@ impl Client {
         if self.connection.is_some() {
             return Ok(());
         }
-        let mut connection = loop {
+        let connection = loop {
             let mut connection = self.acquire().await?;
             let reused = connection.was_pooled;
             match connection.restore(&self.session.state).await {
@@ -144,7 +144,9 @@ impl Client {
             .told
             .get(b"last_insert_id")
             .and_then(|id| std::str::from_utf8(id).ok());
-        if let Some(id) = id.and_then(|id| id.parse().ok()) {
+        // Another session's, if this one never had its own here.
+        let is_own = connection.id_session == self.session.serial;
+        if let Some(id) = id.and_then(|id| id.parse().ok()).filter(|_| is_own) {
             self.session.insert_id = id;
         }
     }
