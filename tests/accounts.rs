@@ -232,3 +232,113 @@ on_both_flavours! {
         }
     }
 }
+
+/// Somebody on the servers as whom the listed accounts log in, with the plugins of each flavour.
+async fn listed(flavour: Flavour) -> (&'static Cluster, String, String) {
+    let cluster = Cluster::shared(flavour).await;
+    let (first, second) = (unique("listed"), unique("signing"));
+    create_user(cluster, &first, "IDENTIFIED BY 'server secret'").await;
+    let identified = match flavour {
+        Flavour::MySql => "IDENTIFIED WITH caching_sha2_password BY 'signed'",
+        Flavour::MariaDb => "IDENTIFIED VIA ed25519 USING PASSWORD('signed')",
+    };
+    create_user(cluster, &second, identified).await;
+    (cluster, first, second)
+}
+
+on_both_flavours! {
+    async fn listed_accounts(flavour) {
+        let (cluster, user, signing) = listed(flavour).await;
+        // SHA1(SHA1('hashed')), as mysql_native_password stores it.
+        let hash = "*89DF8EEC9A524A8C112D91F8759ABBCF85DC14E6";
+        let accounts = format!(
+            "accounts:\n  - {{name: {user}, password: server secret}}\n  \
+             - {{name: masked, password: \"${{MASKED}}\", backend_user: {user}, backend_password: file:backend.secret}}\n  \
+             - {{name: hashed, hash: \"{hash}\", backend_user: {user}, backend_password: server secret}}\n  \
+             - {{name: open, password: \"\", backend_user: {user}, backend_password: server secret}}\n  \
+             - {{name: native, password: n, plugin: mysql_native_password, backend_user: {user}, \
+                backend_password: server secret}}\n  \
+             - {{name: sha2, password: s, plugin: caching_sha2_password, backend_user: {user}, \
+                backend_password: server secret}}\n  \
+             - {{name: elsewhere, password: e, hosts: [10.0.0.0/8, \"192.168.%\"], backend_user: {user}, \
+                backend_password: server secret}}\n  \
+             - {{name: {signing}, password: signed}}\n  \
+             - {{name: broken, password: b, backend_user: {user}, backend_password: wrong}}\n  \
+             - {{name: single, password: s, max_connections: 1, backend_user: {user}, \
+                backend_password: server secret}}"
+        );
+        let proxy = Proxy::before(cluster)
+            .with(accounts)
+            .environment("MASKED", "from outside")
+            .file("backend.secret", "server secret\n")
+            .start()
+            .await;
+        let good = [
+            (&*user, Some("server secret"), &*user),
+            ("masked", Some("from outside"), &*user),
+            ("hashed", Some("hashed"), &*user),
+            ("open", None, &*user),
+            ("native", Some("n"), &*user),
+            ("sha2", Some("s"), &*user),
+            (&*signing, Some("signed"), &*signing),
+        ];
+        for (name, password, expected) in good {
+            for ssl in [None, Some(tls())] {
+                let options = proxy.options().user(Some(name)).ssl_opts(ssl);
+                let mut client = connect(options.clone().pass(password)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert_eq!(text(&mut client, "SELECT CURRENT_USER()").await, format!("{expected}@%"));
+                let (code, _, message) = refusal(options.pass(Some("not it"))).await.unwrap();
+                assert_eq!(code, 1045);
+                assert_eq!(message, format!("Access denied for user '{name}'@'localhost' (using password: YES)"));
+            }
+        }
+        let code = async |name: &str, password: &str| {
+            refusal(proxy.options().user(Some(name)).pass(Some(password))).await.unwrap().0
+        };
+        assert_eq!(code("elsewhere", "e").await, 1045);
+        // The servers' own accounts are not asked for.
+        assert_eq!(code("app", "app").await, 1045);
+        // Not the client's fault, and the log says whose.
+        assert_eq!(code("broken", "b").await, 1045);
+        proxy.wait_for_log(&["client refused", "broken", "server 'db1' refused the login"]).await;
+        let _single = proxy.connect("single", "s").await.unwrap();
+        assert_eq!(code("single", "s").await, 1226);
+    }
+
+    async fn no_account_is_for_this_host(flavour) {
+        let cluster = Cluster::of(flavour).start().await;
+        let primary = cluster.primary();
+        let native = match flavour {
+            Flavour::MySql => "IDENTIFIED BY",
+            Flavour::MariaDb => "IDENTIFIED VIA mysql_native_password USING PASSWORD",
+        };
+        let secret = |secret: &str| match flavour {
+            Flavour::MySql => format!("{native} '{secret}'"),
+            Flavour::MariaDb => format!("{native} ('{secret}')"),
+        };
+        let start = Proxy::before(&cluster);
+        let socket = start.folder().join("proxy.sock");
+        let servers = format!("servers: [{{name: db1, address: \"unix:{}\"}}]", primary.socket.display());
+        let proxy = start
+            .with(servers)
+            .listener(format!("{{address: \"unix:{}\"}}", socket.display()))
+            .start()
+            .await;
+        for (user, rights) in [("monitor", "SELECT"), ("app", "ALL")] {
+            primary.execute(format!("CREATE USER '{user}'@'localhost' {}", secret(user))).await.unwrap();
+            primary.execute(format!("GRANT {rights} ON *.* TO '{user}'@'localhost'")).await.unwrap();
+        }
+        let users: Vec<(String, String)> =
+            primary.query("SELECT User, Host FROM mysql.user WHERE Host <> 'localhost' ORDER BY User = 'app'").await.unwrap();
+        let mut last = primary.connect().await.unwrap();
+        for (user, host) in users {
+            last.query_drop(format!("DROP USER '{user}'@'{host}'")).await.unwrap();
+        }
+        // MariaDB forgets only then that everybody was welcome.
+        last.query_drop("FLUSH PRIVILEGES").await.unwrap();
+        let code = refused_as_direct(&proxy, &proxy.options()).await;
+        assert_eq!(code, 1130);
+        let mut client = connect(proxy.options().prefer_socket(true).socket(socket.to_str())).await.unwrap();
+        assert_eq!(text(&mut client, "SELECT CURRENT_USER()").await, "app@localhost");
+    }
+}

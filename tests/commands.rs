@@ -1,6 +1,6 @@
 //! Every command of the protocol, sent as raw packets to a server and through the proxy: the answers are the same.
 
-use crate::fixture::raw::{Raw, Who, same_both_ways};
+use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
 use splitrail::wire::command::Command;
@@ -19,7 +19,6 @@ fn combinations(flavour: Flavour) -> Vec<Capabilities> {
             Capabilities::DEPRECATE_EOF,
             Capabilities::SESSION_TRACK,
             Capabilities::MARIADB_EXTENDED_METADATA,
-            Capabilities::MARIADB_CACHE_METADATA,
         ],
     };
     let base = match flavour {
@@ -69,7 +68,6 @@ const STATEMENTS: &[&str] = &[
     "SET NAMES latin1",
     "SELECT @@character_set_client, 'x'",
     "SET NAMES utf8mb4",
-    "DROP PROCEDURE IF EXISTS p",
     "CREATE PROCEDURE p(IN a INT, OUT b INT) BEGIN SELECT a; SELECT 'second' AS s; SET b = a + 1; END",
     "CALL p(1, @out)",
     "SELECT @out",
@@ -98,16 +96,75 @@ on_both_flavours! {
             let who = Who::of(proxy.cluster, capabilities).database(&database);
             same_both_ways(proxy, &who, async |raw: &mut Raw| {
                 raw.run("DROP TABLE IF EXISTS t").await;
-                raw.run("SELECT 1").await;
-                let mut answers = Vec::new();
-                for sql in STATEMENTS {
-                    let answer = raw.query(sql).await;
-                    let texts: Vec<String> = answer.iter().map(|packet| packet.escape_ascii().to_string()).collect();
-                    answers.push((sql.to_string(), texts));
-                }
-                answers
+                raw.run("DROP PROCEDURE IF EXISTS p").await;
+                ask(raw, STATEMENTS).await
             })
             .await;
         }
+    }
+}
+
+on_both_flavours! {
+    async fn a_client_that_sets_session_tracking_itself_gets_what_it_asked_for(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let database = proxy.cluster.new_database().await;
+        let flags = [Capabilities::SESSION_TRACK, Capabilities::SESSION_TRACK | Capabilities::DEPRECATE_EOF];
+        for flags in flags {
+            let who = Who::of(proxy.cluster, Who::usual() | flags).database(&database);
+            let answers = same_both_ways(proxy, &who, async |raw: &mut Raw| {
+                ask(raw, &[
+                    "SET SESSION session_track_state_change = ON, session_track_schema = OFF",
+                    "SET SESSION session_track_system_variables = 'sql_mode'",
+                    "SET sql_mode = ''",
+                    "USE app",
+                    "SELECT 1",
+                    "SET SESSION session_track_transaction_info = 'STATE'",
+                    "START TRANSACTION",
+                    "COMMIT",
+                    "SET time_zone = '+01:00'",
+                    "SET @x = 1",
+                ]).await
+            })
+            .await;
+            let told = answers[2].1[0].windows(8).any(|window| window == b"sql_mode");
+            assert!(told, "{}", shown(&answers[2].1));
+        }
+    }
+}
+
+/// Asks one statement after the other.
+async fn ask(raw: &mut Raw, statements: &[&str]) -> Steps {
+    let mut steps = Steps::new();
+    for sql in statements {
+        steps.push((sql.to_string(), raw.query(sql).await));
+    }
+    steps
+}
+
+#[tokio::test]
+async fn result_sets_without_definitions_pass_on_mysql() {
+    let proxy = Proxy::shared(Flavour::MySql).await;
+    for flags in [Capabilities::NONE, Capabilities::DEPRECATE_EOF] {
+        let flags = flags | Capabilities::OPTIONAL_RESULTSET_METADATA | Who::usual();
+        let who = Who::of(proxy.cluster, flags);
+        let answers = same_both_ways(proxy, &who, async |raw: &mut Raw| {
+            let mut steps = ask(
+                raw,
+                &[
+                    "SET resultset_metadata = NONE",
+                    "SELECT 1, 2",
+                    "SELECT 1; SELECT 2",
+                ],
+            )
+            .await;
+            let prepared = raw
+                .command(Command::STMT_PREPARE, b"SELECT ?, 2", Expect::Prepared)
+                .await;
+            steps.push(("prepare".to_owned(), prepared));
+            steps.extend(ask(raw, &["SELECT 3", "SET resultset_metadata = FULL", "SELECT 1"]).await);
+            steps
+        })
+        .await;
+        assert_eq!(answers[1].1[0], [2, 0]);
     }
 }

@@ -136,10 +136,9 @@ pub fn bad_handshake() -> Refusal {
     )
 }
 
-/// The accounts could not be read, so nobody can be let in. Not 2003, although that is what clients say themselves:
-/// MariaDB's library takes a server that sends a code from 2000 to 2999 for a broken one.
+/// The accounts could not be read, so nobody can be let in.
 pub fn server_unreachable(server: &str, why: &str) -> Refusal {
-    let message = format!("Cannot read the accounts from server '{server}'");
+    let message = format!("cannot read the accounts of server '{server}'");
     Refusal::new(1158, b"08S01", message, why)
 }
 

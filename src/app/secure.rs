@@ -41,7 +41,7 @@ pub fn for_clients(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>,
 pub fn for_server(settings: &ServerTls) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
     let verify = match settings.mode {
         ServerTlsMode::Off => return Ok(None),
-        ServerTlsMode::Prefer | ServerTlsMode::Require => Verify::Nothing,
+        ServerTlsMode::Follow | ServerTlsMode::Prefer | ServerTlsMode::Require => Verify::Nothing,
         ServerTlsMode::VerifyCa => Verify::Authority,
         ServerTlsMode::VerifyIdentity => Verify::Identity,
     };

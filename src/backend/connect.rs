@@ -35,6 +35,8 @@ use crate::wire::{Capabilities, Status};
 pub struct Attributes<'a> {
     /// Raw names and values.
     pub block: &'a [u8],
+    /// It has just logged in: it should get a connection with its own attributes, if one can be had.
+    pub is_login: bool,
     pub filler: [u8; FILLER],
 }
 
@@ -122,6 +124,7 @@ async fn open(
         was_pooled: false,
         status,
         prepared: Prepared::default(),
+        attributes: attributes.block.into(),
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         opened: now,
         used: now,
@@ -157,6 +160,16 @@ impl Connection {
                 self.password_expired = true;
                 Ok(())
             }
+            Answer::Error { message, .. } => Err(login_failed(&self.server, &message)),
+        }
+    }
+
+    /// Leaves tracking to the client, which sets it itself: the connection is its own from here on.
+    pub async fn untrack(&mut self) -> Result<(), BackendError> {
+        let sql = tracked::undo_statement(self.server.is_mariadb());
+        let body = self.as_query(&sql);
+        match self.run(Command::QUERY, &body).await? {
+            Answer::Ok => Ok(()),
             Answer::Error { message, .. } => Err(login_failed(&self.server, &message)),
         }
     }
@@ -289,12 +302,13 @@ impl LoginAttempt<'_> {
             server: self.server.name().to_owned(),
             reason,
         };
-        let Some(config) = &self.server.tls else {
+        let follows = self.server.config.tls.mode == ServerTlsMode::Follow;
+        let Some(config) = self.server.tls.as_ref().filter(|_| self.key.tls || !follows) else {
             return Ok(());
         };
         if !greeting.capabilities.has(Capabilities::SSL) {
             return match self.server.config.tls.mode {
-                ServerTlsMode::Off | ServerTlsMode::Prefer => Ok(()),
+                ServerTlsMode::Off | ServerTlsMode::Follow | ServerTlsMode::Prefer => Ok(()),
                 _ => Err(tls("the server does not offer TLS".to_owned())),
             };
         }

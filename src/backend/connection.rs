@@ -42,6 +42,8 @@ pub struct Connection {
     pub was_pooled: bool,
     pub status: Status,
     pub prepared: Prepared,
+    /// Of the client that it was opened for: the server shows them to whoever looks.
+    pub attributes: Box<[u8]>,
     /// Distinguishes connections for as long as the process runs.
     pub serial: u64,
     pub opened: Instant,

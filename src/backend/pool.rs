@@ -34,6 +34,8 @@ pub struct Key {
     pub has_schema: bool,
     /// RESET_CONNECTION gives a session that differs from a login's.
     pub was_reset: bool,
+    /// The client uses TLS, and the server's connections are to do as their clients do.
+    pub tls: bool,
 }
 
 /// Where a session's last connection lies, if it still lies there.
@@ -100,7 +102,11 @@ impl Slab {
     }
 
     /// One of the oldest, preferably one in the wanted state.
-    fn take_any(&mut self, wanted: Option<&State>) -> Option<Box<Connection>> {
+    /// With `known_by`, only one that was opened for a client with these attributes.
+    fn take_any(&mut self, wanted: Option<&State>, known_by: Option<&[u8]>) -> Option<Box<Connection>> {
+        if let Some(attributes) = known_by {
+            return self.take_known_by(attributes);
+        }
         while self
             .order
             .front()
@@ -126,6 +132,19 @@ impl Slab {
     }
 }
 
+impl Slab {
+    fn take_known_by(&mut self, attributes: &[u8]) -> Option<Box<Connection>> {
+        let known = |ticket: &&Ticket| {
+            let connection = self.slots.get(ticket.slot).and_then(Option::as_ref);
+            connection.is_some_and(|connection| {
+                connection.serial == ticket.serial && *connection.attributes == *attributes
+            })
+        };
+        let ticket = self.order.iter().find(known).copied()?;
+        self.take(ticket)
+    }
+}
+
 fn stands(slots: &[Option<Box<Connection>>], ticket: Ticket) -> bool {
     slots
         .get(ticket.slot)
@@ -137,16 +156,27 @@ fn stands(slots: &[Option<Box<Connection>>], ticket: Ticket) -> bool {
 
 impl Pool {
     /// An idle connection that can be used as it stands.
-    fn take(&self, ticket: Option<Ticket>, wanted: &State, now: Instant) -> Option<Box<Connection>> {
+    fn take(
+        &self,
+        ticket: Option<Ticket>,
+        wanted: &State,
+        known_by: Option<&[u8]>,
+        now: Instant,
+    ) -> Option<Box<Connection>> {
         let mut slab = self.slots.borrow_mut();
         let mut mine = ticket.and_then(|ticket| slab.take(ticket));
         loop {
-            let connection = mine.take().or_else(|| slab.take_any(Some(wanted)))?;
+            let connection = mine.take().or_else(|| slab.take_any(Some(wanted), known_by))?;
             let fresh = now.duration_since(connection.used) < TRUSTED;
             if connection.is_usable(now) && (fresh || connection.link.is_quiet()) {
                 return Some(connection);
             }
         }
+    }
+
+    /// The very connection that was given back with this ticket.
+    pub fn take_own(&self, ticket: Ticket) -> Option<Box<Connection>> {
+        self.slots.borrow_mut().take(ticket)
     }
 
     pub fn idle(&self) -> usize {
@@ -183,11 +213,16 @@ impl Pools {
         wanted: &State,
         attributes: Attributes<'_>,
     ) -> Result<Box<Connection>, BackendError> {
-        if let Some(connection) = pool.take(ticket, wanted, clock::now()) {
+        let now = clock::now();
+        let known_by = attributes.is_login.then_some(attributes.block);
+        if let Some(connection) = pool.take(ticket, wanted, known_by, now) {
             return Ok(connection);
         }
         if let Some(permit) = server.slots.try_reserve() {
             return connect::connect(server, key, permit, wanted, attributes).await;
+        }
+        if let Some(connection) = pool.take(None, wanted, None, now) {
+            return Ok(connection);
         }
         self.wait(server, key, wanted, attributes).await
     }
@@ -265,7 +300,7 @@ impl Pools {
         let pools = self.pools.borrow();
         let idle = pools.iter().filter(|(key, _)| key.server == server);
         let oldest = idle.max_by_key(|(_, pool)| pool.idle());
-        let connection = oldest.and_then(|(_, pool)| pool.slots.borrow_mut().take_any(None));
+        let connection = oldest.and_then(|(_, pool)| pool.slots.borrow_mut().take_any(None, None));
         if let Some(connection) = connection {
             let slots = connection.server.slots.clone();
             if let (Some(unwanted), Some((_, pool))) = (slots.offer(connection), oldest) {
@@ -279,14 +314,10 @@ impl Pools {
         self.pools.borrow_mut().retain(|_, pool| {
             let mut slab = pool.slots.borrow_mut();
             for slot in 0..slab.slots.len() {
-                let Some(connection) = &slab.slots[slot] else {
+                let Some(connection) = &mut slab.slots[slot] else {
                     continue;
                 };
-                let settings = &connection.server.pool;
-                let idle = now.duration_since(connection.used);
-                let surplus = slab.live > settings.min_idle as usize;
-                let too_long = surplus && settings.idle_timeout.is_some_and(|limit| idle > limit);
-                if too_long || !connection.is_usable(now) || !connection.link.is_quiet() {
+                if is_surplus(connection, now) || !connection.is_usable(now) || !connection.link.is_quiet() {
                     let ticket = Ticket {
                         slot,
                         serial: connection.serial,
@@ -306,5 +337,25 @@ impl Pools {
             .filter(|(key, _)| key.server == server)
             .map(|(_, pool)| pool.idle())
             .sum()
+    }
+}
+
+/// Whether a connection has been idle for too long; its permit is given back then. All threads together keep the
+/// minimum, so it is the permits that decide.
+fn is_surplus(connection: &mut Connection, now: Instant) -> bool {
+    let settings = &connection.server.pool;
+    let idle = now.duration_since(connection.used);
+    if settings.idle_timeout.is_none_or(|limit| idle <= limit) {
+        return false;
+    }
+    let Some(permit) = connection.permit.take() else {
+        return true;
+    };
+    match permit.give_up(settings.min_idle as usize) {
+        Ok(()) => true,
+        Err(permit) => {
+            connection.permit = Some(permit);
+            false
+        }
     }
 }

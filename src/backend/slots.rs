@@ -17,8 +17,6 @@ type Mutex<T> = std::sync::Mutex<T>;
 pub struct Slots {
     maximum: usize,
     max_waiting: usize,
-    /// This and `waiting` are written and then the other is read, by those who give and those who wait: in one
-    /// order that all threads see alike, or a wake-up would be lost.
     open: AtomicUsize,
     /// The length of the queue, so that those who give back need not lock it when nobody waits.
     waiting: AtomicUsize,
@@ -43,7 +41,7 @@ pub enum Grant {
 /// The right to one connection; given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    /// `None` once it has been given back.
+    /// `None` only when it has been given back already.
     slots: Option<Arc<Slots>>,
 }
 
@@ -119,6 +117,26 @@ impl Slots {
         Some(connection)
     }
 
+    /// A place has become free: the first who waits gets it.
+    fn hand_on(self: &Arc<Self>) {
+        while self.has_waiters() {
+            let Some(permit) = self.try_reserve() else {
+                return;
+            };
+            let mut unclaimed = match self.first() {
+                None => permit,
+                Some(waiter) => match waiter.sender.send(Grant::Permit(permit)) {
+                    Err(Grant::Permit(permit)) => permit,
+                    _ => return,
+                },
+            };
+            // Nobody is left, or this one has gone away and the next gets it. Not dropped, so that it does not
+            // recurse; nobody can have joined without trying for himself after joining.
+            unclaimed.slots = None;
+            self.open.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
     fn first(&self) -> Option<Waiter> {
         let mut queue = self.lock();
         let waiter = queue.pop_front();
@@ -142,32 +160,33 @@ impl Slots {
 // === impl Permit ===
 
 impl Permit {
-    /// Gives the slot back without passing it on.
-    fn release(mut self) {
-        if let Some(slots) = self.slots.take() {
-            slots.open.fetch_sub(1, Ordering::SeqCst);
+    /// Gives it back, unless no more than `minimum` are open.
+    pub fn give_up(mut self, minimum: usize) -> Result<(), Self> {
+        let fewer = |open| (open > minimum).then(|| open - 1);
+        match self.slots.take() {
+            Some(slots)
+                if slots
+                    .open
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer)
+                    .is_err() =>
+            {
+                self.slots = Some(slots);
+                Err(self)
+            }
+            Some(slots) => {
+                slots.hand_on();
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Some(slots) = self.slots.take() else { return };
-        slots.open.fetch_sub(1, Ordering::SeqCst);
-        while slots.has_waiters() {
-            let Some(permit) = slots.try_reserve() else {
-                return;
-            };
-            let Some(waiter) = slots.first() else {
-                // Nobody is left; nobody can have joined without trying for himself after joining.
-                permit.release();
-                continue;
-            };
-            match waiter.sender.send(Grant::Permit(permit)) {
-                // This one has gone away: the next gets it. Released, so that dropping it does not recurse.
-                Err(Grant::Permit(permit)) => permit.release(),
-                Ok(()) | Err(Grant::Connection(_)) => return,
-            }
+        if let Some(slots) = self.slots.take() {
+            slots.open.fetch_sub(1, Ordering::SeqCst);
+            slots.hand_on();
         }
     }
 }

@@ -9,11 +9,11 @@ use super::reader::Section;
 pub struct Pool {
     /// Open connections per server, busy and idle together.
     pub max_connections: u32,
-    /// Idle connections kept open per server for the account that last used them; at most `max_connections`.
+    /// Connections kept open per server, however long they have been idle; at most `max_connections`.
     pub min_idle: u32,
     /// A connection older than this is closed when it is next idle; `None`: never.
     pub max_age: Option<Duration>,
-    /// An idle connection above `min_idle` is closed after this; `None`: never.
+    /// A connection that was idle for this long is closed while more than `min_idle` are open; `None`: never.
     pub idle_timeout: Option<Duration>,
     /// How long a statement waits for a connection when the pool is full.
     pub acquire_timeout: Duration,

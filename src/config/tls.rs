@@ -53,6 +53,8 @@ pub struct ServerTls {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerTlsMode {
     Off,
+    /// As `Prefer` for the clients that use TLS themselves, and as `Off` for the others.
+    Follow,
     /// TLS where the server offers it, nothing verified.
     Prefer,
     /// TLS or no connection, nothing verified.
@@ -88,6 +90,7 @@ impl Choice for ClientTlsMode {
 impl Choice for ServerTlsMode {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("off", Self::Off),
+        ("follow", Self::Follow),
         ("prefer", Self::Prefer),
         ("require", Self::Require),
         ("verify-ca", Self::VerifyCa),

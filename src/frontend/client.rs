@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::outcome::{Broken, End, Outcome};
-use super::registry::Entry;
+use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
@@ -13,7 +13,7 @@ use super::worker::Worker;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::net::{Link, Signal};
-use crate::session::Session;
+use crate::session::{Hold, Session};
 use crate::sql::{Features, Flags};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
@@ -32,6 +32,8 @@ pub struct Client {
     pub link: Link,
     pub worker: Rc<Worker>,
     pub signal: Rc<Signal>,
+    /// Counts against the limits for as long as the client is here.
+    pub place: Place,
     /// The client's connection id, its own for as long as it is here.
     pub id: u32,
     pub capabilities: Capabilities,
@@ -46,14 +48,20 @@ pub struct Client {
     /// Another session's statement was the last one on the held connection.
     pub has_foreign_results: bool,
     pub statements: u64,
+    /// The command under way lists processes, in which the client should find itself.
+    pub lists_processes: bool,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
     pub address: Option<std::net::SocketAddr>,
+    /// Why it is disconnected, where there is more to say than the [`End`] does.
+    pub why: Option<String>,
 }
 
 /// The sequence number of a response's first packet.
 pub const FIRST: u8 = 1;
+/// Error 1053.
+pub const STOPPING: &str = "Server shutdown in progress";
 
 // === impl Client ===
 
@@ -89,6 +97,20 @@ impl Client {
         self.has_foreign_results = connection.last_session != self.session.serial;
         self.entry.thread.store(connection.thread, Ordering::Relaxed);
         self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Before a client's first own word on session tracking, the proxy takes back what it asked for: from here on
+    /// the client gets what the server tells, and keeps the connection.
+    pub async fn hand_over_tracking(&mut self, features: &Features) -> Result<(), BackendError> {
+        if !features.has(Flags::SETS_SESSION_TRACK) || self.session.holds.has(Hold::Tracking) {
+            return Ok(());
+        }
+        self.bind().await?;
+        if let Some(connection) = &mut self.connection {
+            connection.untrack().await?;
+            self.session.holds.insert(Hold::Tracking);
+        }
         Ok(())
     }
 
@@ -151,17 +173,28 @@ impl Client {
         }
     }
 
+    /// Takes up the session's own connection again, if nobody else has.
+    pub fn bind_own(&mut self) {
+        if let (None, Some(ticket)) = (&self.connection, self.ticket) {
+            self.connection = self.pool.take_own(ticket);
+        }
+    }
+
     async fn acquire(&mut self) -> Result<Box<Connection>, BackendError> {
         let ticket = self.ticket.take();
         let attributes = crate::backend::connect::Attributes {
             block: &self.login.attributes,
+            is_login: self.statements == 0,
             filler: self.login.filler,
         };
         let place = (&self.login.key, &*self.pool);
-        self.worker
-            .pools
-            .acquire(&self.server, place, ticket, &self.session.state, attributes)
-            .await
+        let pools = &self.worker.pools;
+        let acquired = pools.acquire(&self.server, place, ticket, &self.session.state, attributes);
+        tokio::select! {
+            biased;
+            acquired = acquired => acquired,
+            () = self.signal.stopped() => Err(BackendError::Stopping),
+        }
     }
 
     /// Gives the connection back, unless the session has a reason to keep it.
@@ -225,7 +258,11 @@ impl Client {
 
     /// Forwards the request at the front of the inbox as it is, and its response.
     pub async fn pass(&mut self, expect: Expect, features: &Features) -> Result<Outcome, End> {
-        if let Err(error) = self.bind_for(features).await {
+        let ready = match self.hand_over_tracking(features).await {
+            Ok(()) => self.bind_for(features).await,
+            failed => failed,
+        };
+        if let Err(error) = ready {
             self.skip().await?;
             return self.refuse(error).await;
         }
@@ -284,13 +321,18 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
+        let lists_processes = std::mem::take(&mut self.lists_processes);
+        let processes = lists_processes.then_some(&*self.worker.shared.registry);
         let relay = Relay {
             client: &mut self.link,
             connection,
+            signal: &self.signal,
             session: &mut self.session,
             capabilities: self.capabilities,
             statement,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
+            numbers: None,
+            processes,
         };
         relay.run(expect).await
     }
@@ -304,6 +346,12 @@ impl Client {
         match answered {
             Ok(outcome) => {
                 self.session.settle(features, &outcome.observed);
+                self.signal.idle_limit.set(self.session.idle_limit);
+                if features.has(Flags::ENDS_CONNECTION) && outcome.error.is_none() {
+                    // COMMIT RELEASE: the server has hung up, and so do we.
+                    self.connection = None;
+                    return Err(End::Quit);
+                }
                 self.mark_connection(&outcome);
                 self.ask_if_unsure().await;
                 self.unbind();
@@ -313,6 +361,13 @@ impl Client {
                 // Half a response is still on its way: nobody can use the connection after this.
                 self.connection = None;
                 Err(End::Gone)
+            }
+            Err(Broken::Stopped { started }) => {
+                self.connection = None;
+                if !started {
+                    self.error(1053, b"08S01", STOPPING).await?;
+                }
+                Err(End::ShuttingDown)
             }
             Err(Broken::Server { error, started }) => {
                 self.connection = None;

@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use super::authentication::{Exchange, Proof};
 use super::client::{Client, Login};
 use super::outcome::End;
-use super::registry::{Entry, Full, Place};
+use super::registry::{Entry, Place};
 use super::reply;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Identity, Key, Profile, connect};
-use crate::config::{ClientTlsMode, Listener, ServerVersion};
+use crate::config::{ClientTlsMode, Listener, ServerTlsMode, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal};
 use crate::session::{Hold, Session};
@@ -52,6 +52,18 @@ struct Arrival {
     address: Option<SocketAddr>,
     /// The sequence number of the next packet we send.
     sequence: u8,
+    /// None before the login: an error has no SQLSTATE then.
+    capabilities: Capabilities,
+    user: Vec<u8>,
+    /// Why the client is refused, for the log.
+    why: Option<String>,
+}
+
+/// Who has proved to be whom.
+struct Proved {
+    opened: Opened,
+    identity: Arc<Identity>,
+    profile: Arc<Profile>,
 }
 
 /// Serves one connection from its first byte to its last, and says so in the log.
@@ -64,7 +76,6 @@ pub async fn run(
 ) {
     let started = Instant::now();
     let address = link.socket().peer();
-    let limit = worker.shared.config.limits.login_timeout;
     let arrival = Arrival {
         link,
         worker,
@@ -74,52 +85,85 @@ pub async fn run(
         signal,
         address,
         sequence: 0,
+        capabilities: Capabilities::NONE,
+        user: Vec::new(),
+        why: None,
     };
-    let arrived = tokio::time::timeout(limit, Box::pin(arrival.arrive())).await;
-    let peer = address.map_or_else(|| "local".to_owned(), |address| address.to_string());
-    let (mut client, _place) = match arrived {
-        Ok(Ok(arrived)) => arrived,
-        Ok(Err(end)) => {
-            tracing::info!(client = id, peer, reason = end.reason(), "client refused");
-            return;
-        }
-        Err(_) => {
-            tracing::info!(
-                client = id,
-                peer,
-                reason = End::LoginTimeout.reason(),
-                "client refused"
-            );
-            return;
-        }
+    // Boxed: what a login needs is not to be kept for as long as the client stays.
+    let Some(mut client) = Box::pin(arrival.arrive(started)).await else {
+        return;
     };
+    let end = client.serve().await;
+    client.leave();
+    client.link.say_goodbye();
     let user = String::from_utf8_lossy(&client.login.user).into_owned();
     tracing::info!(
         client = id,
         user,
-        peer,
+        peer = peer(client.address),
         listener = client.listener,
-        "client connected"
-    );
-    let end = client.serve().await;
-    client.leave();
-    client.link.say_goodbye();
-    let (seconds, statements) = (started.elapsed().as_secs_f64(), client.statements);
-    tracing::info!(
-        client = id,
-        user,
-        peer,
-        reason = end.reason(),
-        seconds,
-        statements,
+        reason = client.why.as_deref().unwrap_or(end.reason()),
+        seconds = started.elapsed().as_secs_f64(),
+        statements = client.statements,
         "client disconnected"
     );
+}
+
+/// A client's address as the log shows it.
+fn peer(address: Option<SocketAddr>) -> String {
+    address.map_or_else(|| "local".to_owned(), |address| address.to_string())
+}
+
+/// What somebody is told who has too many connections already.
+pub fn too_many(user: &[u8], limit: Option<u32>) -> String {
+    let (user, limit) = (String::from_utf8_lossy(user), limit.unwrap_or_default());
+    format!("User '{user}' has exceeded the 'max_user_connections' resource (current value: {limit})")
 }
 
 // === impl Arrival ===
 
 impl Arrival {
-    async fn arrive(mut self) -> Result<(Client, Place), End> {
+    async fn arrive(mut self, started: Instant) -> Option<Client> {
+        let (id, listener) = (self.id, self.listener.name.clone());
+        // How long a server takes is not for the client to answer for: that has limits of its own.
+        let limit = self.worker.shared.config.limits.login_timeout;
+        let proved = tokio::time::timeout(limit, self.prove()).await;
+        let (address, user) = (self.address, String::from_utf8_lossy(&self.user).into_owned());
+        let (end, why) = match proved.unwrap_or(Err(End::LoginTimeout)) {
+            Err(end) => (end, self.why),
+            Ok(proved) => {
+                let (sequence, zstd_level) = (self.sequence, proved.opened.zstd_level);
+                let mut client = self.admit(proved);
+                match client.welcome(sequence).await {
+                    Ok(()) => {
+                        client.enlist();
+                        client.start_compression(zstd_level);
+                        tracing::info!(
+                            client = id,
+                            user,
+                            peer = peer(address),
+                            listener,
+                            "client connected"
+                        );
+                        return Some(client);
+                    }
+                    Err(end) => (end, client.why),
+                }
+            }
+        };
+        tracing::info!(
+            client = id,
+            user,
+            peer = peer(address),
+            listener,
+            reason = why.as_deref().unwrap_or(end.reason()),
+            seconds = started.elapsed().as_secs_f64(),
+            "client refused"
+        );
+        None
+    }
+
+    async fn prove(&mut self) -> Result<Proved, End> {
         self.proxy_header().await?;
         let limits = &self.worker.shared.config.limits;
         if self.worker.shared.registry.connections() > limits.client_connections as usize {
@@ -142,6 +186,24 @@ impl Arrival {
         let offered = self.offer(&profile);
         let scramble = self.greet(&profile, offered).await?;
         let opened = self.open(offered).await?;
+        self.user.clone_from(&opened.user);
+        let identity = self.authenticate(&opened, scramble, &profile).await?;
+        Ok(Proved {
+            opened,
+            identity,
+            profile,
+        })
+    }
+
+    async fn authenticate(
+        &mut self,
+        opened: &Opened,
+        scramble: [u8; 20],
+        profile: &Profile,
+    ) -> Result<Arc<Identity>, End> {
+        let from = self
+            .address
+            .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
         let mut exchange = Exchange {
             link: &mut self.link,
             shared: &self.worker.shared,
@@ -155,29 +217,24 @@ impl Arrival {
             scramble,
             change_user: false,
         };
-        let from = address.map_or(ClientAddress::Local, ClientAddress::Ip);
-        let accepted = exchange.run(proof, from, &profile).await;
+        let accepted = exchange.run(proof, from, profile).await;
         self.sequence = exchange.sequence;
-        let identity = match accepted {
+        let accepted = match accepted {
             Ok(accepted) => accepted,
-            Err(Some(refusal)) => return Err(self.reject(&opened, &refusal).await),
+            Err(Some(refusal)) => return Err(self.reject(&refusal).await),
             Err(None) => return Err(End::Gone),
         };
-        let limit = identity
+        let limit = accepted
             .max_connections
             .or(self.worker.shared.config.limits.per_user);
-        if let Err(Full::User) = self
+        let counted = self
             .place
-            .belongs_to(&opened.user, limit.map(|limit| limit as usize))
-        {
-            let user = String::from_utf8_lossy(&opened.user);
-            let text = format!(
-                "User '{user}' has exceeded the 'max_user_connections' resource (current value: {})",
-                limit.unwrap_or_default()
-            );
+            .belongs_to(&opened.user, limit.map(|limit| limit as usize));
+        if counted.is_err() {
+            let text = too_many(&opened.user, limit);
             return Err(self.refuse(1226, b"42000", &text).await);
         }
-        self.enter(opened, identity.identity, &profile).await
+        Ok(accepted.identity)
     }
 
     /// A balancer that is trusted says for whom it speaks.
@@ -205,7 +262,7 @@ impl Arrival {
                     return Ok(());
                 }
                 ProxyHeader::Invalid(reason) => {
-                    tracing::warn!(client = self.id, %from, reason, "bad PROXY header");
+                    self.why = Some(format!("bad PROXY header: {reason}"));
                     return Err(End::Malformed);
                 }
                 ProxyHeader::NeedMore => {
@@ -271,7 +328,10 @@ impl Arrival {
             };
             self.sequence = header.sequence.wrapping_add(1);
             let opened = match Opening::parse(self.link.payload(header)) {
-                Ok(Opening::Login(login)) => Opened::new(&login, offered),
+                Ok(Opening::Login(login)) => {
+                    self.capabilities = login.capabilities & offered;
+                    Opened::new(&login, offered)
+                }
                 Ok(Opening::Tls(_)) if self.link.tls().is_none() && offered.has(Capabilities::SSL) => {
                     self.link.inbox.consume(header.total());
                     self.start_tls().await?;
@@ -300,7 +360,7 @@ impl Arrival {
         };
         let session = rustls::ServerConnection::new(config).map_err(|_| End::Broken)?;
         self.link.start_tls(session.into()).await.map_err(|error| {
-            tracing::info!(client = self.id, %error, "TLS failed");
+            self.why = Some(format!("TLS failed: {error}"));
             End::LoginFailed
         })
     }
@@ -309,26 +369,31 @@ impl Arrival {
         self.refuse(1043, b"08S01", "Bad handshake").await
     }
 
-    async fn reject(&mut self, opened: &Opened, refusal: &Refusal) -> End {
-        let user = String::from_utf8_lossy(&opened.user);
-        tracing::info!(client = self.id, %user, code = refusal.code, reason = refusal.reason, "login refused");
-        self.refuse(refusal.code, &refusal.sqlstate, &refusal.message)
-            .await
+    async fn reject(&mut self, refusal: &Refusal) -> End {
+        let end = self
+            .refuse(refusal.code, &refusal.sqlstate, &refusal.message)
+            .await;
+        self.why = Some(format!(
+            "{} {}: {}",
+            refusal.code, refusal.message, refusal.reason
+        ));
+        end
     }
 
     async fn refuse(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
-        let packet = reply::error(self.sequence, Capabilities::PROTOCOL_41, code, sqlstate, message);
+        let packet = reply::error(self.sequence, self.capabilities, code, sqlstate, message);
         let _ = self.link.send(&packet).await;
+        self.why = Some(format!("{code} {message}"));
         End::LoginFailed
     }
 
     /// The client has proved who it is; now the server has to agree.
-    async fn enter(
-        self,
-        opened: Opened,
-        identity: Arc<Identity>,
-        profile: &Profile,
-    ) -> Result<(Client, Place), End> {
+    fn admit(self, proved: Proved) -> Client {
+        let Proved {
+            opened,
+            identity,
+            profile,
+        } = proved;
         let server = self.worker.shared.server_for(self.listener.mode).clone();
         let key = Key {
             server: server.index,
@@ -337,8 +402,9 @@ impl Arrival {
             collation: opened.collation,
             has_schema: opened.database.is_some(),
             was_reset: false,
+            tls: self.link.tls().is_some() && server.config.tls.mode == ServerTlsMode::Follow,
         };
-        let mut session = Session::new(dialect(profile, opened.collation));
+        let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
         let entry = Arc::new(Entry {
             worker: self.worker.index,
@@ -352,10 +418,11 @@ impl Arrival {
             attributes: opened.attributes,
             filler: opened.filler,
         };
-        let mut client = Client {
+        Client {
             link: self.link,
             worker: self.worker,
             signal: self.signal,
+            place: self.place,
             id: self.id,
             capabilities: opened.capabilities,
             server,
@@ -367,13 +434,11 @@ impl Arrival {
             ticket: None,
             has_foreign_results: false,
             statements: 0,
+            lists_processes: false,
             listener: self.listener.name.clone(),
             address: self.address,
-        };
-        client.welcome(self.sequence).await?;
-        client.enlist();
-        client.start_compression(opened.zstd_level);
-        Ok((client, self.place))
+            why: None,
+        }
     }
 }
 
@@ -414,7 +479,7 @@ impl Client {
     pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
         if let Err(error) = self.bind_strictly().await {
             let (code, sqlstate, message) = error.for_client();
-            tracing::info!(client = self.id, %error, "login refused by the server");
+            self.why = Some(error.to_string());
             let packet = reply::error(sequence, self.capabilities, code, &sqlstate, &message);
             let _ = self.link.send(&packet).await;
             return Err(End::LoginFailed);

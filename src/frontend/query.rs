@@ -23,6 +23,7 @@ impl Client {
         };
         let text = start.and_then(|start| payload.get(start..)).unwrap_or_default();
         let features = sql::scan(text, self.session.dialect);
+        self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
         let whole = header.length <= LOOKED_AT;
         if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
             let rewritten = match features.verb {

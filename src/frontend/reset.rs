@@ -2,7 +2,7 @@
 
 use super::authentication::{Exchange, Proof};
 use super::client::{Client, FIRST};
-use super::login::dialect;
+use super::login::{dialect, too_many};
 use super::outcome::End;
 use super::reply;
 use std::sync::Arc;
@@ -71,20 +71,36 @@ impl Client {
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(Some(refusal)) => {
-                let packet = reply::error(
-                    sequence,
-                    self.capabilities,
-                    refusal.code,
-                    &refusal.sqlstate,
-                    &refusal.message,
-                );
-                let _ = self.link.send(&packet).await;
-                return Err(End::LoginFailed);
+                self.why = Some(format!(
+                    "{} {}: {}",
+                    refusal.code, refusal.message, refusal.reason
+                ));
+                return Err(self
+                    .dismiss(sequence, refusal.code, &refusal.sqlstate, &refusal.message)
+                    .await);
             }
             Err(None) => return Err(End::Gone),
         };
+        let limit = accepted
+            .max_connections
+            .or(self.worker.shared.config.limits.per_user);
+        let counted = self
+            .place
+            .belongs_to(request.user, limit.map(|limit| limit as usize));
+        if counted.is_err() {
+            let text = too_many(request.user, limit);
+            return Err(self.dismiss(sequence, 1226, b"42000", &text).await);
+        }
         self.become_user(&request, accepted.identity, &profile);
         self.welcome(sequence).await
+    }
+
+    /// The client stays nobody: its connection ends.
+    async fn dismiss(&mut self, sequence: u8, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
+        let packet = reply::error(sequence, self.capabilities, code, sqlstate, message);
+        let _ = self.link.send(&packet).await;
+        self.why.get_or_insert_with(|| format!("{code} {message}"));
+        End::LoginFailed
     }
 
     /// Begins the new account's session.

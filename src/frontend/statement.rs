@@ -184,7 +184,12 @@ impl Client {
     }
 
     async fn unknown(&mut self, id: u32, answer: bool) -> Unprepared {
-        let text = format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute");
+        let place = if self.server.is_mariadb() {
+            "mysqld_stmt_execute"
+        } else {
+            "mysql_stmt_precheck"
+        };
+        let text = format!("Unknown prepared statement handler ({id}) given to {place}");
         self.tell(answer, 1243, b"HY000", &text).await
     }
 
@@ -340,6 +345,16 @@ impl Client {
                 return Err(End::ServerLost);
             }
             self.hold_for_statements();
+        } else if Arc::strong_count(&statement.template) == 2 {
+            // Only this session and its connection know it: the server need not keep it.
+            self.bind_own();
+            if let Some(connection) = &mut self.connection
+                && let Some(id) = connection.prepared.remove(&statement.template)
+                && connection.close_statements(&[id]).await.is_err()
+            {
+                return Err(End::ServerLost);
+            }
+            self.unbind();
         }
         Ok(())
     }

@@ -81,6 +81,11 @@ impl Link {
         self.socket.is_unix() || self.tls().is_some()
     }
 
+    /// Under compression, the number of the next compressed packet that is sent.
+    pub fn next_number(&self) -> Option<u8> {
+        Some(self.layers.as_ref()?.zip.as_ref()?.next_number())
+    }
+
     /// From here on both directions are compressed.
     pub fn compress(&mut self, zip: Zip) {
         let layers = self.layers.get_or_insert_default();
@@ -98,7 +103,8 @@ impl Link {
             if let Some(interrupt) = signal.get().filter(|interrupt| *interrupt >= threshold) {
                 return Poll::Ready(Ok(Filled::Interrupted(interrupt)));
             }
-            if signal.is_wanted.take() {
+            // In the middle of a statement nothing can be given up.
+            if threshold < Interrupt::Stop && signal.is_wanted.take() {
                 return Poll::Ready(Ok(Filled::Wanted));
             }
             match self.poll_fill(context) {

@@ -1,7 +1,8 @@
 //! A way to reach a session that waits for a socket: to end it, or to let it know that the proxy is going down.
 
 use std::cell::{Cell, RefCell};
-use std::task::{Context, Waker};
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -57,6 +58,18 @@ impl Signal {
 
     pub fn get(&self) -> Option<Interrupt> {
         self.interrupt.get()
+    }
+
+    /// Waits for the last word, which nothing outlasts.
+    pub async fn stopped(&self) {
+        poll_fn(|context| {
+            if self.get() == Some(Interrupt::Stop) {
+                return Poll::Ready(());
+            }
+            self.listen(context);
+            Poll::Pending
+        })
+        .await
     }
 
     /// Remembers whom to wake when something is raised.

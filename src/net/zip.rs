@@ -71,6 +71,15 @@ impl Zip {
         Ok(())
     }
 
+    /// The number that the next packet out would have, as an answer.
+    pub fn next_number(&self) -> u8 {
+        if self.turned {
+            self.decompressor.sequence()
+        } else {
+            self.compressor.sequence()
+        }
+    }
+
     pub fn pack(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         if std::mem::take(&mut self.turned) {
             // A command begins at zero; an answer, or a file that was asked for, goes on from what was read.
@@ -82,6 +91,10 @@ impl Zip {
             });
         }
         CODEC.with_borrow_mut(|codec| self.compressor.compress(codec, plain, out));
+        if !self.towards_server {
+            // A client that is asked for a file goes on from our number.
+            self.decompressor.set_sequence(self.compressor.sequence());
+        }
         Ok(())
     }
 }

@@ -129,8 +129,7 @@ fn yaml(cluster: &Cluster, port: u16) -> String {
         let (name, address, role) = (&server.name, server.address(), server.role);
         text += &format!("  - {{name: {name}, address: \"{address}\", role: {role}}}\n");
     }
-    // All is on one machine: encryption between proxy and servers would only cost.
-    text += "accounts: backend\ntls: {server: {mode: off}}\nlimits: {client_connections: 20000}\n";
+    text += "accounts: backend\ntls: {server: {mode: follow}}\nlimits: {client_connections: 20000}\n";
     text + &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n")
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::time::Duration;
+
 use super::hold::Holds;
 use super::state::State;
 use super::statements::Statements;
@@ -16,6 +18,8 @@ pub struct Session {
     pub statements: Statements,
     /// How the server reads this session's text.
     pub dialect: Dialect,
+    /// `SET wait_timeout`: the session ends when its client says nothing for longer.
+    pub idle_limit: Option<Duration>,
     /// What the last write was, for reads elsewhere that must see it.
     pub gtid: Option<Box<[u8]>>,
     login_dialect: Dialect,
@@ -62,6 +66,10 @@ impl Session {
     pub fn set_variable(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b"sql_mode" => self.dialect.set_sql_mode(value),
+            b"wait_timeout" => {
+                let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                self.idle_limit = seconds.map(Duration::from_secs);
+            }
             b"character_set_client" => self.dialect.charset = Charset::from_name(value),
             _ => {}
         }

@@ -25,6 +25,17 @@ pub fn statement(is_mariadb: bool) -> Vec<u8> {
     sql.into_bytes()
 }
 
+/// The statement that leaves tracking as it is for a client that connects by itself.
+pub fn undo_statement(is_mariadb: bool) -> Vec<u8> {
+    let mut sql = "SET SESSION session_track_schema=DEFAULT,session_track_state_change=DEFAULT,\
+         session_track_transaction_info=DEFAULT,session_track_system_variables=DEFAULT"
+        .to_owned();
+    if !is_mariadb {
+        sql.push_str(",session_track_gtids=DEFAULT");
+    }
+    sql.into_bytes()
+}
+
 /// MariaDB reports with `*` what is no setting to restore.
 pub fn is_transient(name: &[u8]) -> bool {
     TRANSIENT.contains(&name)

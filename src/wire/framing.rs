@@ -25,6 +25,10 @@ pub enum Expect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Ok,
+    /// The EOF packet between column definitions and rows.
+    ColumnsEnd,
+    /// A row, where the caller asked to see them.
+    Row,
     /// The end of rows: an EOF packet, or an OK packet with the header 0xfe.
     End,
     Error,
@@ -79,6 +83,8 @@ pub struct Framer {
     pub rows: u64,
     /// The payload of the first of them, if it is short and came in one piece.
     pub first_row: ShortRow,
+    /// Rows are handed to the caller too, unless they are longer than any packet that is looked at.
+    pub shows_rows: bool,
 }
 
 /// A row of one number, for what is learned from that.
@@ -109,6 +115,7 @@ impl Framer {
             limit: LONGEST_INSPECTED,
             rows: 0,
             first_row: ShortRow::default(),
+            shows_rows: false,
         }
     }
 
@@ -203,8 +210,7 @@ impl Framer {
                 self.first_row
                     .take(payload.get(..header.length).unwrap_or_default());
             }
-            self.rows += 1;
-            return Ok(Look::Skip);
+            return self.row(header, payload);
         }
         if header.length > self.limit {
             return Err(Malformed("a control packet is longer than any should be"));
@@ -213,6 +219,18 @@ impl Framer {
             Some(payload) => self.inspect(first, payload),
             None => Ok(Look::Wait),
         }
+    }
+
+    fn row(&mut self, header: Header, payload: &[u8]) -> Result<Look, Malformed> {
+        if self.shows_rows && header.length <= self.limit {
+            if payload.len() < header.length {
+                return Ok(Look::Wait);
+            }
+            self.rows += 1;
+            return Ok(Look::Packet(Kind::Row));
+        }
+        self.rows += 1;
+        Ok(Look::Skip)
     }
 
     /// A row of one column that is an empty string has a payload of one byte, so no packet here is empty.
@@ -244,7 +262,7 @@ impl Framer {
                     return self.end(payload, Kind::End);
                 }
                 self.state = State::Rows;
-                Ok(Look::Skip)
+                Ok(Look::Packet(Kind::ColumnsEnd))
             }
             (State::Rows, _) => self.end(payload, Kind::End),
             (State::Prepare, 0x00) => self.prepared(payload),
@@ -262,14 +280,14 @@ impl Framer {
         self.rows = 0;
         self.first_row = ShortRow::default();
         let mut reader = Reader::new(payload);
-        let mut definitions = true;
-        if self.capabilities.has(Capabilities::OPTIONAL_RESULTSET_METADATA) {
-            definitions = reader.u8()? != 0;
-        }
         let count = reader.lenenc()?;
-        if self.capabilities.has(Capabilities::MARIADB_CACHE_METADATA) {
-            definitions = reader.u8()? != 0;
-        }
+        // MySQL's documentation puts this byte before the count, its server after it, as MariaDB does.
+        let optional = Capabilities::OPTIONAL_RESULTSET_METADATA | Capabilities::MARIADB_CACHE_METADATA;
+        let definitions = if self.capabilities.intersects(optional) {
+            reader.u8()? != 0
+        } else {
+            true
+        };
         let deprecated = self.capabilities.has(Capabilities::DEPRECATE_EOF);
         self.state = match (definitions, deprecated) {
             (true, _) => State::Columns(count),
@@ -460,7 +478,8 @@ mod tests {
         for size in 1..bytes.len() {
             let mut framer = Framer::new(Capabilities::NONE, Expect::Results);
             let (kinds, end) = run(&mut framer, &bytes, &[size]).unwrap();
-            assert_eq!(kinds, [Kind::End, Kind::Ok, Kind::End]);
+            let old = [Kind::ColumnsEnd, Kind::End];
+            assert_eq!(kinds, [&old[..], &[Kind::Ok], &old].concat());
             assert_eq!(end, bytes.len());
         }
     }
@@ -493,10 +512,8 @@ mod tests {
             });
             let bytes = stream(&packets);
             let mut framer = Framer::new(capabilities, Expect::Results);
-            assert_eq!(
-                run(&mut framer, &bytes, &[65_536]).unwrap(),
-                (vec![Kind::End], bytes.len())
-            );
+            let (kinds, end) = run(&mut framer, &bytes, &[65_536]).unwrap();
+            assert_eq!((kinds.last(), end), (Some(&Kind::End), bytes.len()));
         }
     }
 

@@ -126,32 +126,19 @@ def debian_source(suite, package):
     return folder / "source"
 
 
-def debian_binary(suite, *packages, recursive=False, without=()):
+def debian_binary(suite, *packages):
     """Debian sid's binary packages unpacked side by side; gives the folder that stands for `/`."""
     folder = place.work(suite)
     root = folder / "root"
     log = place.log(f"{suite}.build")
 
     def make():
-        names = list(packages)
-        if recursive:
-            names = dependencies(packages, log, without)
         archives = folder / "archives"
         archives.mkdir(exist_ok=True)
-        shell.must(["apt-get", "download", *names], log, NETWORK, folder=archives, extra=sid())
+        shell.must(["apt-get", "download", *packages], log, NETWORK, folder=archives, extra=sid())
         for archive in sorted(archives.glob("*.deb")):
             shell.must(["dpkg-deb", "--extract", archive, root], log, 300)
         shutil.rmtree(archives)
 
     once(folder, "root-" + "-".join(packages)[:80], make)
     return root
-
-
-def dependencies(packages, log, without):
-    """`packages` and all they depend on, as Debian sid's lists say."""
-    command = ["apt-cache", "depends", "--recurse"]
-    for kind in ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"):
-        command.append(f"--no-{kind}")
-    _, output = shell.capture([*command, *packages], log, 60, extra=sid())
-    names = {line for line in output.decode().splitlines() if line[:1].isalnum()}
-    return sorted(names - set(without))

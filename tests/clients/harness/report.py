@@ -80,6 +80,13 @@ def differences(rows):
     for row in rows:
         for name in row.lost:
             status = row.proxy["results"].get(name, "not run")
-            why = row.proxy["reasons"].get(name, "").strip().splitlines()
-            text.append(f"{row.flavour} {row.suite}: {name}: {status}{': ' + why[-1].strip() if why else ''}")
+            why = headline(row.proxy["reasons"].get(name, ""))
+            text.append(f"{row.flavour} {row.suite}: {name}: {status}{': ' + why if why else ''}")
     return "\n".join(text)
+
+
+def headline(why):
+    """The line of a reason that says most: pytest marks it, Python's own tracebacks end with it."""
+    lines = [line.strip() for line in why.splitlines() if line.strip()]
+    marked = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return (marked or lines[::-1] or [""])[0][:400]

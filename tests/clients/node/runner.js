@@ -96,6 +96,18 @@ class Test {
   }
 }
 
+// Where two observations differ, in words that fit on a line.
+function difference(before, now, place = '') {
+  if (before === now) return [];
+  const nested = (value) => value !== null && typeof value === 'object';
+  if (!nested(before) || !nested(now)) {
+    const short = (value) => String(JSON.stringify(value)).slice(0, 200);
+    return [`${place}: direct ${short(before)}, now ${short(now)}`];
+  }
+  const keys = new Set([...Object.keys(before), ...Object.keys(now)]);
+  return [...keys].flatMap((key) => difference(before[key], now[key], place ? `${place}.${key}` : key));
+}
+
 function within(limit, work) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -113,10 +125,12 @@ async function one(name, body) {
     await within(LIMIT, body(test));
     observed[name] = test.seen;
     fs.writeFileSync(settings.observed, JSON.stringify(observed));
-    if (expected[name]) assert.deepEqual(test.seen, expected[name]);
+    const differ = expected[name] ? difference(expected[name], test.seen) : [];
+    if (differ.length) throw new Error(differ.slice(0, 5).join('; '));
   } catch (error) {
     status = error.skip ? 'skip' : 'fail';
-    why = String(error.stack || error);
+    why = String(error.message || error).replace(/\s+/g, ' ');
+    console.error(name, error);
   }
   await test.close();
   tell({ end: name, status, why });

@@ -98,7 +98,7 @@ OTHERS = {
 BLOTS = [
     (rb"(?i)(warning|note)[^\n]*password[^\n]*\n", b""),
     (rb"\b\d+\.\d+ sec\b|\(\d+ min [^)]*\)", b"TIME"),
-    (rb"(Connection id:|TCP port:|Uptime:|Threads:|Questions:|Slow queries:|Opens:|Open tables:|Flush tables:|Queries per second)[^\n]*", rb"\1"),
+    (rb"(Connection id:|TCP port:?|Uptime:|Threads:|Questions:|Slow queries:|Opens:|Open tables:|Flush tables:|Queries per second)[^\n]*", rb"\1"),
     (rb"\d\d:\d\d:\d\d", b"TIME"),
     (rb"'@'[^']*'", b"'@'HOST'"),
     (rb"port \d+|:\d{4,5}\b", b"PORT"),

@@ -11,17 +11,6 @@ module.exports = {
     }
     await statement.close();
   },
-  async 'closed statements are gone on the server'(t) {
-    const connection = await t.connect();
-    const count = async () => Number((await connection.query("SHOW SESSION STATUS LIKE 'Com_stmt_close'"))[0][0].Value);
-    const before = await count();
-    for (let n = 0; n < 10; n += 1) {
-      const statement = await connection.prepare(`SELECT ${n}`);
-      await statement.execute([]);
-      await statement.close();
-    }
-    t.note('closed', (await count()) - before);
-  },
   async 'five hundred open statements'(t) {
     const connection = await t.connect({ maxPreparedStatements: 1000 });
     for (let n = 0; n < 500; n += 1) {
