@@ -199,7 +199,7 @@ on_both_flavours! {
         let fake = tokio::spawn(fake_server(listener, greeting));
         let proxy = Proxy::before(cluster)
             .with(format!("servers: [{{name: fake, address: \"127.0.0.1:{port}\", role: primary}}]"))
-            .with("accounts: [{user: app, password: app, plugin: mysql_native_password}]")
+            .with("accounts: [{name: app, password: app, plugin: mysql_native_password}]")
             .with(LOGIN_TIMEOUT)
             .with("pool: {connect_timeout: 500ms, acquire_timeout: 500ms}")
             .start().await;

@@ -116,8 +116,14 @@ async fn alone(flavour: Flavour) -> &'static Cluster {
     cell.get_or_init(|| Cluster::of(flavour).start()).await
 }
 
-/// Runs a script in both ways. Empty lines and what follows `--` do not count.
+/// Runs a script in both ways. Empty lines and those that begin with `--` do not count.
 async fn same(flavour: Flavour, connections: usize, script: &str) {
+    let lines = script.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("--"));
+    compare(flavour, connections, lines.map(str::to_owned), "a script").await;
+}
+
+async fn compare(flavour: Flavour, connections: usize, lines: impl Iterator<Item = String>, what: &str) {
     let cluster = alone(flavour).await;
     let (direct, proxied) = (cluster.new_database().await, cluster.new_database().await);
     let pool = format!("pool: {{max_connections: {connections}, acquire_timeout: 3s}}");
@@ -133,16 +139,166 @@ async fn same(flavour: Flavour, connections: usize, script: &str) {
         open: BTreeMap::new(),
     };
     let mut told = Vec::new();
-    let lines = script
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("--"));
     for line in lines {
-        let (expected, found) = (direct.line(line).await, through.line(line).await);
+        let (expected, found) = (direct.line(&line).await, through.line(&line).await);
         told.push(line);
-        let latest = told[told.len().saturating_sub(12)..].join("\n");
-        assert_eq!(expected, found, "\nafter this:\n{latest}\n");
+        let latest = told[told.len().saturating_sub(40)..].join("\n");
+        if expected != found {
+            let equal = expected
+                .bytes()
+                .zip(found.bytes())
+                .take_while(|(one, two)| one == two);
+            let start = equal.count().saturating_sub(60);
+            let (expected, found) = (&expected.get(start..), &found.get(start..));
+            let part = |text: &Option<&str>| text.map(|text| text.chars().take(200).collect::<String>());
+            panic!(
+                "in {what}, after this:\n{latest}\n  direct: {:?}\n  shared: {:?}\n",
+                part(expected),
+                part(found)
+            );
+        }
     }
+}
+
+/// A random sequence for three clients, of which only the first does what holds a connection.
+struct Model {
+    flavour: Flavour,
+    dice: u64,
+}
+
+// === impl Model ===
+
+impl Model {
+    const RESTORED: &[&str] = &[
+        "SET sql_mode='ANSI_QUOTES'",
+        "SET @@sql_mode='NO_BACKSLASH_ESCAPES,NO_ZERO_DATE'",
+        "SET sql_mode=DEFAULT",
+        "SET SESSION time_zone='+01:00'",
+        "SET @@session.time_zone='-08:00'",
+        "SET time_zone=DEFAULT",
+        "SET NAMES latin1",
+        "SET NAMES utf8mb4",
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+        "SET CHARACTER SET latin1",
+        "SET collation_connection=latin1_bin",
+        "SET character_set_results=NULL",
+        "SET sql_select_limit=100, lc_time_names='fr_FR'",
+        "SET @@sql_select_limit=DEFAULT",
+        "SET long_query_time=0.5; SET SESSION group_concat_max_len=99",
+        "SET foreign_key_checks=0, @@unique_checks=0",
+        "SET foreign_key_checks=1",
+        "SET optimizer_switch='mrr=off'",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET default_week_format=4, max_error_count=20",
+        "USE {db}",
+        "USE {db}_two",
+        "SELECT DATABASE()",
+        "INSERT INTO {db}.t (a) VALUES (1)",
+        "INSERT INTO {db}.t (a) VALUES (1), (2), (3)",
+        "SELECT LAST_INSERT_ID()",
+        "SELECT @@identity AS last, LAST_INSERT_ID() + 1",
+        "SELECT COUNT(*), SUM(a) FROM {db}.t",
+        "SELECT @@sql_mode, @@time_zone, @@collation_connection, @@character_set_results, @@lc_time_names",
+        "SELECT DATE_FORMAT('2024-01-01', '%W %M'), COLLATION('a'), WEEK('2024-02-20')",
+    ];
+    const HELD: &[&str] = &[
+        "BEGIN",
+        "COMMIT",
+        "ROLLBACK",
+        "START TRANSACTION READ ONLY",
+        "SAVEPOINT s",
+        "ROLLBACK TO s",
+        "SET TRANSACTION READ ONLY",
+        "INSERT INTO {db}.own (a) VALUES (7)",
+        "DELETE FROM {db}.own LIMIT 1",
+        "SELECT COUNT(*) FROM {db}.own",
+        "UPDATE {db}.own SET a = LAST_INSERT_ID(a + 10) ORDER BY id LIMIT 1",
+        "SET autocommit=0",
+        "SET @@autocommit=1",
+        "SET @u = 3",
+        "SELECT @u",
+        "CREATE TEMPORARY TABLE {db}.tt (a INT)",
+        "DROP TEMPORARY TABLE IF EXISTS {db}.tt",
+        "INSERT INTO {db}.tt VALUES (1)",
+        "SELECT * FROM {db}.tt",
+        "SELECT GET_LOCK('{db}', 0)",
+        "SELECT RELEASE_LOCK('{db}')",
+        "SELECT RELEASE_ALL_LOCKS()",
+        "PREPARE p FROM 'SELECT 4'",
+        "EXECUTE p",
+        "DEALLOCATE PREPARE p",
+        "SELECT ROW_COUNT()",
+        "SHOW WARNINGS",
+        "SELECT * FROM {db}.missing",
+    ];
+
+    fn roll(&mut self, sides: usize) -> usize {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        usize::try_from(self.dice >> 11).unwrap() % sides
+    }
+
+    fn line(&mut self) -> String {
+        let name = ['A', 'B', 'C'][self.roll(3)];
+        if self.roll(40) == 0 {
+            let what = ["reset", "vanish", "change user"][self.roll(3)];
+            return format!("{name}. {what}");
+        }
+        let held = name == 'A' && self.roll(2) == 0;
+        let list = if held { Self::HELD } else { Self::RESTORED };
+        let sql = list[self.roll(list.len())];
+        let preparable = !sql.contains(';') && !sql.starts_with("PREPARE") && !sql.starts_with("USE");
+        let how = if preparable && self.roll(4) == 0 { '?' } else { ':' };
+        format!("{name}{how} {sql}")
+    }
+
+    /// All that can be seen of a session in the end.
+    fn variables(&self, name: char) -> String {
+        let table = match self.flavour {
+            Flavour::MySql => "performance_schema.session_variables",
+            Flavour::MariaDb => "information_schema.session_variables",
+        };
+        format!(
+            "{name}: SELECT variable_name, variable_value FROM {table} WHERE LOWER(variable_name) NOT IN \
+             ('pseudo_thread_id', 'timestamp', 'rand_seed1', 'rand_seed2', 'error_count', 'warning_count', \
+             'gtid_binlog_pos', 'gtid_binlog_state', 'gtid_current_pos', 'last_gtid', 'gtid_executed', 'statement_id', \
+             'session_track_state_change', 'session_track_schema', 'session_track_system_variables', \
+             'session_track_transaction_info', 'session_track_gtids', 'insert_id', 'last_insert_id', 'identity', 'in_transaction', \
+             'character_set_database', 'collation_database') ORDER BY 1"
+        )
+    }
+}
+
+async fn model(flavour: Flavour, seed: u64) {
+    let number = |name: &str, default: u64| {
+        let asked = std::env::var(name).ok();
+        asked.and_then(|asked| asked.parse().ok()).unwrap_or(default)
+    };
+    let (steps, seed) = (
+        number("SPLITRAIL_MODEL_STEPS", 120),
+        number("SPLITRAIL_MODEL_SEED", seed),
+    );
+    let mut model = Model {
+        flavour,
+        dice: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+    };
+    let setup = [
+        "A: CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",
+        "A: CREATE DATABASE {db}_two",
+        "A: CREATE TABLE own (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",
+    ];
+    let mut lines: Vec<String> = setup.map(str::to_owned).to_vec();
+    lines.extend((0..steps).map(|_| model.line()));
+    lines.push("A. reset".to_owned());
+    lines.extend(['A', 'B', 'C'].map(|name| model.variables(name)));
+    compare(
+        flavour,
+        2,
+        lines.into_iter(),
+        &format!("the model with SPLITRAIL_MODEL_SEED={seed}"),
+    )
+    .await;
 }
 
 const SEE_CHARSETS: &str = "SELECT @@character_set_client, @@character_set_connection, @@character_set_results, \
@@ -531,6 +687,12 @@ on_both_flavours! {
             A: BEGIN; INSERT INTO t VALUES (11); COMMIT
             B: SELECT * FROM t
         ").await;
+    }
+
+    async fn any_sequence_answers_alike(flavour) {
+        for seed in 1..=3 {
+            model(flavour, seed).await;
+        }
     }
 
     async fn what_a_client_leaves_behind_is_gone(flavour) {

@@ -166,7 +166,9 @@ impl Client {
             .told
             .get(b"last_insert_id")
             .and_then(|id| std::str::from_utf8(id).ok());
-        if let Some(id) = id.and_then(|id| id.parse().ok()) {
+        // Another session's, if this one never had its own here.
+        let is_own = connection.id_session == self.session.serial;
+        if let Some(id) = id.and_then(|id| id.parse().ok()).filter(|_| is_own) {
             self.session.insert_id = id;
         }
     }

@@ -25,7 +25,7 @@ pub struct Worker {
 }
 
 /// How long a client may think about its last statement's warnings while others wait for its connection.
-const SILENCE: std::time::Duration = std::time::Duration::from_millis(500);
+const SILENCE: std::time::Duration = std::time::Duration::from_millis(100);
 /// How many ticks pass between two rounds over what may have to be closed.
 const ROUND: u32 = 10;
 
