@@ -1,7 +1,7 @@
 //! Every command of the protocol, sent as raw packets to a server and through the proxy: the answers are the same.
 
 use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
-use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+use crate::fixture::{Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
 use splitrail::wire::command::Command;
 use splitrail::wire::framing::Expect;

@@ -299,11 +299,11 @@ impl Framer {
 
     fn prepared(&mut self, payload: &[u8]) -> Result<Look, Malformed> {
         let answer = Prepared::parse(payload, self.capabilities)?;
+        let with_eof = !self.capabilities.has(Capabilities::DEPRECATE_EOF);
         let packets = |count: u16| match count {
             0 => 0,
-            _ if !answer.definitions => 0,
-            count if self.capabilities.has(Capabilities::DEPRECATE_EOF) => u64::from(count),
-            count => u64::from(count) + 1,
+            // The EOF comes whether or not there is anything before it.
+            count => u64::from(count) * u64::from(answer.definitions) + u64::from(with_eof),
         };
         let (parameters, columns) = (packets(answer.parameters), packets(answer.columns));
         self.state = match (parameters, columns) {
