@@ -44,6 +44,9 @@ pub struct Connection {
     pub was_pooled: bool,
     pub status: Status,
     pub prepared: Prepared,
+    /// What the server greeted with: a change of user begins with it.
+    pub scramble: [u8; 20],
+    pub plugin: Vec<u8>,
     /// Of the client that it was opened for: the server shows them to whoever looks.
     pub attributes: Box<[u8]>,
     /// Distinguishes connections for as long as the process runs.
@@ -185,6 +188,9 @@ impl Connection {
     pub async fn restore(&mut self, wanted: &State) -> Result<(), BackendError> {
         if self.state.same_as(wanted) {
             return Ok(());
+        }
+        if self.state.variables.needs_login_for(&wanted.variables) {
+            self.login_again(wanted).await?;
         }
         if let Some(sql) = self
             .state

@@ -167,7 +167,7 @@ impl Pool {
         let mut mine = ticket.and_then(|ticket| slab.take(ticket));
         loop {
             let connection = mine.take().or_else(|| slab.take_any(Some(wanted), known_by))?;
-            let fresh = now.duration_since(connection.used) < TRUSTED;
+            let fresh = now.duration_since(connection.used) < TRUSTED && !connection.link.socket().has_news();
             if connection.is_usable(now) && (fresh || connection.link.is_quiet()) {
                 return Some(connection);
             }

@@ -72,10 +72,9 @@ impl Exchange<'_> {
         from: ClientAddress,
         profile: &Profile,
     ) -> Result<Accepted, Option<Refusal>> {
-        let flavour = if profile.is_mariadb() {
-            Flavour::MariaDb
-        } else {
-            Flavour::MySql
+        let flavour = match profile.is_mariadb() {
+            true => Flavour::MariaDb,
+            false => Flavour::MySql,
         };
         let account = self
             .shared

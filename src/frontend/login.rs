@@ -186,7 +186,6 @@ impl Arrival {
         let offered = self.offer(&profile);
         let scramble = self.greet(&profile, offered).await?;
         let opened = self.open(offered).await?;
-        self.user.clone_from(&opened.user);
         let identity = self.authenticate(&opened, scramble, &profile).await?;
         Ok(Proved {
             opened,
@@ -345,10 +344,11 @@ impl Arrival {
                 Ok(Opening::Tls(_)) | Err(_) => return Err(self.bad().await),
             };
             self.link.inbox.consume(header.total());
+            self.user.clone_from(&opened.user);
             if self.listener.tls == ClientTlsMode::Require && !self.link.is_secure() {
                 let text = "Connections using insecure transport are prohibited while \
                             --require_secure_transport=ON.";
-                return Err(self.refuse(3159, b"08004", text).await);
+                return Err(self.refuse(3159, b"HY000", text).await);
             }
             return Ok(opened);
         }

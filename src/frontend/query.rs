@@ -25,6 +25,10 @@ impl Client {
         let features = sql::scan(text, self.session.dialect);
         self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
         let whole = header.length <= LOOKED_AT;
+        if whole && self.kills_itself(&features) {
+            let text = text.to_vec();
+            return self.kill_itself(&text, &features).await;
+        }
         if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
             let rewritten = match features.verb {
                 Verb::Kill => self.rewrite_kill(text, &features),

@@ -150,8 +150,9 @@ impl Client {
             .get(id)
             .map(|statement| statement.template.clone())
         else {
+            let command = Command(bytes.get(HEADER).copied().unwrap_or_default());
             self.skip().await.map_err(Unprepared::End)?;
-            return Err(self.unknown(named, answer).await);
+            return Err(self.unknown(named, command, answer).await);
         };
         if let Err(error) = self.bind().await {
             self.skip().await.map_err(Unprepared::End)?;
@@ -183,13 +184,16 @@ impl Client {
         }
     }
 
-    async fn unknown(&mut self, id: u32, answer: bool) -> Unprepared {
-        let place = if self.server.is_mariadb() {
-            "mysqld_stmt_execute"
-        } else {
-            "mysql_stmt_precheck"
+    /// The text names a function of the server, and clients' tests compare it.
+    async fn unknown(&mut self, id: u32, command: Command, answer: bool) -> Unprepared {
+        let function = match command {
+            _ if !self.server.is_mariadb() => "mysql_stmt_precheck",
+            Command::STMT_RESET => "mysqld_stmt_reset",
+            Command::STMT_FETCH => "mysqld_stmt_fetch",
+            Command::STMT_BULK_EXECUTE => "mysqld_stmt_bulk_execute",
+            _ => "mysqld_stmt_execute",
         };
-        let text = format!("Unknown prepared statement handler ({id}) given to {place}");
+        let text = format!("Unknown prepared statement handler ({id}) given to {function}");
         self.tell(answer, 1243, b"HY000", &text).await
     }
 

@@ -95,6 +95,15 @@ impl Variables {
         }
     }
 
+    /// Whether character sets would have to go back to what the login made of them. No statement can do that: it
+    /// takes the name of a character set for its default collation, and the login named a collation.
+    pub fn needs_login_for(&self, wanted: &Self) -> bool {
+        let leaves = |name: &[u8]| self.get(name).is_some() && wanted.get(name).is_none();
+        let connection: [&[u8]; 2] = [b"collation_connection", b"character_set_connection"];
+        let any = |set: &Self| connection.iter().any(|name| set.get(name).is_some());
+        leaves(b"character_set_client") || leaves(b"character_set_results") || any(self) && !any(wanted)
+    }
+
     /// The statement that turns a connection with these variables into one with `wanted`, if there is any need.
     /// `initial` has what logins decide: there a variable's DEFAULT is not what the connection began with.
     pub fn statement_towards(&self, wanted: &Self, initial: &Self) -> Option<Vec<u8>> {

@@ -512,8 +512,25 @@ mod tests {
             });
             let bytes = stream(&packets);
             let mut framer = Framer::new(capabilities, Expect::Results);
-            let (kinds, end) = run(&mut framer, &bytes, &[65_536]).unwrap();
-            assert_eq!((kinds.last(), end), (Some(&Kind::End), bytes.len()));
+            let (kinds, length) = run(&mut framer, &bytes, &[65_536]).unwrap();
+            assert_eq!((kinds.last(), length), (Some(&Kind::End), bytes.len()));
+        }
+    }
+
+    #[test]
+    fn the_number_of_columns_comes_before_the_word_on_their_definitions() {
+        let capabilities = Capabilities::OPTIONAL_RESULTSET_METADATA;
+        let definitions = [b"\x03def1".to_vec(), b"\x03def2".to_vec()];
+        for with in [0, 1] {
+            let mut packets = vec![vec![2, with]];
+            packets.extend_from_slice(&definitions[..2 * usize::from(with)]);
+            packets.extend([eof(2), b"\x011\x012".to_vec(), eof(2)]);
+            let bytes = stream(&packets);
+            let mut framer = Framer::new(capabilities, Expect::Results);
+            assert_eq!(
+                run(&mut framer, &bytes, &[1]).unwrap(),
+                (vec![Kind::ColumnsEnd, Kind::End], bytes.len())
+            );
         }
     }
 

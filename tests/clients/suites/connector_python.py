@@ -24,12 +24,17 @@ def setup(run):
 
 
 def run(run):
+    return run_in(run, source(), fetch.venv(NAME, []))
+
+
+def run_in(run, folder, python):
+    """Runs the tests in `folder` by `python`."""
     end = run.endpoint
-    command = [fetch.venv(NAME, []), place.EVENTS / "connector_python.py", "--skip-install", "--use-external-server",
+    command = [python, place.EVENTS / "connector_python.py", "--skip-install", "--use-external-server",
                "--host", end.host, "--port", end.port, "--user", USER, "--password", run.admin.password,
                "--verbosity", "2"]  # fmt: skip
     if end.socket:
         command += ["--unix-socket", end.socket]
     watch = run.watch(silence=90, total=3000)
-    supervise.supervise(command, run.log, watch, folder=source())
+    supervise.supervise(command, run.log, watch, folder=folder)
     return watch

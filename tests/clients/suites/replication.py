@@ -1,0 +1,44 @@
+"""mysql-replication (Python): reads the binary log as a replica does, the way change-data capture works."""
+
+import json
+
+from harness import fetch, place, supervise
+
+NAME = "replication"
+FLAVOURS = ["mysql", "mariadb"]
+ORDER = 3
+VERSION = "1.0.17"
+USER = "replication"
+DATABASE = "pymysqlreplication_test"
+NEEDS = ["pytest==8.4.2", "PyMySQL==1.1.2", "cryptography", "packaging"]
+TESTS = "pymysqlreplication/tests"
+
+
+def source():
+    return fetch.sdist(NAME, f"mysql-replication=={VERSION}")
+
+
+def prepare():
+    source()
+    fetch.venv(NAME, NEEDS)
+
+
+def setup(run):
+    # As the suite's own containers are configured.
+    for setting in ("binlog_format = 'ROW'", "binlog_row_image = 'FULL'", "binlog_row_metadata = 'FULL'"):
+        run.admin.attempt(f"SET GLOBAL {setting}")
+    run.admin.grant_all(USER)
+    run.admin.database(DATABASE)
+
+
+def run(run):
+    end = run.endpoint
+    login = {"host": end.host, "port": end.port, "user": USER, "passwd": run.admin.password,
+             "use_unicode": True, "charset": "utf8", "db": DATABASE}  # fmt: skip
+    kind = {"mysql": "mysql-8", "mariadb": "mariadb-10"}[run.flavour]
+    (source() / TESTS / "config.json").write_text(json.dumps({kind: login, "mysql-5": login, "mysql-5-ctl": login}))
+    command = [fetch.venv(NAME, []), "-m", "pytest", "-q", "-p", "pytest_events", "-p", "no:cacheprovider",
+               "--db", kind, TESTS]  # fmt: skip
+    watch = run.watch(silence=30, total=1500)
+    supervise.supervise(command, run.log, watch, folder=source(), extra={"PYTHONPATH": place.EVENTS})
+    return watch
