@@ -257,7 +257,7 @@ async fn talk(stream: &mut TcpStream, who: &Who) -> Option<()> {
     if *bytes[..count].get(4)? == 0xfe {
         let scramble = bytes.get(count - 21..count - 1)?.try_into().ok()?;
         stream.write_all(&packet(3, &reply(scramble))).await.ok()?;
-        stream.read(&mut bytes).await.ok()?;
+        let _ = stream.read(&mut bytes).await.ok()?;
     }
     for payload in [&b"\x03SELECT 1"[..], b"\x16SELECT ?", b"\x0e", b"\x03SELECT 2"] {
         stream.write_all(&packet(0, payload)).await.ok()?;

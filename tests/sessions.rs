@@ -684,6 +684,17 @@ on_both_flavours! {
             A: INSERT INTO t VALUES (10)
             A: SET autocommit = 1
             B: SELECT * FROM t
+            -- Prepared with autocommit on, and again elsewhere with it off, inside a transaction.
+            A? SELECT COUNT(*) FROM t
+            A: SET autocommit = 0
+            B: SET autocommit = 0
+            B: INSERT INTO t VALUES (12)
+            B? SELECT COUNT(*) FROM t
+            B: ROLLBACK
+            A: INSERT INTO t VALUES (13)
+            A? SELECT COUNT(*) FROM t
+            A: ROLLBACK
+            A: SET autocommit = 1
             A: BEGIN; INSERT INTO t VALUES (11); COMMIT
             B: SELECT * FROM t
         ").await;

@@ -121,6 +121,7 @@ async fn open(
         told: Variables::default(),
         last_session: 0,
         id_session: 0,
+        insert_id: 0,
         warned_session: 0,
         was_pooled: false,
         status,
@@ -215,6 +216,7 @@ impl Connection {
         }
         self.state.variables = Default::default();
         self.prepared.clear();
+        (self.id_session, self.warned_session) = (0, 0);
         self.track().await
     }
 }

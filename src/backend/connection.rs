@@ -37,6 +37,8 @@ pub struct Connection {
     /// the last warnings are for; 0: none.
     pub last_session: u64,
     pub id_session: u64,
+    /// That session's LAST_INSERT_ID() when it was here last.
+    pub insert_id: u64,
     pub warned_session: u64,
     /// It has been idle before, and may have been closed by the server meanwhile.
     pub was_pooled: bool,

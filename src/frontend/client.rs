@@ -128,15 +128,21 @@ impl Client {
         }
         connection.last_session = serial;
         let reads_id = Flags::LAST_INSERT_ID | Flags::ASSIGNS_LAST_INSERT_ID | Flags::UNKNOWN_CALL;
-        let asks_id = features.has(reads_id) && connection.id_session != serial;
+        let knows_id = connection.id_session == serial && connection.insert_id == id;
+        let asks_id = features.has(reads_id) && !knows_id;
         let asks_warnings =
             features.has(Flags::DIAGNOSTICS) && ![0, serial].contains(&connection.warned_session);
         if !asks_id && !asks_warnings {
             return Ok(());
         }
-        // A statement that reads something like a table empties the list of warnings, too.
-        let sql = format!("SET @@SESSION.last_insert_id=(SELECT {id} FROM (SELECT 1) AS one)");
-        (connection.id_session, connection.warned_session) = (serial, 0);
+        (connection.id_session, connection.insert_id) = (serial, id);
+        let sql = if asks_warnings {
+            connection.warned_session = 0;
+            // A statement that reads something like a table empties the list of warnings, too.
+            format!("SET @@SESSION.last_insert_id=(SELECT {id} FROM (SELECT 1) AS one)")
+        } else {
+            format!("SET @@SESSION.last_insert_id={id}")
+        };
         let adopted = connection.execute(sql.as_bytes()).await;
         if adopted.is_err() {
             self.connection = None;
@@ -167,9 +173,11 @@ impl Client {
             .get(b"last_insert_id")
             .and_then(|id| std::str::from_utf8(id).ok());
         // Another session's, if this one never had its own here.
-        let is_own = connection.id_session == self.session.serial;
+        let is_own =
+            connection.id_session == self.session.serial && connection.insert_id == self.session.insert_id;
         if let Some(id) = id.and_then(|id| id.parse().ok()).filter(|_| is_own) {
             self.session.insert_id = id;
+            connection.insert_id = id;
         }
     }
 
@@ -393,8 +401,12 @@ impl Client {
             connection.warned_session = self.session.serial;
         }
         // An id that the client chose itself is in the packet, but LAST_INSERT_ID() is what it was before.
-        if outcome.observed.insert_id.is_some() && connection.id_session != self.session.serial {
-            connection.id_session = 0;
+        if outcome.observed.insert_id.is_some() {
+            if connection.id_session == self.session.serial {
+                connection.insert_id = self.session.insert_id;
+            } else {
+                connection.id_session = 0;
+            }
         }
     }
 

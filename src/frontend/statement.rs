@@ -8,7 +8,7 @@ use super::outcome::{Broken, End, Outcome};
 use super::query::rewritten_for_good;
 use super::request::{self, PassError};
 use crate::backend::connection::Answer;
-use crate::session::{Hold, Statement, Template};
+use crate::session::{Hold, State, Statement, Template};
 use crate::sql::{self, Flags};
 use crate::wire::Status;
 use crate::wire::command::Command;
@@ -44,7 +44,7 @@ impl Client {
         self.session.asks_counts |= features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
         let template = Template {
             text: own.as_deref().unwrap_or(text).into(),
-            state: self.session.state.clone(),
+            state: State::default().reading_as(&self.session.state),
             features,
         };
         let id = self.session.statements.reserve();
@@ -219,7 +219,10 @@ impl Client {
         if let Some(entry) = connection.prepared.get(template) {
             return Ok(Ok(entry.server_id));
         }
-        connection.restore(&template.state).await?;
+        // What the session changed since it has the connection is there already.
+        connection.state = self.session.state.clone();
+        let reading = self.session.state.reading_as(&template.state);
+        connection.restore(&reading).await?;
         let prepared = connection.prepare(template).await?;
         connection.restore(&self.session.state).await?;
         Ok(match prepared {

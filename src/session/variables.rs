@@ -15,6 +15,15 @@ struct Variable {
 #[derive(Debug, Clone, Default)]
 pub struct Variables(Option<Arc<Vec<Variable>>>);
 
+/// What a text prepared under another value of these might mean something else, and nothing more: to change
+/// others, such as autocommit, for the sake of a prepare could end a transaction.
+const READING: [&[u8]; 4] = [
+    b"character_set_client",
+    b"character_set_connection",
+    b"collation_connection",
+    b"sql_mode",
+];
+
 // === impl Variables ===
 
 impl Variables {
@@ -62,6 +71,20 @@ impl Variables {
         {
             Arc::make_mut(list).remove(index);
         }
+    }
+
+    /// These, but for what decides how a text is read: that is as in `other`.
+    pub fn reading_as(&self, other: &Self) -> Self {
+        let mut mixed = self.clone();
+        for name in READING {
+            mixed.remove(name);
+        }
+        for name in READING {
+            if let Some(value) = other.get(name) {
+                mixed.set(name, value);
+            }
+        }
+        mixed
     }
 
     pub fn same_as(&self, other: &Self) -> bool {
