@@ -198,6 +198,7 @@ impl Connection {
         sent.map_err(|error| lost(&self.server, error))?;
         self.status = converse(&self.server, &mut self.link, &mut auth, self.capabilities).await?;
         self.prepared.clear();
+        (self.id_session, self.warned_session) = (0, 0);
         self.state = State {
             schema: wanted.schema.clone(),
             ..State::default()

@@ -192,6 +192,11 @@ impl Connection {
         if self.state.variables.needs_login_for(&wanted.variables) {
             self.login_again(wanted).await?;
         }
+        self.restore_by_statements(wanted).await
+    }
+
+    /// The same on a connection that a session holds: a login would end its transaction and all that it has.
+    pub async fn restore_by_statements(&mut self, wanted: &State) -> Result<(), BackendError> {
         if let Some(sql) = self
             .state
             .variables

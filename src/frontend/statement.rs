@@ -222,9 +222,9 @@ impl Client {
         // What the session changed since it has the connection is there already.
         connection.state = self.session.state.clone();
         let reading = self.session.state.reading_as(&template.state);
-        connection.restore(&reading).await?;
+        connection.restore_by_statements(&reading).await?;
         let prepared = connection.prepare(template).await?;
-        connection.restore(&self.session.state).await?;
+        connection.restore_by_statements(&self.session.state).await?;
         Ok(match prepared {
             (
                 Answer::Error {

@@ -15,7 +15,9 @@ pub fn statement(is_mariadb: bool) -> Vec<u8> {
     };
     let mut sql = format!(
         "SET SESSION session_track_schema=ON,session_track_state_change=ON,\
-         session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{variables}'"
+         session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{variables}',\
+         character_set_client=@@character_set_client,character_set_results=@@character_set_results,\
+         collation_connection=@@collation_connection"
     );
     if !is_mariadb {
         sql.push_str(",session_track_gtids=OWN_GTID");
