@@ -134,9 +134,10 @@ impl Arrival {
             Ok(proved) => {
                 let (sequence, zstd_level) = (self.sequence, proved.opened.zstd_level);
                 let mut client = self.admit(proved);
+                // Before the client hears that it is in: it may name its id to others at once.
+                client.enlist();
                 match client.welcome(sequence).await {
                     Ok(()) => {
-                        client.enlist();
                         client.start_compression(zstd_level);
                         tracing::info!(
                             client = id,
