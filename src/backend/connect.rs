@@ -25,6 +25,7 @@ use crate::wire::change_user::ChangeUser;
 use crate::wire::command::Command;
 use crate::wire::compress::Algorithm;
 use crate::wire::err::{ErrPacket, is_err};
+use crate::wire::framing::Expect;
 use crate::wire::greeting::Greeting;
 use crate::wire::login::{FILLER, Login, TlsRequest};
 use crate::wire::ok::OkPacket;
@@ -151,8 +152,13 @@ impl Connection {
     /// Makes the server tell what becomes of the session.
     pub async fn track(&mut self) -> Result<(), BackendError> {
         let sql = tracked::statement(self.server.is_mariadb());
-        let body = self.as_query(&sql);
-        match self.run(Command::QUERY, &body).await? {
+        let (track, ask) = (self.as_query(&sql), self.as_query(tracked::FROM_LOGIN.as_bytes()));
+        self.send(Command::QUERY, &track).await?;
+        self.send(Command::QUERY, &ask).await?;
+        let tracked = self.answer(Expect::Results).await?;
+        self.told = Variables::default();
+        self.answer(Expect::Results).await?;
+        match tracked {
             Answer::Ok => {
                 self.initial = std::mem::take(&mut self.told);
                 Ok(())

@@ -18,7 +18,7 @@ use crate::wire::framing::{self, Expect, Framer, Kind, Next};
 use crate::wire::ok::OkPacket;
 use crate::wire::packet::{HEADER, put_with};
 use crate::wire::track::{Change, Changes};
-use crate::wire::{Capabilities, Malformed, Status};
+use crate::wire::{Capabilities, Malformed, Reader, Status};
 
 #[derive(Debug)]
 pub struct Connection {
@@ -131,47 +131,27 @@ impl Connection {
         &mut self,
         expect: Expect,
     ) -> Result<(Answer, Option<framing::Prepared>), BackendError> {
-        let mut prepared = None;
         let mut framer = Framer::new(self.capabilities, expect);
-        let mut answer = Answer::Ok;
+        framer.shows_rows = true;
+        let (mut answer, mut prepared) = (Answer::Ok, None);
         loop {
             let mut position = 0;
             loop {
                 let bytes = self.link.inbox.bytes();
-                let next = framer
-                    .next(bytes, &mut position)
-                    .map_err(|error| self.malformed(error))?;
+                let next = framer.next(bytes, &mut position);
+                let next = next.map_err(|error| self.malformed(error))?;
                 let Next::Packet { kind, length } = next else {
                     break;
                 };
-                if kind == Kind::Error {
-                    let packet = ErrPacket::parse(&bytes[position + HEADER..position + length]);
-                    let error = packet.map_err(|error| self.malformed(error))?;
-                    let message = String::from_utf8_lossy(error.message).into_owned();
-                    answer = Answer::Error {
-                        code: error.code,
-                        sqlstate: error.sqlstate,
-                        message,
-                    };
-                }
-                if kind == Kind::Ok {
-                    let packet = &bytes[position + HEADER..position + length];
-                    let ok = OkPacket::parse(packet, self.capabilities);
-                    let ok = ok.map_err(|error| self.malformed(error))?;
-                    self.status = ok.status;
-                    for change in Changes::new(ok.track) {
-                        if let Change::SystemVariable { name, value } =
-                            change.map_err(|error| self.malformed(error))?
-                        {
-                            self.told.set(name, value);
-                        }
-                    }
-                }
-                if kind == Kind::Prepared {
-                    let packet = &bytes[position + HEADER..position + length];
-                    let parsed = framing::Prepared::parse(packet, self.capabilities);
-                    prepared = Some(parsed.map_err(|error| self.malformed(error))?);
-                }
+                let packet = &bytes[position + HEADER..position + length];
+                let mut heard = Heard {
+                    told: &mut self.told,
+                    status: &mut self.status,
+                    answer: &mut answer,
+                    prepared: &mut prepared,
+                };
+                let taken = heard.take(kind, packet, self.capabilities);
+                taken.map_err(|error| self.malformed(error))?;
                 position += length;
             }
             self.link.inbox.consume(position);
@@ -274,5 +254,49 @@ impl Connection {
             return Ok(());
         }
         self.link.send(&out).await.map_err(|error| self.lost(error))
+    }
+}
+
+/// Where the packets of an answer to ourselves leave what they say.
+struct Heard<'a> {
+    told: &'a mut Variables,
+    status: &'a mut Status,
+    answer: &'a mut Answer,
+    prepared: &'a mut Option<framing::Prepared>,
+}
+
+// === impl Heard ===
+
+impl Heard<'_> {
+    fn take(&mut self, kind: Kind, packet: &[u8], capabilities: Capabilities) -> Result<(), Malformed> {
+        match kind {
+            Kind::Row => {
+                // Names and values, in an answer to a question of our own; NULL is empty.
+                let mut row = Reader::new(packet);
+                if let Ok(name) = row.lenenc_bytes() {
+                    self.told.set(name, row.lenenc_bytes().unwrap_or_default());
+                }
+            }
+            Kind::Error => {
+                let error = ErrPacket::parse(packet)?;
+                *self.answer = Answer::Error {
+                    code: error.code,
+                    sqlstate: error.sqlstate,
+                    message: String::from_utf8_lossy(error.message).into_owned(),
+                };
+            }
+            Kind::Ok => {
+                let ok = OkPacket::parse(packet, capabilities)?;
+                *self.status = ok.status;
+                for change in Changes::new(ok.track) {
+                    if let Change::SystemVariable { name, value } = change? {
+                        self.told.set(name, value);
+                    }
+                }
+            }
+            Kind::Prepared => *self.prepared = Some(framing::Prepared::parse(packet, capabilities)?),
+            _ => {}
+        }
+        Ok(())
     }
 }

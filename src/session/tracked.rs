@@ -5,8 +5,13 @@
 //! Variables that the next statement consumes (`insert_id`, `timestamp`, `gtid_next`) are not here: a session that
 //! sets one keeps its connection.
 
-/// The statement that makes a fresh connection tell what becomes of its session. Setting a variable to what it
-/// is makes the server tell that too: the character sets that it derived from the login.
+/// Asks for the names and values that the server derived from the login. To set a variable to what it is would
+/// tell as much, but a character set's name stands for its default collation, and the login named a collation.
+pub const FROM_LOGIN: &str = "SELECT 'character_set_client',@@character_set_client \
+    UNION ALL SELECT 'character_set_results',@@character_set_results \
+    UNION ALL SELECT 'collation_connection',@@collation_connection";
+
+/// The statement that makes a fresh connection tell what becomes of its session.
 pub fn statement(is_mariadb: bool) -> Vec<u8> {
     let variables = if is_mariadb {
         "*".to_owned()
@@ -15,9 +20,7 @@ pub fn statement(is_mariadb: bool) -> Vec<u8> {
     };
     let mut sql = format!(
         "SET SESSION session_track_schema=ON,session_track_state_change=ON,\
-         session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{variables}',\
-         character_set_client=@@character_set_client,character_set_results=@@character_set_results,\
-         collation_connection=@@collation_connection"
+         session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{variables}'"
     );
     if !is_mariadb {
         sql.push_str(",session_track_gtids=OWN_GTID");
