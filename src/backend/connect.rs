@@ -25,7 +25,6 @@ use crate::wire::change_user::ChangeUser;
 use crate::wire::command::Command;
 use crate::wire::compress::Algorithm;
 use crate::wire::err::{ErrPacket, is_err};
-use crate::wire::framing::Expect;
 use crate::wire::greeting::Greeting;
 use crate::wire::login::{FILLER, Login, TlsRequest};
 use crate::wire::ok::OkPacket;
@@ -153,11 +152,9 @@ impl Connection {
     pub async fn track(&mut self) -> Result<(), BackendError> {
         let sql = tracked::statement(self.server.is_mariadb());
         let (track, ask) = (self.as_query(&sql), self.as_query(tracked::FROM_LOGIN.as_bytes()));
-        self.send(Command::QUERY, &track).await?;
-        self.send(Command::QUERY, &ask).await?;
-        let tracked = self.answer(Expect::Results).await?;
+        let tracked = self.run(Command::QUERY, &track).await?;
         self.told = Variables::default();
-        self.answer(Expect::Results).await?;
+        self.run(Command::QUERY, &ask).await?;
         match tracked {
             Answer::Ok => {
                 self.initial = std::mem::take(&mut self.told);
