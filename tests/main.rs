@@ -4,7 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod binlog;
+mod commands;
+mod compression;
 mod fixture;
+mod garbage;
+mod infile;
+mod large;
 mod limits;
+mod listeners;
+mod pool;
 mod sandbox;
 mod sandbox_command;
+mod sessions;
+mod shutdown;
+mod statements;
+mod tls;

@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout)]
 
+mod codec;
 mod sql;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ const ALLOWED: f64 = 1.05;
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/instructions.txt");
 
 fn cases() -> Vec<Case> {
-    sql::CASES.to_vec()
+    [sql::CASES, codec::CASES].concat()
 }
 
 fn main() -> Result<()> {

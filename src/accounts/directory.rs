@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder, Row};
+use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Row};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -43,6 +43,8 @@ pub struct Source {
     pub server: String,
     /// How the monitor account connects to it.
     pub opts: Opts,
+    /// Without TLS as well, if the server offers none.
+    pub plain_too: bool,
 }
 
 /// A handle to the task that reads accounts; the task ends when the last one is dropped.
@@ -160,12 +162,20 @@ impl Reader {
     }
 
     async fn connect(&mut self) -> Result<Connection, Failure> {
-        let opts = self.source.borrow_and_update().opts.clone();
+        let Source { opts, plain_too, .. } = self.source.borrow_and_update().clone();
         // A Unix socket found by asking the server would be one of another machine.
         let opts = OptsBuilder::from_opts(opts)
             .prefer_socket(false)
             .stmt_cache_size(0);
-        let mut conn = self.in_time(Conn::new(opts)).await?;
+        let connected = async {
+            match Conn::new(opts.clone()).await {
+                Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if plain_too => {
+                    Conn::new(opts.ssl_opts(None)).await
+                }
+                connected => connected,
+            }
+        };
+        let mut conn = self.in_time(connected).await?;
         let version: Option<String> = self.in_time(conn.query_first("select @@version")).await?;
         let flavour = Flavour::from_version(&version.unwrap_or_default());
         Ok(Connection { conn, flavour })
@@ -328,6 +338,7 @@ mod tests {
         let source = Source {
             server: "db1".to_owned(),
             opts: opts.into(),
+            plain_too: false,
         };
         let (_keep, source) = watch::channel(source);
         let directory = Directory::start(source, Duration::from_secs(1));

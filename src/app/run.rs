@@ -43,7 +43,10 @@ pub fn run(config: Config) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))
+    let served = runtime.block_on(serve(config));
+    // The threads of clients that were not waited for end with the process.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: Config) -> Result<(), StartError> {
@@ -143,7 +146,7 @@ async fn end(
         "the grace is over: closing all clients"
     );
     shared.interrupt_all(Interrupt::Stop);
-    // A client in the middle of a statement does not hear of it; it ends with the process.
+    // Whoever does not even take the last packet ends with the process.
     let _ = tokio::time::timeout(Duration::from_secs(1), joined).await;
 }
 

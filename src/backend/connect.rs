@@ -18,12 +18,14 @@ use crate::accounts::{ServerAuth, ServerChannel, ServerStep};
 use crate::config::{Address, ServerCompression, ServerTlsMode};
 use crate::net::zip::Zip;
 use crate::net::{Link, Socket};
-use crate::session::{State, tracked};
+use crate::session::{State, Variables, tracked};
 use crate::util::clock;
 use crate::wire::attributes::put_attribute;
+use crate::wire::change_user::ChangeUser;
 use crate::wire::command::Command;
 use crate::wire::compress::Algorithm;
 use crate::wire::err::{ErrPacket, is_err};
+use crate::wire::framing::Expect;
 use crate::wire::greeting::Greeting;
 use crate::wire::login::{FILLER, Login, TlsRequest};
 use crate::wire::ok::OkPacket;
@@ -116,8 +118,17 @@ async fn open(
             schema: wanted.schema.clone(),
             ..State::default()
         },
+        initial: Variables::default(),
+        told: Variables::default(),
+        last_session: 0,
+        id_session: 0,
+        insert_id: 0,
+        warned_session: 0,
+        was_pooled: false,
         status,
         prepared: Prepared::default(),
+        scramble: greeting.scramble,
+        plugin: greeting.plugin.clone(),
         attributes: attributes.block.into(),
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         opened: now,
@@ -141,9 +152,17 @@ impl Connection {
     /// Makes the server tell what becomes of the session.
     pub async fn track(&mut self) -> Result<(), BackendError> {
         let sql = tracked::statement(self.server.is_mariadb());
-        let body = self.as_query(&sql);
-        match self.run(Command::QUERY, &body).await? {
-            Answer::Ok => Ok(()),
+        let (track, ask) = (self.as_query(&sql), self.as_query(tracked::FROM_LOGIN.as_bytes()));
+        self.send(Command::QUERY, &track).await?;
+        self.send(Command::QUERY, &ask).await?;
+        let tracked = self.answer(Expect::Results).await?;
+        self.told = Variables::default();
+        self.answer(Expect::Results).await?;
+        match tracked {
+            Answer::Ok => {
+                self.initial = std::mem::take(&mut self.told);
+                Ok(())
+            }
             Answer::Error {
                 code: MUST_CHANGE_PASSWORD,
                 ..
@@ -155,6 +174,48 @@ impl Connection {
         }
     }
 
+    /// Leaves tracking to the client, which sets it itself: the connection is its own from here on.
+    pub async fn untrack(&mut self) -> Result<(), BackendError> {
+        let sql = tracked::undo_statement(self.server.is_mariadb());
+        let body = self.as_query(&sql);
+        match self.run(Command::QUERY, &body).await? {
+            Answer::Ok => Ok(()),
+            Answer::Error { message, .. } => Err(login_failed(&self.server, &message)),
+        }
+    }
+
+    /// Makes the server's session what it is after a login, by way of a change of user to the same one.
+    pub async fn login_again(&mut self, wanted: &State) -> Result<(), BackendError> {
+        let credential = &self.key.identity.credential;
+        let channel = channel(&self.link);
+        let (mut auth, first) = ServerAuth::begin(credential, &self.plugin, self.scramble.into(), channel);
+        let request = ChangeUser {
+            user: &self.key.identity.user,
+            auth: &first.reply,
+            database: wanted.schema.as_deref(),
+            // A login has one byte for it.
+            collation: Some(self.key.collation & 0xff),
+            plugin: Some(first.plugin.name().as_bytes()),
+            attributes: Some(&self.attributes),
+        };
+        let mut payload = Vec::new();
+        request.encode(&mut payload, self.capabilities);
+        let sent = self.link.send_payload(0, &payload).await;
+        sent.map_err(|error| lost(&self.server, error))?;
+        self.status = converse(&self.server, &mut self.link, &mut auth, self.capabilities).await?;
+        self.prepared.clear();
+        (self.id_session, self.warned_session) = (0, 0);
+        self.state = State {
+            schema: wanted.schema.clone(),
+            ..State::default()
+        };
+        if self.key.was_reset {
+            self.reset().await
+        } else {
+            self.track().await
+        }
+    }
+
     /// Empties the server's session, but for the schema.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
         if let Answer::Error { message, .. } = self.run(Command::RESET_CONNECTION, &[]).await? {
@@ -162,6 +223,7 @@ impl Connection {
         }
         self.state.variables = Default::default();
         self.prepared.clear();
+        (self.id_session, self.warned_session) = (0, 0);
         self.track().await
     }
 }
@@ -224,7 +286,7 @@ impl LoginAttempt<'_> {
         self.start_tls(greeting).await?;
         let scramble = greeting.scramble.into();
         let credential = &self.key.identity.credential;
-        let (mut auth, first) = ServerAuth::begin(credential, &greeting.plugin, scramble, self.channel());
+        let (mut auth, first) = ServerAuth::begin(credential, &greeting.plugin, scramble, channel(self.link));
         let mut block = attributes.block.to_vec();
         put_attribute(
             &mut block,
@@ -249,7 +311,7 @@ impl LoginAttempt<'_> {
             .send(&out)
             .await
             .map_err(|error| lost(self.server, error))?;
-        self.converse(&mut auth).await
+        converse(self.server, self.link, &mut auth, self.capabilities).await
     }
 
     /// What the client negotiated, so that results can pass as they are, and what we need ourselves.
@@ -268,14 +330,6 @@ impl LoginAttempt<'_> {
             ServerCompression::Zstd => chosen |= C::COMPRESS,
         }
         chosen & offered
-    }
-
-    fn channel(&self) -> ServerChannel {
-        match (self.link.tls(), self.link.socket().is_unix()) {
-            (Some(_), _) => ServerChannel::Tls,
-            (None, true) => ServerChannel::Local,
-            (None, false) => ServerChannel::Plain,
-        }
     }
 
     async fn start_tls(&mut self, greeting: &Greeting) -> Result<(), BackendError> {
@@ -320,36 +374,46 @@ impl LoginAttempt<'_> {
             .await
             .map_err(|error| tls(error.to_string()))
     }
+}
 
-    async fn converse(&mut self, auth: &mut ServerAuth) -> Result<Status, BackendError> {
-        loop {
-            let header = self
-                .link
-                .packet(LONGEST)
-                .await
-                .map_err(|error| lost(self.server, error))?;
-            let payload = self.link.payload(header);
-            let step = auth
-                .receive(payload)
-                .map_err(|error| login_failed(self.server, &error.to_string()))?;
-            let reply = match step {
-                ServerStep::Accepted => {
-                    let ok = OkPacket::parse(payload, self.capabilities);
-                    let status = ok.map_or(Status::AUTOCOMMIT, |ok| ok.status);
-                    self.link.inbox.consume(header.total());
-                    return Ok(status);
-                }
-                ServerStep::Refused => return Err(refused(self.server, payload)),
-                ServerStep::Reply(reply) => Some(reply),
-                ServerStep::Read => None,
-            };
-            self.link.inbox.consume(header.total());
-            if let Some(reply) = reply {
-                let sequence = header.sequence.wrapping_add(1);
-                let sent = self.link.send_payload(sequence, &reply).await;
-                sent.map_err(|error| lost(self.server, error))?;
+/// The exchange in which we prove who we are, up to the server's verdict.
+async fn converse(
+    server: &Server,
+    link: &mut Link,
+    auth: &mut ServerAuth,
+    capabilities: Capabilities,
+) -> Result<Status, BackendError> {
+    loop {
+        let header = link.packet(LONGEST).await.map_err(|error| lost(server, error))?;
+        let payload = link.payload(header);
+        let step = auth
+            .receive(payload)
+            .map_err(|error| login_failed(server, &error.to_string()))?;
+        let reply = match step {
+            ServerStep::Accepted => {
+                let ok = OkPacket::parse(payload, capabilities);
+                let status = ok.map_or(Status::AUTOCOMMIT, |ok| ok.status);
+                link.inbox.consume(header.total());
+                return Ok(status);
             }
+            ServerStep::Refused => return Err(refused(server, payload)),
+            ServerStep::Reply(reply) => Some(reply),
+            ServerStep::Read => None,
+        };
+        link.inbox.consume(header.total());
+        if let Some(reply) = reply {
+            let sequence = header.sequence.wrapping_add(1);
+            let sent = link.send_payload(sequence, &reply).await;
+            sent.map_err(|error| lost(server, error))?;
         }
+    }
+}
+
+fn channel(link: &Link) -> ServerChannel {
+    match (link.tls(), link.socket().is_unix()) {
+        (Some(_), _) => ServerChannel::Tls,
+        (None, true) => ServerChannel::Local,
+        (None, false) => ServerChannel::Plain,
     }
 }
 

@@ -11,12 +11,14 @@ use super::prepared::Prepared;
 use super::server::Server;
 use super::slots::Permit;
 use crate::net::Link;
-use crate::session::{State, Template};
+use crate::session::{State, Template, Variables};
 use crate::wire::command::Command;
 use crate::wire::err::ErrPacket;
 use crate::wire::framing::{self, Expect, Framer, Kind, Next};
+use crate::wire::ok::OkPacket;
 use crate::wire::packet::{HEADER, put_with};
-use crate::wire::{Capabilities, Malformed, Status};
+use crate::wire::track::{Change, Changes};
+use crate::wire::{Capabilities, Malformed, Reader, Status};
 
 #[derive(Debug)]
 pub struct Connection {
@@ -27,8 +29,24 @@ pub struct Connection {
     pub thread: u64,
     pub capabilities: Capabilities,
     pub state: State,
+    /// What the server made of the login; a session without a value of its own has these.
+    pub initial: Variables,
+    /// Variables that the server reported in the last answer to a statement of our own.
+    pub told: Variables,
+    /// The sessions that ran the last statement here, that the server's LAST_INSERT_ID() belongs to, and that
+    /// the last warnings are for; 0: none.
+    pub last_session: u64,
+    pub id_session: u64,
+    /// That session's LAST_INSERT_ID() when it was here last.
+    pub insert_id: u64,
+    pub warned_session: u64,
+    /// It has been idle before, and may have been closed by the server meanwhile.
+    pub was_pooled: bool,
     pub status: Status,
     pub prepared: Prepared,
+    /// What the server greeted with: a change of user begins with it.
+    pub scramble: [u8; 20],
+    pub plugin: Vec<u8>,
     /// Of the client that it was opened for: the server shows them to whoever looks.
     pub attributes: Box<[u8]>,
     /// Distinguishes connections for as long as the process runs.
@@ -100,6 +118,7 @@ impl Connection {
 
     /// Runs a command of our own and reads its whole answer; rows are thrown away.
     pub async fn run(&mut self, command: Command, body: &[u8]) -> Result<Answer, BackendError> {
+        self.told = Variables::default();
         self.send(command, body).await?;
         self.answer(Expect::Results).await
     }
@@ -112,34 +131,27 @@ impl Connection {
         &mut self,
         expect: Expect,
     ) -> Result<(Answer, Option<framing::Prepared>), BackendError> {
-        let mut prepared = None;
         let mut framer = Framer::new(self.capabilities, expect);
-        let mut answer = Answer::Ok;
+        framer.shows_rows = true;
+        let (mut answer, mut prepared) = (Answer::Ok, None);
         loop {
             let mut position = 0;
             loop {
                 let bytes = self.link.inbox.bytes();
-                let next = framer
-                    .next(bytes, &mut position)
-                    .map_err(|error| self.malformed(error))?;
+                let next = framer.next(bytes, &mut position);
+                let next = next.map_err(|error| self.malformed(error))?;
                 let Next::Packet { kind, length } = next else {
                     break;
                 };
-                if kind == Kind::Error {
-                    let packet = ErrPacket::parse(&bytes[position + HEADER..position + length]);
-                    let error = packet.map_err(|error| self.malformed(error))?;
-                    let message = String::from_utf8_lossy(error.message).into_owned();
-                    answer = Answer::Error {
-                        code: error.code,
-                        sqlstate: error.sqlstate,
-                        message,
-                    };
-                }
-                if kind == Kind::Prepared {
-                    let packet = &bytes[position + HEADER..position + length];
-                    let parsed = framing::Prepared::parse(packet, self.capabilities);
-                    prepared = Some(parsed.map_err(|error| self.malformed(error))?);
-                }
+                let packet = &bytes[position + HEADER..position + length];
+                let mut heard = Heard {
+                    told: &mut self.told,
+                    status: &mut self.status,
+                    answer: &mut answer,
+                    prepared: &mut prepared,
+                };
+                let taken = heard.take(kind, packet, self.capabilities);
+                taken.map_err(|error| self.malformed(error))?;
                 position += length;
             }
             self.link.inbox.consume(position);
@@ -157,9 +169,20 @@ impl Connection {
         if self.state.same_as(wanted) {
             return Ok(());
         }
-        if let Some(sql) = self.state.variables.statement_towards(&wanted.variables) {
-            let answer = self.run(Command::QUERY, &self.as_query(&sql)).await?;
-            self.restored(answer)?;
+        if self.state.variables.needs_login_for(&wanted.variables) {
+            self.login_again(wanted).await?;
+        }
+        self.restore_by_statements(wanted).await
+    }
+
+    /// The same on a connection that a session holds: a login would end its transaction and all that it has.
+    pub async fn restore_by_statements(&mut self, wanted: &State) -> Result<(), BackendError> {
+        if let Some(sql) = self
+            .state
+            .variables
+            .statement_towards(&wanted.variables, &self.initial)
+        {
+            self.execute(&sql).await?;
         }
         if let Some(schema) = wanted
             .schema
@@ -171,6 +194,12 @@ impl Connection {
         }
         self.state = wanted.clone();
         Ok(())
+    }
+
+    /// Runs a statement of our own that must not fail.
+    pub async fn execute(&mut self, sql: &[u8]) -> Result<(), BackendError> {
+        let answer = self.run(Command::QUERY, &self.as_query(sql)).await?;
+        self.restored(answer)
     }
 
     /// The body of a QUERY command: with query attributes it begins with how many there are.
@@ -225,5 +254,49 @@ impl Connection {
             return Ok(());
         }
         self.link.send(&out).await.map_err(|error| self.lost(error))
+    }
+}
+
+/// Where the packets of an answer to ourselves leave what they say.
+struct Heard<'a> {
+    told: &'a mut Variables,
+    status: &'a mut Status,
+    answer: &'a mut Answer,
+    prepared: &'a mut Option<framing::Prepared>,
+}
+
+// === impl Heard ===
+
+impl Heard<'_> {
+    fn take(&mut self, kind: Kind, packet: &[u8], capabilities: Capabilities) -> Result<(), Malformed> {
+        match kind {
+            Kind::Row => {
+                // Names and values, in an answer to a question of our own; NULL is empty.
+                let mut row = Reader::new(packet);
+                if let Ok(name) = row.lenenc_bytes() {
+                    self.told.set(name, row.lenenc_bytes().unwrap_or_default());
+                }
+            }
+            Kind::Error => {
+                let error = ErrPacket::parse(packet)?;
+                *self.answer = Answer::Error {
+                    code: error.code,
+                    sqlstate: error.sqlstate,
+                    message: String::from_utf8_lossy(error.message).into_owned(),
+                };
+            }
+            Kind::Ok => {
+                let ok = OkPacket::parse(packet, capabilities)?;
+                *self.status = ok.status;
+                for change in Changes::new(ok.track) {
+                    if let Change::SystemVariable { name, value } = change? {
+                        self.told.set(name, value);
+                    }
+                }
+            }
+            Kind::Prepared => *self.prepared = Some(framing::Prepared::parse(packet, capabilities)?),
+            _ => {}
+        }
+        Ok(())
     }
 }

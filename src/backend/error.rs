@@ -33,6 +33,8 @@ pub enum BackendError {
     },
     #[error("too many statements are waiting for a connection to server '{server}' already")]
     PoolQueueFull { server: String },
+    #[error("Server shutdown in progress")]
+    Stopping,
     #[error("lost connection to server '{server}': {source}")]
     Lost { server: String, source: io::Error },
     #[error("server '{server}' sent what is not the protocol: {source}")]
@@ -50,8 +52,21 @@ pub enum BackendError {
 // === impl BackendError ===
 
 impl BackendError {
-    /// Code, SQLSTATE and text for the client. Never a code from 2000 to 2999, although some would fit: those are
-    /// the client libraries' own, and MariaDB's takes an ERR packet with one for malformed.
+    /// The server does not have the session's schema, or not for this account.
+    pub fn lacks_schema(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                code: 1044 | 1049,
+                ..
+            } | Self::Restore {
+                code: 1044 | 1049,
+                ..
+            }
+        )
+    }
+
+    /// Code, SQLSTATE and text for the client.
     pub fn for_client(&self) -> (u16, [u8; 5], String) {
         match self {
             Self::Refused {
@@ -67,10 +82,11 @@ impl BackendError {
                 ..
             } => (*code, *sqlstate, message.clone()),
             Self::PoolTimeout { .. } | Self::PoolQueueFull { .. } => (1040, *b"08004", self.to_string()),
-            Self::Connect { .. } | Self::Tls { .. } | Self::Lost { .. } => {
+            // Codes from 2000 on are the clients' own: MariaDB's library takes one from a server for a broken packet.
+            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Tls { .. } | Self::Lost { .. } => {
                 (1158, *b"08S01", self.to_string())
             }
-            Self::ConnectTimeout { .. } => (1159, *b"08S01", self.to_string()),
+            Self::Stopping => (1053, *b"08S01", self.to_string()),
             Self::Login { .. } => (1045, *b"28000", self.to_string()),
             Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),
         }

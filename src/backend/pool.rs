@@ -167,11 +167,16 @@ impl Pool {
         let mut mine = ticket.and_then(|ticket| slab.take(ticket));
         loop {
             let connection = mine.take().or_else(|| slab.take_any(Some(wanted), known_by))?;
-            let fresh = now.duration_since(connection.used) < TRUSTED;
+            let fresh = now.duration_since(connection.used) < TRUSTED && !connection.link.socket().has_news();
             if connection.is_usable(now) && (fresh || connection.link.is_quiet()) {
                 return Some(connection);
             }
         }
+    }
+
+    /// The very connection that was given back with this ticket.
+    pub fn take_own(&self, ticket: Ticket) -> Option<Box<Connection>> {
+        self.slots.borrow_mut().take(ticket)
     }
 
     pub fn idle(&self) -> usize {
@@ -275,6 +280,10 @@ impl Pools {
     /// Takes a connection back that the session leaves clean. `None` when somebody else got it.
     pub fn give_back(&self, pool: &Pool, mut connection: Box<Connection>) -> Option<Ticket> {
         if connection.is_outdated() {
+            return None;
+        }
+        if !connection.link.inbox.bytes().is_empty() {
+            // What nobody asked for would be taken for the answer to the next statement.
             return None;
         }
         connection.link.inbox.release();

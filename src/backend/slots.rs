@@ -67,13 +67,13 @@ impl Slots {
     }
 
     pub fn has_waiters(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0
+        self.waiting.load(Ordering::SeqCst) > 0
     }
 
     pub fn try_reserve(self: &Arc<Self>) -> Option<Permit> {
         let more = |open| (open < self.maximum).then_some(open + 1);
         self.open
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, more)
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
             .ok()?;
         Some(Permit {
             slots: Some(self.clone()),
@@ -85,12 +85,12 @@ impl Slots {
         let mut queue = self.lock();
         queue.retain(|waiter| !waiter.sender.is_closed());
         if queue.len() >= self.max_waiting {
-            self.waiting.store(queue.len(), Ordering::Release);
+            self.waiting.store(queue.len(), Ordering::SeqCst);
             return None;
         }
         let (sender, receiver) = oneshot::channel();
         queue.push_back(Waiter { key, sender });
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
         Some(receiver)
     }
 
@@ -99,6 +99,9 @@ impl Slots {
     pub fn offer(&self, connection: Box<Connection>) -> Option<Box<Connection>> {
         let mut connection = connection;
         while let Some(waiter) = self.first() {
+            if waiter.sender.is_closed() {
+                continue;
+            }
             if waiter.key != connection.key {
                 // Its permit goes to the first waiter as the connection is dropped.
                 self.put_back(waiter);
@@ -117,33 +120,34 @@ impl Slots {
     /// A place has become free: the first who waits gets it.
     fn hand_on(self: &Arc<Self>) {
         while self.has_waiters() {
-            let Some(mut permit) = self.try_reserve() else {
+            let Some(permit) = self.try_reserve() else {
                 return;
             };
-            if let Some(waiter) = self.first() {
-                match waiter.sender.send(Grant::Permit(permit)) {
-                    Err(Grant::Permit(refused)) => permit = refused,
+            let mut unclaimed = match self.first() {
+                None => permit,
+                Some(waiter) => match waiter.sender.send(Grant::Permit(permit)) {
+                    Err(Grant::Permit(permit)) => permit,
                     _ => return,
-                }
-            }
+                },
+            };
             // Nobody is left, or this one has gone away and the next gets it. Not dropped, so that it does not
             // recurse; nobody can have joined without trying for himself after joining.
-            permit.slots = None;
-            self.open.fetch_sub(1, Ordering::AcqRel);
+            unclaimed.slots = None;
+            self.open.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
     fn first(&self) -> Option<Waiter> {
         let mut queue = self.lock();
         let waiter = queue.pop_front();
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
         waiter
     }
 
     fn put_back(&self, waiter: Waiter) {
         let mut queue = self.lock();
         queue.push_front(waiter);
-        self.waiting.store(queue.len(), Ordering::Release);
+        self.waiting.store(queue.len(), Ordering::SeqCst);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiter>> {
@@ -163,7 +167,7 @@ impl Permit {
             Some(slots)
                 if slots
                     .open
-                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer)
+                    .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fewer)
                     .is_err() =>
             {
                 self.slots = Some(slots);
@@ -181,7 +185,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(slots) = self.slots.take() {
-            slots.open.fetch_sub(1, Ordering::AcqRel);
+            slots.open.fetch_sub(1, Ordering::SeqCst);
             slots.hand_on();
         }
     }

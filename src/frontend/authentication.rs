@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::shared::Shared;
-use crate::accounts::{ClientAddress, ClientChannel, ClientLogin, Flavour, Refusal, Then};
+use crate::accounts::{
+    Account, ClientAddress, ClientChannel, ClientLogin, Credential, Flavour, Refusal, Then,
+};
 use crate::backend::{Identity, Profile};
 use crate::net::Link;
 use crate::wire::Capabilities;
@@ -35,6 +37,31 @@ pub struct Accepted {
     pub max_connections: Option<u32>,
 }
 
+// === impl Accepted ===
+
+impl Accepted {
+    /// At the servers the client is who it is here, unless the configuration names somebody else.
+    fn new(account: Account, user: &[u8], credential: Credential) -> Self {
+        let max_connections = account.max_connections;
+        let identity = match account.backend {
+            Some(login) => Identity {
+                user: login.user,
+                credential: login.credential,
+                expired: false,
+            },
+            None => Identity {
+                user: user.to_vec(),
+                credential,
+                expired: account.password_expired,
+            },
+        };
+        Self {
+            identity: Arc::new(identity),
+            max_connections,
+        }
+    }
+}
+
 // === impl Exchange ===
 
 impl Exchange<'_> {
@@ -45,10 +72,9 @@ impl Exchange<'_> {
         from: ClientAddress,
         profile: &Profile,
     ) -> Result<Accepted, Option<Refusal>> {
-        let flavour = if profile.is_mariadb() {
-            Flavour::MariaDb
-        } else {
-            Flavour::MySql
+        let flavour = match profile.is_mariadb() {
+            true => Flavour::MariaDb,
+            false => Flavour::MySql,
         };
         let account = self
             .shared
@@ -56,8 +82,7 @@ impl Exchange<'_> {
             .find(proof.user, from, flavour)
             .await
             .map_err(Some)?;
-        let backend = account.backend.clone();
-        let (max_connections, expired) = (account.max_connections, account.password_expired);
+        let known = account.clone();
         let login = ClientLogin {
             user: proof.user,
             reply: proof.reply,
@@ -75,22 +100,7 @@ impl Exchange<'_> {
             }
             match step.then {
                 Then::Accept(credential) => {
-                    let identity = match backend {
-                        Some(login) => Identity {
-                            user: login.user,
-                            credential: login.credential,
-                            expired: false,
-                        },
-                        None => Identity {
-                            user: proof.user.to_vec(),
-                            credential,
-                            expired,
-                        },
-                    };
-                    return Ok(Accepted {
-                        identity: Arc::new(identity),
-                        max_connections,
-                    });
+                    return Ok(Accepted::new(known, proof.user, credential));
                 }
                 Then::Refuse(refusal) => return Err(Some(refusal)),
                 Then::Read => {}

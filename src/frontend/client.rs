@@ -13,8 +13,8 @@ use super::worker::Worker;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::net::{Link, Signal};
-use crate::session::Session;
-use crate::sql::Features;
+use crate::session::{Hold, Session};
+use crate::sql::{Features, Flags};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 
@@ -45,7 +45,11 @@ pub struct Client {
     /// Held between statements only while the session has a reason; always given back or closed by this client.
     pub connection: Option<Box<Connection>>,
     pub ticket: Option<Ticket>,
+    /// Another session's statement was the last one on the held connection.
+    pub has_foreign_results: bool,
     pub statements: u64,
+    /// The command under way lists processes, in which the client should find itself.
+    pub lists_processes: bool,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
@@ -56,29 +60,132 @@ pub struct Client {
 
 /// The sequence number of a response's first packet.
 pub const FIRST: u8 = 1;
+/// Error 1053.
+pub const STOPPING: &str = "Server shutdown in progress";
 
 // === impl Client ===
 
 impl Client {
     /// Makes sure that there is a server connection in this session's state.
     pub async fn bind(&mut self) -> Result<(), BackendError> {
+        match self.bind_strictly().await {
+            // Somebody dropped the schema. A server lets such a session go on until it uses a table.
+            Err(error) if error.lacks_schema() && self.session.state.schema.is_some() => {
+                self.session.state.schema = None;
+                self.choose_pool();
+                self.bind_strictly().await
+            }
+            bound => bound,
+        }
+    }
+
+    /// The same for a login, which fails when its schema is not there.
+    pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
         if self.connection.is_some() {
             return Ok(());
         }
-        let mut connection = self.acquire().await?;
-        let reused = connection.used > connection.opened;
-        match connection.restore(&self.session.state).await {
-            // It went away while it lay idle, and nothing of the client's has been sent.
-            Err(BackendError::Lost { .. }) if reused => {
-                drop(connection);
-                connection = self.acquire().await?;
-                connection.restore(&self.session.state).await?;
+        let connection = loop {
+            let mut connection = self.acquire().await?;
+            let reused = connection.was_pooled;
+            match connection.restore(&self.session.state).await {
+                Ok(()) => break connection,
+                // It went away while it lay idle, and nothing of the client's has been sent.
+                Err(BackendError::Lost { .. }) if reused => {}
+                Err(error) => return Err(error),
             }
-            restored => restored?,
-        }
+        };
+        self.has_foreign_results = connection.last_session != self.session.serial;
         self.entry.thread.store(connection.thread, Ordering::Relaxed);
         self.connection = Some(connection);
         Ok(())
+    }
+
+    /// Before a client's first own word on session tracking, the proxy takes back what it asked for: from here on
+    /// the client gets what the server tells, and keeps the connection.
+    pub async fn hand_over_tracking(&mut self, features: &Features) -> Result<(), BackendError> {
+        if !features.has(Flags::SETS_SESSION_TRACK) || self.session.holds.has(Hold::Tracking) {
+            return Ok(());
+        }
+        self.bind().await?;
+        if let Some(connection) = &mut self.connection {
+            connection.untrack().await?;
+            self.session.holds.insert(Hold::Tracking);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the connection answers as this session's own where the statement asks for what the
+    /// statements before it left.
+    pub async fn bind_for(&mut self, features: &Features) -> Result<(), BackendError> {
+        self.bind().await?;
+        self.has_foreign_results = false;
+        let (serial, id) = (self.session.serial, self.session.insert_id);
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        if connection.last_session == 0 && id == 0 {
+            connection.id_session = serial;
+        }
+        connection.last_session = serial;
+        let reads_id = Flags::LAST_INSERT_ID | Flags::ASSIGNS_LAST_INSERT_ID | Flags::UNKNOWN_CALL;
+        let knows_id = connection.id_session == serial && connection.insert_id == id;
+        let asks_id = features.has(reads_id) && !knows_id;
+        let asks_warnings =
+            features.has(Flags::DIAGNOSTICS) && ![0, serial].contains(&connection.warned_session);
+        if !asks_id && !asks_warnings {
+            return Ok(());
+        }
+        (connection.id_session, connection.insert_id) = (serial, id);
+        let sql = if asks_warnings {
+            connection.warned_session = 0;
+            // A statement that reads something like a table empties the list of warnings, too.
+            format!("SET @@SESSION.last_insert_id=(SELECT {id} FROM (SELECT 1) AS one)")
+        } else {
+            format!("SET @@SESSION.last_insert_id={id}")
+        };
+        let adopted = connection.execute(sql.as_bytes()).await;
+        if adopted.is_err() {
+            self.connection = None;
+        }
+        adopted
+    }
+
+    /// Asks the server for what it changed without a word, before the connection goes to others.
+    async fn ask_if_unsure(&mut self) {
+        if !self.session.is_unsure || !self.session.holds.is_empty() {
+            return;
+        }
+        self.session.is_unsure = false;
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let sql = b"SET @@SESSION.collation_connection=@@SESSION.collation_connection,\
+            @@SESSION.last_insert_id=@@SESSION.last_insert_id";
+        if connection.execute(sql).await.is_err() {
+            self.connection = None;
+            return;
+        }
+        if let Some(collation) = connection.told.get(b"collation_connection") {
+            self.session.set_variable(b"collation_connection", collation);
+        }
+        let id = connection
+            .told
+            .get(b"last_insert_id")
+            .and_then(|id| std::str::from_utf8(id).ok());
+        // Another session's, if this one never had its own here.
+        let is_own =
+            connection.id_session == self.session.serial && connection.insert_id == self.session.insert_id;
+        if let Some(id) = id.and_then(|id| id.parse().ok()).filter(|_| is_own) {
+            self.session.insert_id = id;
+            connection.insert_id = id;
+        }
+    }
+
+    /// Takes up the session's own connection again, if nobody else has.
+    pub fn bind_own(&mut self) {
+        if let (None, Some(ticket)) = (&self.connection, self.ticket) {
+            self.connection = self.pool.take_own(ticket);
+        }
     }
 
     async fn acquire(&mut self) -> Result<Box<Connection>, BackendError> {
@@ -89,10 +196,13 @@ impl Client {
             filler: self.login.filler,
         };
         let place = (&self.login.key, &*self.pool);
-        self.worker
-            .pools
-            .acquire(&self.server, place, ticket, &self.session.state, attributes)
-            .await
+        let pools = &self.worker.pools;
+        let acquired = pools.acquire(&self.server, place, ticket, &self.session.state, attributes);
+        tokio::select! {
+            biased;
+            acquired = acquired => acquired,
+            () = self.signal.stopped() => Err(BackendError::Stopping),
+        }
     }
 
     /// Gives the connection back, unless the session has a reason to keep it.
@@ -104,14 +214,33 @@ impl Client {
             return;
         };
         self.entry.thread.store(0, Ordering::Relaxed);
-        if self.session.state.schema.is_some() != self.login.key.has_schema {
-            self.login.key.has_schema = self.session.state.schema.is_some();
-            self.pool = self.worker.pools.pool(&self.login.key);
+        if self.choose_pool() {
             connection.key = self.login.key.clone();
         }
+        connection.was_pooled = true;
         connection.state = self.session.state.clone();
         connection.status = self.session.status;
         self.ticket = self.worker.pools.give_back(&self.pool, connection);
+    }
+
+    /// Somebody waits for a connection, and this client has said nothing for a while.
+    pub async fn let_go(&mut self, still_soft: bool) {
+        if still_soft {
+            self.session.holds = Default::default();
+            self.ask_if_unsure().await;
+            self.unbind();
+        }
+    }
+
+    /// Whether the session has a schema decides from which pool it can be served. True when that changed.
+    fn choose_pool(&mut self) -> bool {
+        let has_schema = self.session.state.schema.is_some();
+        if has_schema == self.login.key.has_schema {
+            return false;
+        }
+        self.login.key.has_schema = has_schema;
+        self.pool = self.worker.pools.pool(&self.login.key);
+        true
     }
 
     /// Ends the session: the connection goes back if nothing is left on it, and is closed otherwise.
@@ -137,7 +266,11 @@ impl Client {
 
     /// Forwards the request at the front of the inbox as it is, and its response.
     pub async fn pass(&mut self, expect: Expect, features: &Features) -> Result<Outcome, End> {
-        if let Err(error) = self.bind().await {
+        let ready = match self.hand_over_tracking(features).await {
+            Ok(()) => self.bind_for(features).await,
+            failed => failed,
+        };
+        if let Err(error) = ready {
             self.skip().await?;
             return self.refuse(error).await;
         }
@@ -166,7 +299,7 @@ impl Client {
         expect: Expect,
         features: &Features,
     ) -> Result<Outcome, End> {
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_for(features).await {
             return self.refuse(error).await;
         }
         let answered = self.ask(payload, expect, None).await;
@@ -196,13 +329,18 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
+        let lists_processes = std::mem::take(&mut self.lists_processes);
+        let processes = lists_processes.then_some(&*self.worker.shared.registry);
         let relay = Relay {
             client: &mut self.link,
             connection,
+            signal: &self.signal,
             session: &mut self.session,
             capabilities: self.capabilities,
             statement,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
+            numbers: None,
+            processes,
         };
         relay.run(expect).await
     }
@@ -216,6 +354,14 @@ impl Client {
         match answered {
             Ok(outcome) => {
                 self.session.settle(features, &outcome.observed);
+                self.signal.idle_limit.set(self.session.idle_limit);
+                if features.has(Flags::ENDS_CONNECTION) && outcome.error.is_none() {
+                    // COMMIT RELEASE: the server has hung up, and so do we.
+                    self.connection = None;
+                    return Err(End::Quit);
+                }
+                self.mark_connection(&outcome);
+                self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)
             }
@@ -223,6 +369,13 @@ impl Client {
                 // Half a response is still on its way: nobody can use the connection after this.
                 self.connection = None;
                 Err(End::Gone)
+            }
+            Err(Broken::Stopped { started }) => {
+                self.connection = None;
+                if !started {
+                    self.error(1053, b"08S01", STOPPING).await?;
+                }
+                Err(End::ShuttingDown)
             }
             Err(Broken::Server { error, started }) => {
                 self.connection = None;
@@ -235,6 +388,24 @@ impl Client {
                 self.session.holds = Default::default();
                 let outcome = self.refuse(error).await?;
                 if kept { Ok(outcome) } else { Err(End::ServerLost) }
+            }
+        }
+    }
+
+    /// Notes whose the things are that the statement left on the server.
+    fn mark_connection(&mut self, outcome: &Outcome) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        if outcome.observed.warnings > 0 {
+            connection.warned_session = self.session.serial;
+        }
+        // An id that the client chose itself is in the packet, but LAST_INSERT_ID() is what it was before.
+        if outcome.observed.insert_id.is_some() {
+            if connection.id_session == self.session.serial {
+                connection.insert_id = self.session.insert_id;
+            } else {
+                connection.id_session = 0;
             }
         }
     }

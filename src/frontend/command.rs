@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::Client;
+use super::client::{Client, FIRST, STOPPING};
 use super::outcome::End;
 use crate::net::Interrupt;
 use crate::net::buffer;
@@ -26,7 +26,9 @@ impl Client {
                 Ok(next) => next,
                 Err(end) => return end,
             };
-            self.statements += 1;
+            if command != Command::QUIT {
+                self.statements += 1;
+            }
             if let Err(end) = self.command(header, command).await {
                 return end;
             }
@@ -68,8 +70,16 @@ impl Client {
         } else {
             Interrupt::Drain
         };
-        match self.link.fill_unless(&self.signal, threshold).await {
+        let soft = !started && self.session.holds.are_soft();
+        self.signal.holds_softly.set(soft);
+        let filled = self.link.fill_unless(&self.signal, threshold).await;
+        self.signal.holds_softly.set(false);
+        match filled {
             Ok(Filled::Bytes) => Ok(()),
+            Ok(Filled::Wanted) => {
+                self.let_go(soft).await;
+                Ok(())
+            }
             Ok(Filled::End) => Err(End::Gone),
             Ok(Filled::Interrupted(interrupt)) => Err(self.interrupted(interrupt).await),
             Err(_) => Err(End::Broken),
@@ -78,19 +88,19 @@ impl Client {
 
     /// The proxy ends the connection. A client that does not read its last packet does not hold anything up.
     async fn interrupted(&mut self, interrupt: Interrupt) -> End {
-        let (end, code, sqlstate, message) = match interrupt {
+        // As MySQL numbers the packet that nobody asked for. The other is for the client's next command: most clients
+        // look only then, and take it for the answer.
+        let (end, sequence, code, sqlstate, message) = match interrupt {
             Interrupt::Kill => return End::Killed,
             Interrupt::Idle if self.server.is_mariadb() => return End::Idle,
             Interrupt::Idle => {
                 let text = "The client was disconnected by the server because of inactivity. \
                             See wait_timeout and interactive_timeout for configuring this behavior.";
-                (End::Idle, 4031, b"HY000", text)
+                (End::Idle, 0, 4031, b"HY000", text)
             }
-            Interrupt::Drain | Interrupt::Stop => {
-                (End::ShuttingDown, 1053, b"08S01", "Server shutdown in progress")
-            }
+            Interrupt::Drain | Interrupt::Stop => (End::ShuttingDown, FIRST, 1053, b"08S01", STOPPING),
         };
-        let packet = super::reply::error(0, self.capabilities, code, sqlstate, message);
+        let packet = super::reply::error(sequence, self.capabilities, code, sqlstate, message);
         let _ = tokio::time::timeout(Duration::from_millis(100), self.link.send(&packet)).await;
         end
     }
@@ -120,6 +130,7 @@ impl Client {
 
     /// Everything that needs no more than to be passed on, known or unknown.
     async fn other(&mut self, command: Command) -> Result<(), End> {
+        self.lists_processes = command == Command::PROCESS_INFO;
         let expect = match command {
             Command::STATISTICS => Expect::Text,
             Command::FIELD_LIST => Expect::Rows,

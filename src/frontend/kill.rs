@@ -7,9 +7,14 @@ use super::client::Client;
 use super::outcome::End;
 use super::registry::{Entry, Registry};
 use crate::net::Interrupt;
+use crate::session::Hold;
 use crate::sql::{Features, KillTarget, Verb};
+use crate::wire::Capabilities;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
+
+/// MySQL from this version on does not know PROCESS_KILL, and says so.
+const WITHOUT_PROCESS_KILL: u32 = 90_000;
 
 // === impl Client ===
 
@@ -30,6 +35,36 @@ impl Client {
 
     fn target(&self, id: u64) -> Option<Arc<Entry>> {
         self.worker.shared.registry.get(u32::try_from(id).ok()?)
+    }
+
+    /// Whether the statement is a KILL of this very client by its number.
+    pub fn kills_itself(&self, features: &Features) -> bool {
+        let id = features.kill.as_ref().and_then(|kill| kill.id);
+        features.verb == Verb::Kill && id == Some(self.id.into())
+    }
+
+    /// Only a server connection can be killed so that the server has something to say of it.
+    pub async fn kill_itself(&mut self, text: &[u8], features: &Features) -> Result<(), End> {
+        self.skip().await?;
+        if let Err(error) = self.bind().await {
+            return self.refuse(error).await.map(drop);
+        }
+        let text = self.rewrite_kill(text, features).unwrap_or_default();
+        let mut payload = vec![Command::QUERY.0];
+        if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            payload.extend_from_slice(&[0, 1]);
+        }
+        payload.extend_from_slice(&text);
+        let goes = features
+            .kill
+            .as_ref()
+            .is_some_and(|kill| kill.target == KillTarget::Connection);
+        if goes {
+            // The server closes its end after the answer: nobody else may get this connection.
+            self.session.holds.insert(Hold::State);
+        }
+        self.pass_payload(&payload, Expect::Results, features).await?;
+        if goes { Err(End::Killed) } else { Ok(()) }
     }
 
     /// Whether the id meant can only be one of ours. Others are the server's: it knows what to do with them.
@@ -95,12 +130,14 @@ impl Client {
             .and_then(|bytes| bytes.try_into().ok())
             .unwrap_or_default();
         let id = u32::from_le_bytes(bytes);
+        let gone = !self.server.is_mariadb() && self.server_number() >= WITHOUT_PROCESS_KILL;
         let thread = self
             .target(id.into())
+            .filter(|_| !gone)
             .map(|entry| entry.thread.load(Ordering::Relaxed));
         match thread {
             Some(0) => self.kill_idle(id.into(), true).await,
-            None if Registry::is_own_id(id.into()) => self.kill_idle(id.into(), true).await,
+            None if Registry::is_own_id(id.into()) && !gone => self.kill_idle(id.into(), true).await,
             thread => {
                 let mut payload = vec![Command::PROCESS_KILL.0];
                 let thread = thread.map_or(id, |thread| thread as u32);
@@ -114,6 +151,11 @@ impl Client {
                 Ok(())
             }
         }
+    }
+
+    fn server_number(&self) -> u32 {
+        let profile = self.worker.shared.profile();
+        profile.map_or(0, |profile| profile.number())
     }
 
     /// Reads the whole request at the front of the inbox.

@@ -96,9 +96,10 @@ pub async fn run(
     let end = client.serve().await;
     client.leave();
     client.link.say_goodbye();
+    let user = String::from_utf8_lossy(&client.login.user).into_owned();
     tracing::info!(
         client = id,
-        user = %String::from_utf8_lossy(&client.login.user),
+        user,
         peer = peer(client.address),
         listener = client.listener,
         reason = client.why.as_deref().unwrap_or(end.reason()),
@@ -133,9 +134,10 @@ impl Arrival {
             Ok(proved) => {
                 let (sequence, zstd_level) = (self.sequence, proved.opened.zstd_level);
                 let mut client = self.admit(proved);
+                // Before the client hears that it is in: it may name its id to others at once.
+                client.enlist();
                 match client.welcome(sequence).await {
                     Ok(()) => {
-                        client.enlist();
                         client.start_compression(zstd_level);
                         tracing::info!(
                             client = id,
@@ -185,7 +187,6 @@ impl Arrival {
         let offered = self.offer(&profile);
         let scramble = self.greet(&profile, offered).await?;
         let opened = self.open(offered).await?;
-        self.user.clone_from(&opened.user);
         let identity = self.authenticate(&opened, scramble, &profile).await?;
         Ok(Proved {
             opened,
@@ -344,10 +345,11 @@ impl Arrival {
                 Ok(Opening::Tls(_)) | Err(_) => return Err(self.bad().await),
             };
             self.link.inbox.consume(header.total());
+            self.user.clone_from(&opened.user);
             if self.listener.tls == ClientTlsMode::Require && !self.link.is_secure() {
                 let text = "Connections using insecure transport are prohibited while \
                             --require_secure_transport=ON.";
-                return Err(self.refuse(3159, b"08004", text).await);
+                return Err(self.refuse(3159, b"HY000", text).await);
             }
             return Ok(opened);
         }
@@ -431,7 +433,9 @@ impl Arrival {
             pool,
             connection: None,
             ticket: None,
+            has_foreign_results: false,
             statements: 0,
+            lists_processes: false,
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,
@@ -474,7 +478,7 @@ pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
 impl Client {
     /// Proves to the client that the server knows it, too.
     pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_strictly().await {
             let (code, sqlstate, message) = error.for_client();
             self.why = Some(error.to_string());
             let packet = reply::error(sequence, self.capabilities, code, &sqlstate, &message);

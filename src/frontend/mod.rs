@@ -6,6 +6,7 @@ pub mod command;
 pub mod kill;
 pub mod listener;
 pub mod login;
+pub mod numbers;
 pub mod outcome;
 pub mod query;
 pub mod registry;

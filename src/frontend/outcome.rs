@@ -25,6 +25,8 @@ pub enum Broken {
     Client(io::Error),
     /// The client can be told, unless part of the response has been sent already.
     Server { error: BackendError, started: bool },
+    /// The proxy is stopping, and the grace is over.
+    Stopped { started: bool },
 }
 
 /// Why a client's connection ends.

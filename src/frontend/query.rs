@@ -23,19 +23,23 @@ impl Client {
         };
         let text = start.and_then(|start| payload.get(start..)).unwrap_or_default();
         let features = sql::scan(text, self.session.dialect);
+        self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
         let whole = header.length <= LOOKED_AT;
-        if whole && (features.verb == Verb::Kill || features.has(Flags::CONNECTION_ID)) {
+        if whole && self.kills_itself(&features) {
+            let text = text.to_vec();
+            return self.kill_itself(&text, &features).await;
+        }
+        if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
             let rewritten = match features.verb {
                 Verb::Kill => self.rewrite_kill(text, &features),
-                _ => super::query::with_own_id(text, &features, self.id),
+                _ => rewritten(text, &features, self.id, None),
             };
-            if let Some(text) = rewritten {
-                let mut payload = payload[..start.unwrap_or(1)].to_vec();
-                payload.extend_from_slice(&text);
+            let counts = features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
+            if rewritten.is_some() || counts {
+                let (prefix, text) = (payload[..start.unwrap_or(1)].to_vec(), text.to_vec());
                 self.skip().await?;
-                let outcome = self.pass_payload(&payload, Expect::Results, &features).await?;
-                self.after_kill(&features, outcome.error.is_none());
-                return Ok(());
+                let text = rewritten.unwrap_or(text);
+                return self.rewritten_query(prefix, &text, &features).await;
             }
             if features.verb == Verb::Kill && self.kill_is_ours(&features) {
                 self.skip().await?;
@@ -50,30 +54,75 @@ impl Client {
     }
 }
 
-/// `CONNECTION_ID()` is the client's own id, the one in its greeting. Where a statement compares it with the
-/// server's list of threads, it has to be the server's.
-pub fn with_own_id(text: &[u8], features: &Features, id: u32) -> Option<Vec<u8>> {
-    if features.has(Flags::PROCESS_LIST | Flags::SPANS_OVERFLOW) {
+/// What a connection that another session used last does not know.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    row_count: i64,
+    found_rows: u64,
+}
+
+impl Client {
+    /// Sends a statement whose text was changed, or may have to be once there is a connection.
+    async fn rewritten_query(
+        &mut self,
+        mut payload: Vec<u8>,
+        text: &[u8],
+        features: &Features,
+    ) -> Result<(), End> {
+        if let Err(error) = self.bind().await {
+            return self.refuse(error).await.map(drop);
+        }
+        let counts = self.has_foreign_results.then_some(Counts {
+            row_count: self.session.row_count,
+            found_rows: self.session.found_rows,
+        });
+        let counted = counts.and_then(|counts| {
+            // The spans are those of the text as it is now.
+            let features = sql::scan(text, self.session.dialect);
+            rewritten(text, &features, self.id, Some(counts))
+        });
+        payload.extend_from_slice(counted.as_deref().unwrap_or(text));
+        let outcome = self.pass_payload(&payload, Expect::Results, features).await?;
+        self.after_kill(features, outcome.error.is_none());
+        Ok(())
+    }
+}
+
+/// The text without what the server would answer or do otherwise than it should. `CONNECTION_ID()` is the
+/// client's own id, the one in its greeting; where a statement compares it with the server's list of threads,
+/// it has to be the server's.
+fn rewritten(text: &[u8], features: &Features, id: u32, counts: Option<Counts>) -> Option<Vec<u8>> {
+    if features.has(Flags::SPANS_OVERFLOW) {
         return None;
     }
     let mut out = Vec::with_capacity(text.len() + 32);
     let mut copied = 0;
-    for span in features
-        .spans()
-        .iter()
-        .filter(|span| span.function == Function::ConnectionId)
-    {
+    let mut changed = false;
+    for span in features.spans() {
+        let new = match (span.function, counts) {
+            (Function::ConnectionId, _) if !features.has(Flags::PROCESS_LIST) => id.to_string(),
+            (Function::UnscopedVariable, _) => "SESSION.".to_owned(),
+            (Function::RowCount, Some(counts)) => counts.row_count.to_string(),
+            (Function::FoundRows, Some(counts)) => counts.found_rows.to_string(),
+            _ => continue,
+        };
+        changed = true;
         let range = span.range();
         out.extend_from_slice(&text[copied..range.start]);
-        out.extend_from_slice(id.to_string().as_bytes());
+        out.extend_from_slice(new.as_bytes());
         if span.bare {
             out.extend_from_slice(b" AS ");
             out.extend_from_slice(&sql::quote_identifier(&text[range.clone()]));
         }
         copied = range.end;
     }
-    (copied > 0).then(|| {
+    changed.then(|| {
         out.extend_from_slice(&text[copied..]);
         out
     })
+}
+
+/// What a statement to be prepared is turned into: it holds for all executions.
+pub fn rewritten_for_good(text: &[u8], features: &Features, id: u32) -> Option<Vec<u8>> {
+    rewritten(text, features, id, None)
 }

@@ -66,6 +66,15 @@ impl Registry {
         self.clients.remove(&id);
     }
 
+    /// The client that a server's thread works for.
+    pub fn client_of(&self, thread: u64) -> Option<u32> {
+        let works = |entry: &Entry| entry.thread.load(Ordering::Relaxed) == thread;
+        self.clients
+            .iter()
+            .find(|client| works(client.value()))
+            .map(|client| *client.key())
+    }
+
     pub fn connections(&self) -> usize {
         self.total.load(Ordering::Relaxed)
     }

@@ -2,11 +2,17 @@
 
 use std::io;
 
+use super::client::FIRST;
+use super::numbers::Numbers;
 use super::outcome::{Broken, Outcome};
+use super::registry::Registry;
+use super::request::{self, PassError};
 use crate::backend::Connection;
-use crate::net::Link;
-use crate::session::{Observation, Session};
-use crate::wire::bytes::Put;
+use crate::net::link::Filled;
+use crate::net::{Interrupt, Link, Signal};
+use crate::session::{Hold, Observation, Session};
+use crate::wire::bytes::{Put, Reader};
+use crate::wire::eof::EofPacket;
 use crate::wire::err::ErrPacket;
 use crate::wire::framing::{Expect, Framer, Kind, Next, Prepared};
 use crate::wire::ok::OkPacket;
@@ -18,6 +24,7 @@ use crate::wire::{Capabilities, Malformed, Status};
 pub struct Relay<'a> {
     pub client: &'a mut Link,
     pub connection: &'a mut Connection,
+    pub signal: &'a Signal,
     pub session: &'a mut Session,
     /// What the client negotiated.
     pub capabilities: Capabilities,
@@ -25,6 +32,21 @@ pub struct Relay<'a> {
     pub statement: Option<u32>,
     /// Longest packet of a file that the client sends.
     pub max_packet: u64,
+    /// For a list of processes, in which clients are to find their own ids.
+    pub processes: Option<&'a Registry>,
+    /// Where one of the two sides compresses.
+    pub numbers: Option<Numbers>,
+}
+
+/// Why forwarding stops to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// More has to come from the server.
+    ForMore,
+    /// A result has ended and another one follows.
+    Result,
+    /// The client sends a file now.
+    File,
 }
 
 /// What is to be done about a packet that was looked at.
@@ -42,27 +64,51 @@ impl Relay<'_> {
     /// Forwards one whole response.
     pub async fn run(mut self, expect: Expect) -> Result<Outcome, Broken> {
         let mut framer = Framer::new(self.connection.capabilities, expect);
+        framer.shows_rows = self.processes.is_some();
         let mut outcome = Outcome::default();
         let mut rewritten = Vec::new();
+        let compressed = self.client.next_number().or(self.connection.link.next_number());
+        self.numbers = compressed.map(|_| Numbers::new(self.client.next_number().unwrap_or(FIRST)));
         loop {
             let passed = self.scan(&mut framer, &mut outcome, &mut rewritten);
-            let (position, file) =
+            let (position, pause) =
                 passed.map_err(|error| self.broken(&outcome, self.connection.malformed(error)))?;
             self.forward(position, &mut rewritten, &mut outcome).await?;
-            if file {
+            if pause == Pause::File {
                 self.file(&mut framer, &outcome).await?;
             }
+            if pause != Pause::ForMore {
+                self.count_anew();
+                continue;
+            }
             if framer.is_done() {
+                if outcome.observed.affected.is_none() && outcome.error.is_none() {
+                    outcome.observed.rows = Some(framer.rows);
+                    outcome.observed.first_row_is_one = framer.first_row.is_one();
+                }
                 return Ok(outcome);
             }
-            match self.connection.link.fill().await {
-                Ok(0) => {
+            let link = &mut self.connection.link;
+            match link.fill_unless(self.signal, Interrupt::Stop).await {
+                Ok(Filled::Interrupted(_)) => {
+                    return Err(Broken::Stopped {
+                        started: outcome.started,
+                    });
+                }
+                Ok(Filled::End) => {
                     let lost = self.connection.lost(io::ErrorKind::UnexpectedEof.into());
                     return Err(self.broken(&outcome, lost));
                 }
-                Ok(_) => {}
+                Ok(Filled::Bytes | Filled::Wanted) => {}
                 Err(error) => return Err(self.broken(&outcome, self.connection.lost(error))),
             }
+        }
+    }
+
+    /// A result is over, or the client has sent a file: under compression the numbers go on from there.
+    fn count_anew(&mut self) {
+        if let (Some(numbers), Some(next)) = (&mut self.numbers, self.client.next_number()) {
+            numbers.next = next;
         }
     }
 
@@ -80,23 +126,17 @@ impl Relay<'_> {
         framer: &mut Framer,
         outcome: &mut Outcome,
         rewritten: &mut Vec<u8>,
-    ) -> Result<(usize, bool), Malformed> {
+    ) -> Result<(usize, Pause), Malformed> {
         let (mut position, mut copied) = (0, 0);
         let bytes = self.connection.link.inbox.bytes();
-        loop {
-            let Next::Packet { kind, length } = framer.next(bytes, &mut position)? else {
-                break;
-            };
+        while let Next::Packet { kind, length } = framer.next(bytes, &mut position)? {
             let packet = &bytes[position..position + length];
             let capabilities = (self.connection.capabilities, self.capabilities);
-            let verdict = judge(
-                kind,
-                &packet[HEADER..],
-                self.session,
-                capabilities,
-                self.statement,
-                outcome,
-            )?;
+            let payload = &packet[HEADER..];
+            let verdict = match (kind, self.processes) {
+                (Kind::Row, Some(registry)) => show_process(payload, registry),
+                _ => judge(kind, payload, self.session, capabilities, self.statement, outcome)?,
+            };
             if let Verdict::Replace(payload) = &verdict {
                 rewritten.put_bytes(&bytes[copied..position]);
                 let sequence = Header::parse(packet).map_or(0, |header| header.sequence);
@@ -104,17 +144,22 @@ impl Relay<'_> {
                 copied = position + length;
             }
             position += length;
-            if let Verdict::File = verdict {
+            let ends_result = matches!(kind, Kind::Ok | Kind::End) && !framer.is_done();
+            let flush = ends_result && self.numbers.is_some();
+            if flush || matches!(verdict, Verdict::File) {
                 if copied > 0 {
                     rewritten.put_bytes(&bytes[copied..position]);
                 }
-                return Ok((position, true));
+                if flush {
+                    return Ok((position, Pause::Result));
+                }
+                return Ok((position, Pause::File));
             }
         }
         if copied > 0 {
             rewritten.put_bytes(&bytes[copied..position]);
         }
-        Ok((position, false))
+        Ok((position, Pause::ForMore))
     }
 
     async fn forward(
@@ -125,6 +170,12 @@ impl Relay<'_> {
     ) -> Result<(), Broken> {
         if position == 0 {
             return Ok(());
+        }
+        if let Some(numbers) = &mut self.numbers {
+            if rewritten.is_empty() {
+                rewritten.put_bytes(&self.connection.link.inbox.bytes()[..position]);
+            }
+            numbers.apply(rewritten);
         }
         let bytes = if rewritten.is_empty() {
             &self.connection.link.inbox.bytes()[..position]
@@ -141,14 +192,21 @@ impl Relay<'_> {
 
     /// LOAD DATA LOCAL: packets from the client up to an empty one.
     async fn file(&mut self, framer: &mut Framer, outcome: &Outcome) -> Result<(), Broken> {
+        if let Some(numbers) = &mut self.numbers {
+            // The server expects the file's packets to go on from its own.
+            numbers.last_of_server = numbers.last_of_server.wrapping_add(1);
+        }
         loop {
-            let sent =
-                super::request::pass_packet(self.client, &mut self.connection.link, self.max_packet).await;
-            match sent {
+            let number = self.numbers.as_mut().map(|numbers| {
+                numbers.next = numbers.next.wrapping_add(1);
+                &mut numbers.last_of_server
+            });
+            let server = &mut self.connection.link;
+            match request::pass_numbered(self.client, server, self.max_packet, number).await {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(super::request::PassError::Client(error)) => return Err(Broken::Client(error)),
-                Err(super::request::PassError::Server(error)) => {
+                Err(PassError::Client(error)) => return Err(Broken::Client(error)),
+                Err(PassError::Server(error)) => {
                     return Err(self.broken(outcome, self.connection.lost(error)));
                 }
             }
@@ -168,8 +226,10 @@ fn judge(
     outcome: &mut Outcome,
 ) -> Result<Verdict, Malformed> {
     let observed = &mut outcome.observed;
+    // The client has set session tracking itself: all that is tracked is for it.
+    let is_own = session.holds.has(Hold::Tracking) && client.has(Capabilities::SESSION_TRACK);
     match kind {
-        Kind::Progress => Ok(Verdict::Pass),
+        Kind::Progress | Kind::Row => Ok(Verdict::Pass),
         Kind::LocalInfile => Ok(Verdict::File),
         Kind::Error => {
             observed.failed();
@@ -187,33 +247,74 @@ fn judge(
             payload[1..5].copy_from_slice(&id.to_le_bytes());
             Ok(Verdict::Replace(payload))
         }
+        Kind::ColumnsEnd => Ok(show_eof(&EofPacket::parse(payload)?, is_own)),
         Kind::End if payload.len() <= 5 => {
-            let status = crate::wire::framing::status_of(payload)?;
-            let warnings = payload
-                .get(1..3)
-                .map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
-            observed.ended(status, warnings, false);
-            Ok(Verdict::Pass)
+            let eof = EofPacket::parse(payload)?;
+            observed.ended(eof.status, eof.warnings, false);
+            observed.affected = None;
+            Ok(show_eof(&eof, is_own))
         }
         Kind::Ok | Kind::End => {
             let ok = OkPacket::parse(payload, server)?;
             observe(&ok, session, observed)?;
-            show(&ok, client)
+            if is_own {
+                Ok(Verdict::Pass)
+            } else {
+                show(&ok, client)
+            }
         }
     }
 }
 
+/// A row of a list of processes begins with the server's id, which a client of ours does not know itself by.
+fn show_process(row: &[u8], registry: &Registry) -> Verdict {
+    let mut reader = Reader::new(row);
+    let thread = reader
+        .lenenc_bytes()
+        .ok()
+        .and_then(|id| std::str::from_utf8(id).ok());
+    let client = thread
+        .and_then(|id| id.parse().ok())
+        .and_then(|thread| registry.client_of(thread));
+    let Some(client) = client else {
+        return Verdict::Pass;
+    };
+    let mut payload = Vec::with_capacity(row.len() + 8);
+    payload.put_lenenc_bytes(client.to_string().as_bytes());
+    payload.put_bytes(reader.rest());
+    Verdict::Replace(payload)
+}
+
 fn observe(ok: &OkPacket<'_>, session: &mut Session, observed: &mut Observation) -> Result<(), Malformed> {
     observed.ended(ok.status, ok.warnings, true);
+    observed.affected = (!ok.ends_rows).then_some(ok.affected_rows);
+    if ok.last_insert_id != 0 {
+        observed.insert_id = Some(ok.last_insert_id);
+    }
     for change in Changes::new(ok.track) {
         observed.changed(session, &change?);
     }
     Ok(())
 }
 
+/// An EOF has no room for the session's changes. That there are any, MariaDB says here all the same: of those
+/// that only this proxy asked for.
+fn show_eof(eof: &EofPacket, is_own: bool) -> Verdict {
+    if is_own || !eof.status.has(Status::SESSION_STATE_CHANGED) {
+        return Verdict::Pass;
+    }
+    let mut payload = Vec::with_capacity(5);
+    EofPacket {
+        status: eof.status.without(Status::SESSION_STATE_CHANGED),
+        ..*eof
+    }
+    .encode(&mut payload);
+    Verdict::Replace(payload)
+}
+
 /// What the client may see of an OK: of the session's changes those that it would be told of by itself.
 fn show(ok: &OkPacket<'_>, client: Capabilities) -> Result<Verdict, Malformed> {
-    if ok.track.is_empty() {
+    if !ok.status.has(Status::SESSION_STATE_CHANGED) {
         return Ok(Verdict::Pass);
     }
     let mut visible = Vec::new();

@@ -14,12 +14,26 @@ pub enum PassError {
 
 /// Forwards one payload, over all the packets it is split into; answers its length.
 pub async fn pass_packet(from: &mut Link, to: &mut Link, limit: u64) -> Result<u64, PassError> {
+    pass_numbered(from, to, limit, None).await
+}
+
+/// The same, with sequence numbers of our own from `number` on.
+pub async fn pass_numbered(
+    from: &mut Link,
+    to: &mut Link,
+    limit: u64,
+    mut number: Option<&mut u8>,
+) -> Result<u64, PassError> {
     let mut total = 0;
     loop {
         let header = header(from).await.map_err(PassError::Client)?;
         total += header.length as u64;
         if total > limit {
             return Err(PassError::Client(too_long()));
+        }
+        if let Some(number) = &mut number {
+            from.inbox.bytes_mut()[HEADER - 1] = **number;
+            **number = number.wrapping_add(1);
         }
         let mut left = header.total();
         while left > 0 {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::client::Client;
 use super::command::LOOKED_AT;
 use super::outcome::{Broken, End, Outcome};
-use super::query::with_own_id;
+use super::query::rewritten_for_good;
 use super::request::{self, PassError};
 use crate::backend::connection::Answer;
-use crate::session::{Hold, Statement, Template};
+use crate::session::{Hold, State, Statement, Template};
 use crate::sql::{self, Flags};
 use crate::wire::Status;
 use crate::wire::command::Command;
@@ -35,18 +35,16 @@ impl Client {
             );
             return self.error(1461, b"42000", &text).await;
         }
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.bind_for(&Default::default()).await {
             return self.refuse(error).await.map(drop);
         }
         let text = payload.get(1..).unwrap_or_default();
         let features = sql::scan(text, self.session.dialect);
-        let own = features
-            .has(Flags::CONNECTION_ID)
-            .then(|| with_own_id(text, &features, self.id))
-            .flatten();
+        let own = rewritten_for_good(text, &features, self.id);
+        self.session.asks_counts |= features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
         let template = Template {
             text: own.as_deref().unwrap_or(text).into(),
-            state: self.session.state.clone(),
+            state: State::default().reading_as(&self.session.state),
             features,
         };
         let id = self.session.statements.reserve();
@@ -152,8 +150,9 @@ impl Client {
             .get(id)
             .map(|statement| statement.template.clone())
         else {
+            let command = Command(bytes.get(HEADER).copied().unwrap_or_default());
             self.skip().await.map_err(Unprepared::End)?;
-            return Err(self.unknown(named, answer).await);
+            return Err(self.unknown(named, command, answer).await);
         };
         if let Err(error) = self.bind().await {
             self.skip().await.map_err(Unprepared::End)?;
@@ -185,8 +184,16 @@ impl Client {
         }
     }
 
-    async fn unknown(&mut self, id: u32, answer: bool) -> Unprepared {
-        let text = format!("Unknown prepared statement handler ({id}) given to mysqld_stmt_execute");
+    /// The text names a function of the server, and clients' tests compare it.
+    async fn unknown(&mut self, id: u32, command: Command, answer: bool) -> Unprepared {
+        let function = match command {
+            _ if !self.server.is_mariadb() => "mysql_stmt_precheck",
+            Command::STMT_RESET => "mysqld_stmt_reset",
+            Command::STMT_FETCH => "mysqld_stmt_fetch",
+            Command::STMT_BULK_EXECUTE => "mysqld_stmt_bulk_execute",
+            _ => "mysqld_stmt_execute",
+        };
+        let text = format!("Unknown prepared statement handler ({id}) given to {function}");
         self.tell(answer, 1243, b"HY000", &text).await
     }
 
@@ -212,9 +219,12 @@ impl Client {
         if let Some(entry) = connection.prepared.get(template) {
             return Ok(Ok(entry.server_id));
         }
-        connection.restore(&template.state).await?;
+        // What the session changed since it has the connection is there already.
+        connection.state = self.session.state.clone();
+        let reading = self.session.state.reading_as(&template.state);
+        connection.restore_by_statements(&reading).await?;
         let prepared = connection.prepare(template).await?;
-        connection.restore(&self.session.state).await?;
+        connection.restore_by_statements(&self.session.state).await?;
         Ok(match prepared {
             (
                 Answer::Error {
@@ -342,6 +352,16 @@ impl Client {
                 return Err(End::ServerLost);
             }
             self.hold_for_statements();
+        } else if Arc::strong_count(&statement.template) == 2 {
+            // Only this session and its connection know it: the server need not keep it.
+            self.bind_own();
+            if let Some(connection) = &mut self.connection
+                && let Some(id) = connection.prepared.remove(&statement.template)
+                && connection.close_statements(&[id]).await.is_err()
+            {
+                return Err(End::ServerLost);
+            }
+            self.unbind();
         }
         Ok(())
     }

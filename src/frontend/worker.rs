@@ -24,6 +24,8 @@ pub struct Worker {
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
 }
 
+/// How long a client may think about its last statement's warnings while others wait for its connection.
+const SILENCE: std::time::Duration = std::time::Duration::from_millis(100);
 /// How many ticks pass between two rounds over what may have to be closed.
 const ROUND: u32 = 10;
 
@@ -81,6 +83,7 @@ impl Worker {
                 _ = ticks.tick() => {
                     clock::tick();
                     count = count.wrapping_add(1);
+                    self.free_connections();
                     if count.is_multiple_of(ROUND) {
                         self.round();
                     }
@@ -130,6 +133,25 @@ impl Worker {
                 }
             }
             Message::Spare(server) => self.pools.spare(server),
+        }
+    }
+
+    /// Where sessions wait for a connection, clients that went silent give up those kept for their next question.
+    fn free_connections(&self) {
+        if !self
+            .shared
+            .servers
+            .iter()
+            .any(|server| server.slots.has_waiters())
+        {
+            return;
+        }
+        let now = clock::now();
+        for signal in self.clients.borrow().values() {
+            let idle = signal.idle_since.get().map(|since| now.duration_since(since));
+            if signal.holds_softly.get() && idle.is_some_and(|idle| idle >= SILENCE) {
+                signal.want_connection();
+            }
         }
     }
 

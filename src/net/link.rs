@@ -40,6 +40,8 @@ pub enum Filled {
     Bytes,
     End,
     Interrupted(Interrupt),
+    /// Somebody needs the server connection that is kept for the peer.
+    Wanted,
 }
 
 // === impl Link ===
@@ -79,6 +81,11 @@ impl Link {
         self.socket.is_unix() || self.tls().is_some()
     }
 
+    /// Under compression, the number of the next compressed packet that is sent.
+    pub fn next_number(&self) -> Option<u8> {
+        Some(self.layers.as_ref()?.zip.as_ref()?.next_number())
+    }
+
     /// From here on both directions are compressed.
     pub fn compress(&mut self, zip: Zip) {
         let layers = self.layers.get_or_insert_default();
@@ -95,6 +102,10 @@ impl Link {
         poll_fn(|context| {
             if let Some(interrupt) = signal.get().filter(|interrupt| *interrupt >= threshold) {
                 return Poll::Ready(Ok(Filled::Interrupted(interrupt)));
+            }
+            // In the middle of a statement nothing can be given up.
+            if threshold < Interrupt::Stop && signal.is_wanted.take() {
+                return Poll::Ready(Ok(Filled::Wanted));
             }
             match self.poll_fill(context) {
                 Poll::Ready(Ok(0)) => Poll::Ready(Ok(Filled::End)),

@@ -1,7 +1,8 @@
 //! A way to reach a session that waits for a socket: to end it, or to let it know that the proxy is going down.
 
 use std::cell::{Cell, RefCell};
-use std::task::{Context, Waker};
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,6 +27,10 @@ pub struct Signal {
     waker: RefCell<Option<Waker>>,
     /// Since when the session has been waiting for its client to say something.
     pub idle_since: Cell<Option<Instant>>,
+    /// It keeps a server connection meanwhile that it could do without.
+    pub holds_softly: Cell<bool>,
+    /// That connection is needed by somebody.
+    pub is_wanted: Cell<bool>,
     /// How long it may wait; `None`: as long as the configuration lets it.
     pub idle_limit: Cell<Option<Duration>>,
 }
@@ -43,8 +48,28 @@ impl Signal {
         }
     }
 
+    /// Asks for the server connection that the session could do without.
+    pub fn want_connection(&self) {
+        self.is_wanted.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
     pub fn get(&self) -> Option<Interrupt> {
         self.interrupt.get()
+    }
+
+    /// Waits for the last word, which nothing outlasts.
+    pub async fn stopped(&self) {
+        poll_fn(|context| {
+            if self.get() == Some(Interrupt::Stop) {
+                return Poll::Ready(());
+            }
+            self.listen(context);
+            Poll::Pending
+        })
+        .await
     }
 
     /// Remembers whom to wake when something is raised.

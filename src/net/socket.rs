@@ -53,6 +53,15 @@ impl Socket {
         }
     }
 
+    /// Whether the event loop has been told of something to read. Asks nobody, and may not know yet.
+    pub fn has_news(&self) -> bool {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(&mut context).is_ready(),
+            Self::Unix(stream) => stream.poll_read_ready(&mut context).is_ready(),
+        }
+    }
+
     /// Whether the peer has neither closed nor said anything: asks the kernel, not the event loop.
     pub fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];

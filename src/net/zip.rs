@@ -71,6 +71,15 @@ impl Zip {
         Ok(())
     }
 
+    /// The number that the next packet out would have, as an answer.
+    pub fn next_number(&self) -> u8 {
+        if self.turned {
+            self.decompressor.sequence()
+        } else {
+            self.compressor.sequence()
+        }
+    }
+
     pub fn pack(&mut self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         if std::mem::take(&mut self.turned) {
             // A command begins at zero; an answer, or a file that was asked for, goes on from what was read.

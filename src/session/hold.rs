@@ -3,32 +3,39 @@
 use std::fmt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u16)]
+#[repr(u32)]
 pub enum Hold {
     Transaction = 1,
     /// SET TRANSACTION: the characteristics are for the next transaction, on this connection.
     NextTransaction = 1 << 1,
-    /// LOCK TABLES, FLUSH TABLES WITH READ LOCK, LOCK INSTANCE.
+    /// LOCK TABLES, FLUSH TABLES WITH READ LOCK.
     LockedTables = 1 << 2,
     /// GET_LOCK.
     NamedLock = 1 << 3,
-    /// User variables, temporary tables, text PREPARE: what the server calls a change of state.
+    /// User variables, roles, and whatever else the server calls a change of state without saying which.
     State = 1 << 4,
     Handler = 1 << 5,
     Cursor = 1 << 6,
     LongData = 1 << 7,
-    /// Warnings or errors that the next statement may ask for.
+    /// What the next statement may ask for: warnings, errors, and counts in a session that does ask for them.
     Diagnostics = 1 << 8,
     /// A variable that the next statement consumes, such as insert_id.
     OneShot = 1 << 9,
     /// The client follows the session's changes in a way of its own.
     Tracking = 1 << 10,
     DistributedTransaction = 1 << 11,
+    /// LOCK INSTANCE, BACKUP STAGE, BACKUP LOCK.
+    BackupLock = 1 << 12,
+    TemporaryTables = 1 << 13,
+    /// PREPARE name FROM text.
+    TextPrepare = 1 << 14,
+    /// An error does not say what the statement had done before it: the next response does.
+    Unsettled = 1 << 15,
     /// The server takes nothing but a new password, and does not say what becomes of the session.
-    PasswordExpired = 1 << 12,
+    PasswordExpired = 1 << 16,
 }
 
-const ALL: [Hold; 13] = [
+const ALL: [Hold; 17] = [
     Hold::Transaction,
     Hold::NextTransaction,
     Hold::LockedTables,
@@ -41,22 +48,26 @@ const ALL: [Hold; 13] = [
     Hold::OneShot,
     Hold::Tracking,
     Hold::DistributedTransaction,
+    Hold::BackupLock,
+    Hold::TemporaryTables,
+    Hold::TextPrepare,
+    Hold::Unsettled,
     Hold::PasswordExpired,
 ];
 
 /// A set of reasons.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Holds(u16);
+pub struct Holds(u32);
 
 // === impl Holds ===
 
 impl Holds {
     pub fn insert(&mut self, hold: Hold) {
-        self.0 |= hold as u16;
+        self.0 |= hold as u32;
     }
 
     pub fn remove(&mut self, hold: Hold) {
-        self.0 &= !(hold as u16);
+        self.0 &= !(hold as u32);
     }
 
     pub fn set(&mut self, hold: Hold, on: bool) {
@@ -64,7 +75,7 @@ impl Holds {
     }
 
     pub fn has(self, hold: Hold) -> bool {
-        self.0 & hold as u16 != 0
+        self.0 & hold as u32 != 0
     }
 
     pub fn is_empty(self) -> bool {
@@ -74,7 +85,12 @@ impl Holds {
     /// Whether a connection left with these must not be used by another session.
     /// Diagnostics alone leave nothing behind.
     pub fn leave_traces(self) -> bool {
-        self.0 & !(Hold::Diagnostics as u16) != 0
+        self.0 & !(Hold::Diagnostics as u32) != 0
+    }
+
+    /// Whether the only reason is what the client may ask for next, and mostly does not.
+    pub fn are_soft(self) -> bool {
+        self.0 == Hold::Diagnostics as u32
     }
 
     pub fn iter(self) -> impl Iterator<Item = Hold> {

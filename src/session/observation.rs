@@ -3,7 +3,7 @@
 use super::hold::Hold;
 use super::tracked;
 use super::{Holds, Session};
-use crate::sql::{Features, Flags, Verb};
+use crate::sql::{Features, Flags, Flavour, Verb};
 use crate::wire::Status;
 use crate::wire::track::Change;
 
@@ -15,8 +15,19 @@ pub struct Observation {
     pub failed: bool,
     /// An OK packet ended it, so that the server had the place to say what changed.
     pub could_tell: bool,
+    /// `LAST_INSERT_ID()` as the last OK says it, when it does.
+    pub insert_id: Option<u64>,
+    /// What `ROW_COUNT()` is after this.
+    pub affected: Option<u64>,
+    /// Of the last result set.
+    pub rows: Option<u64>,
+    /// The first row of the result is the number one.
+    pub first_row_is_one: Option<bool>,
     state_changed: bool,
     explained: bool,
+    /// A character set was reported without the collation that goes with it.
+    charset_alone: bool,
+    collation_told: bool,
 }
 
 // === impl Observation ===
@@ -26,6 +37,7 @@ impl Observation {
         self.status = Some(status);
         self.warnings = warnings;
         self.could_tell |= could_tell;
+        self.collation_told = false;
     }
 
     pub fn failed(&mut self) {
@@ -44,9 +56,25 @@ impl Observation {
                 self.explained = true;
                 session.holds.insert(Hold::Tracking);
             }
+            Change::SystemVariable {
+                name: b"last_insert_id" | b"identity",
+                value,
+            } => {
+                self.explained = true;
+                self.insert_id = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|value| value.parse().ok());
+            }
             Change::SystemVariable { name, .. } if tracked::is_transient(name) => {}
+            // The collation was reported together with it, and says more.
+            Change::SystemVariable {
+                name: b"character_set_connection",
+                ..
+            } if self.collation_told => {}
             Change::SystemVariable { name, value } => {
                 self.explained = true;
+                self.charset_alone |= *name == b"character_set_connection";
+                self.collation_told |= *name == b"collation_connection";
                 session.set_variable(name, value);
             }
             Change::Schema(name) => {
@@ -68,6 +96,10 @@ const BEYOND_VARIABLES: Flags = Flags::ASSIGNS_USER_VARIABLE
     .union(Flags::CREATE_TEMPORARY)
     .union(Flags::TEXT_PREPARE)
     .union(Flags::UNKNOWN_CALL)
+    .union(Flags::BROKEN);
+
+/// What may have done anything.
+const UNFORESEEN: Flags = Flags::UNKNOWN_CALL
     .union(Flags::SEVERAL)
     .union(Flags::BROKEN)
     .union(Flags::STORED_PROGRAM);
@@ -77,77 +109,187 @@ const BEYOND_VARIABLES: Flags = Flags::ASSIGNS_USER_VARIABLE
 impl Session {
     /// Ends a statement: what does the session hold now, and why?
     pub fn settle(&mut self, features: &Features, observed: &Observation) {
+        // What the text of a procedure would do is done when it is called.
+        let only_defines = features.has(Flags::STORED_PROGRAM)
+            && matches!(features.verb, Verb::Create | Verb::Alter)
+            && !features.has(Flags::SEVERAL | Flags::BROKEN);
+        if only_defines {
+            return self.settle(&Features::default(), observed);
+        }
         if let Some(status) = observed.status {
             self.status = status;
         }
         self.holds
             .set(Hold::Transaction, self.status.has(Status::IN_TRANSACTION));
-        let explains_all = observed.explained && !features.flags.intersects(BEYOND_VARIABLES);
+        self.note_results(features, observed);
+        self.hold_for_state(features, observed);
+        self.hold_for_locks(features, observed);
+        self.hold_for_transactions(features, observed);
+        let asks = Flags::CALC_FOUND_ROWS | Flags::DIAGNOSTICS;
+        self.asks_counts |= features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
+        self.holds.set(
+            Hold::Diagnostics,
+            observed.warnings > 0 || features.has(asks) || self.asks_counts,
+        );
+    }
+
+    /// What later statements may ask of this one.
+    fn note_results(&mut self, features: &Features, observed: &Observation) {
+        self.row_count = match observed.affected {
+            Some(affected) if !observed.failed => i64::try_from(affected).unwrap_or(-1),
+            _ => -1,
+        };
+        if let Some(rows) = observed.rows {
+            self.found_rows = rows;
+        }
+        if let Some(id) = observed.insert_id {
+            self.insert_id = id;
+        }
+        let runs = [Verb::Call, Verb::Execute, Verb::ExecuteImmediate, Verb::Compound];
+        let runs = runs.into_iter().any(|verb| features.verbs.contains(verb));
+        self.is_unsure |=
+            runs || (observed.insert_id.is_none() && features.has(Flags::ASSIGNS_LAST_INSERT_ID));
+        self.is_unsure |= observed.charset_alone && features.has(Flags::SETS_COLLATION | UNFORESEEN);
+    }
+
+    fn hold_for_state(&mut self, features: &Features, observed: &Observation) {
+        let alone = !features.has(Flags::SEVERAL | Flags::BROKEN | Flags::STORED_PROGRAM);
+        let done = alone && !observed.failed;
+        let counted = self.count_state(features, observed, done);
+        let explained = counted || observed.explained || (alone && features.verb == Verb::Drop);
+        let explains_all = explained && !features.has(BEYOND_VARIABLES.without(counted_flags(counted)));
         if observed.state_changed && !explains_all {
             self.holds.insert(Hold::State);
         }
         let silent = !observed.could_tell && !observed.failed;
-        if silent
-            && features
-                .flags
-                .intersects(Flags::ASSIGNS_USER_VARIABLE | Flags::UNKNOWN_CALL)
-        {
+        if silent && features.has(Flags::ASSIGNS_USER_VARIABLE | Flags::UNKNOWN_CALL) {
             self.holds.insert(Hold::State);
         }
-        self.hold_for_locks(features, observed);
-        let asked_for = features
-            .flags
-            .intersects(Flags::CALC_FOUND_ROWS | Flags::DIAGNOSTICS);
-        self.holds
-            .set(Hold::Diagnostics, observed.warnings > 0 || asked_for);
+        // MariaDB does not report `SET @@name`: it is rewritten where it was understood.
+        let unseen = self.dialect.flavour == Flavour::MariaDb
+            && features.verbs.contains(Verb::Set)
+            && features.has(Flags::BROKEN | Flags::SPANS_OVERFLOW);
+        // A procedure may have made a temporary table or set a user variable in a way that MySQL does not report
+        // (CREATE .. AS SELECT, SELECT .. INTO), and nothing says so afterwards.
+        let unseen = unseen || features.verbs.contains(Verb::Call) || features.verbs.contains(Verb::Compound);
+        if unseen || features.has(Flags::ASSIGNS_USER_VARIABLE | Flags::SETS_ROLE) {
+            self.holds.insert(Hold::State);
+        }
+        let created = features.has(Flags::CREATE_TEMPORARY | Flags::TEXT_PREPARE);
+        if created && !alone {
+            self.holds.insert(Hold::State);
+        }
+        let holds = &mut self.holds;
+        if features.has(Flags::SETS_ONE_SHOT) {
+            holds.insert(Hold::OneShot);
+        }
+        if features.has(Flags::SETS_SESSION_TRACK) {
+            holds.insert(Hold::Tracking);
+        }
+    }
+
+    /// Counts what comes and goes by name. A count that is too high holds for too long, and harms nobody.
+    fn count_state(&mut self, features: &Features, observed: &Observation, done: bool) -> bool {
+        let tells_missing = self.state.variables.get(b"sql_notes") != Some(b"OFF");
+        let counts = &mut self.counts;
+        let before = (counts.temporary_tables, counts.texts);
+        if done && features.has(Flags::CREATE_TEMPORARY) {
+            counts.temporary_tables += 1;
+        } else if done
+            && features.verb == Verb::Drop
+            && observed.state_changed
+            && observed.warnings == 0
+            && tells_missing
+        {
+            counts.temporary_tables = counts.temporary_tables.saturating_sub(1);
+        }
+        let lasts = features.verb == Verb::Prepare;
+        if done && lasts && features.has(Flags::TEXT_PREPARE) {
+            counts.texts += 1;
+        } else if done && features.has(Flags::TEXT_DEALLOCATE) {
+            counts.texts = counts.texts.saturating_sub(1);
+        }
+        if done && features.has(Flags::HANDLER_OPEN) {
+            counts.handlers += 1;
+        } else if done && features.has(Flags::HANDLER_CLOSE) {
+            counts.handlers = counts.handlers.saturating_sub(1);
+        } else if features.has(Flags::HANDLER_OPEN | Flags::HANDLER_CLOSE) {
+            counts.handlers += u32::from(features.has(Flags::HANDLER_OPEN));
+        }
+        self.holds.set(Hold::TemporaryTables, counts.temporary_tables > 0);
+        self.holds.set(Hold::TextPrepare, counts.texts > 0);
+        self.holds.set(Hold::Handler, counts.handlers > 0);
+        before != (counts.temporary_tables, counts.texts)
     }
 
     fn hold_for_locks(&mut self, features: &Features, observed: &Observation) {
-        let holds = &mut self.holds;
-        let mut on = |flags: Flags, hold: Hold| {
-            if features.flags.intersects(flags) {
-                holds.insert(hold);
+        let alone = !features.has(Flags::SEVERAL | Flags::BROKEN);
+        let failed_alone = alone && observed.failed;
+        let done = alone && !observed.failed;
+        let counts = &mut self.counts;
+        let single = done && features.has(Flags::SINGLE_LOCK_CALL);
+        if features.has(Flags::GET_LOCK) && !failed_alone {
+            match observed.first_row_is_one {
+                Some(got) if single => counts.locks += u32::from(got),
+                _ => counts.more_locks = true,
+            }
+        } else if features.has(Flags::RELEASE_LOCK) && single && observed.first_row_is_one == Some(true) {
+            counts.locks = counts.locks.saturating_sub(1);
+        }
+        let releases = features.has(Flags::RELEASE_ALL_LOCKS) && !features.has(Flags::GET_LOCK);
+        if done && releases {
+            (counts.locks, counts.more_locks) = (0, false);
+        }
+        self.holds
+            .set(Hold::NamedLock, counts.locks > 0 || counts.more_locks);
+        // A release among other statements may have come before a new lock.
+        let mut hold = |takes: Flags, gives: Flags, hold: Hold| {
+            if features.has(takes) && !failed_alone {
+                self.holds.insert(hold);
+            } else if features.has(gives) && done {
+                self.holds.remove(hold);
             }
         };
-        on(Flags::GET_LOCK, Hold::NamedLock);
-        on(
-            Flags::LOCK_TABLES | Flags::FLUSH_LOCK | Flags::BACKUP_LOCK,
+        hold(
+            Flags::LOCK_TABLES | Flags::FLUSH_LOCK,
+            Flags::UNLOCK_TABLES,
             Hold::LockedTables,
         );
-        on(Flags::HANDLER_OPEN, Hold::Handler);
-        on(
-            Flags::SETS_ONE_SHOT | Flags::ASSIGNS_LAST_INSERT_ID,
-            Hold::OneShot,
-        );
-        on(Flags::SETS_SESSION_TRACK, Hold::Tracking);
-        on(
-            Flags::CREATE_TEMPORARY | Flags::TEXT_PREPARE | Flags::ASSIGNS_USER_VARIABLE,
-            Hold::State,
-        );
-        on(Flags::SETS_NEXT_TRANSACTION, Hold::NextTransaction);
+        hold(Flags::BACKUP_LOCK, Flags::BACKUP_UNLOCK, Hold::BackupLock);
+    }
+
+    fn hold_for_transactions(&mut self, features: &Features, observed: &Observation) {
+        if features.has(Flags::SETS_NEXT_TRANSACTION) {
+            self.holds.insert(Hold::NextTransaction);
+        }
         if features.verbs.contains(Verb::Xa) {
             let open = self.status.has(Status::IN_TRANSACTION) || observed.failed;
             self.holds
                 .set(Hold::DistributedTransaction, open || features.verb != Verb::Xa);
         }
         if observed.failed {
-            return;
-        }
-        // A release on its own ends the hold; one among other statements may have come before a new lock.
-        let alone = !features.flags.intersects(Flags::SEVERAL | Flags::BROKEN);
-        if alone
-            && features.flags.contains(Flags::RELEASE_ALL_LOCKS)
-            && !features.flags.contains(Flags::GET_LOCK)
-        {
-            self.holds.remove(Hold::NamedLock);
-        }
-        if alone && features.flags.contains(Flags::UNLOCK_TABLES) {
-            self.holds.remove(Hold::LockedTables);
+            let doubtful = features.has(UNFORESEEN)
+                || features.verbs.contains(Verb::Set)
+                || !self.status.has(Status::AUTOCOMMIT);
+            if doubtful {
+                self.holds.insert(Hold::Unsettled);
+            }
+        } else if observed.status.is_some() {
+            self.holds.remove(Hold::Unsettled);
         }
     }
 
     /// Whether another session may use the connection when this one is gone.
     pub fn leaves_clean(&self) -> bool {
         !Holds::leave_traces(self.holds)
+    }
+}
+
+/// Flags that need no further explanation when they have been counted.
+fn counted_flags(counted: bool) -> Flags {
+    if counted {
+        Flags::CREATE_TEMPORARY | Flags::TEXT_PREPARE
+    } else {
+        Flags::EMPTY
     }
 }

@@ -1,5 +1,9 @@
 //! One client's session.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use std::time::Duration;
+
 use super::hold::Holds;
 use super::state::State;
 use super::statements::Statements;
@@ -14,10 +18,36 @@ pub struct Session {
     pub statements: Statements,
     /// How the server reads this session's text.
     pub dialect: Dialect,
+    /// `SET wait_timeout`: the session ends when its client says nothing for longer.
+    pub idle_limit: Option<Duration>,
     /// What the last write was, for reads elsewhere that must see it.
     pub gtid: Option<Box<[u8]>>,
     login_dialect: Dialect,
+    /// Never the same for two sessions of the process; never zero.
+    pub serial: u64,
+    /// What `LAST_INSERT_ID()`, `ROW_COUNT()` and `FOUND_ROWS()` are, for connections that do not know it.
+    pub insert_id: u64,
+    pub row_count: i64,
+    pub found_rows: u64,
+    /// It has asked for counts before: from then on it keeps its connection for the statement that may.
+    pub asks_counts: bool,
+    /// Something changed that the server did not report: it is asked before the connection goes.
+    pub is_unsure: bool,
+    pub(super) counts: Counts,
 }
+
+/// How many there are of what holds a connection.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub temporary_tables: u32,
+    pub texts: u32,
+    pub handlers: u32,
+    pub locks: u32,
+    /// Locks were taken in a way that cannot be counted.
+    pub more_locks: bool,
+}
+
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 // === impl Session ===
 
@@ -27,6 +57,8 @@ impl Session {
             status: Status::AUTOCOMMIT,
             dialect,
             login_dialect: dialect,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            row_count: -1,
             ..Self::default()
         }
     }
@@ -34,6 +66,10 @@ impl Session {
     pub fn set_variable(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b"sql_mode" => self.dialect.set_sql_mode(value),
+            b"wait_timeout" => {
+                let seconds = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+                self.idle_limit = seconds.map(Duration::from_secs);
+            }
             b"character_set_client" => self.dialect.charset = Charset::from_name(value),
             _ => {}
         }

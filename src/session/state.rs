@@ -13,6 +13,14 @@ pub struct State {
 // === impl State ===
 
 impl State {
+    /// This state, but with texts read as in the other one.
+    pub fn reading_as(&self, other: &Self) -> Self {
+        Self {
+            schema: other.schema.clone().or_else(|| self.schema.clone()),
+            variables: self.variables.reading_as(&other.variables),
+        }
+    }
+
     pub fn same_as(&self, other: &Self) -> bool {
         self.schema == other.schema && self.variables.same_as(&other.variables)
     }

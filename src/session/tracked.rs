@@ -5,6 +5,12 @@
 //! Variables that the next statement consumes (`insert_id`, `timestamp`, `gtid_next`) are not here: a session that
 //! sets one keeps its connection.
 
+/// Asks for the names and values that the server derived from the login. To set a variable to what it is would
+/// tell as much, but a character set's name stands for its default collation, and the login named a collation.
+pub const FROM_LOGIN: &str = "SELECT 'character_set_client',@@character_set_client \
+    UNION ALL SELECT 'character_set_results',@@character_set_results \
+    UNION ALL SELECT 'collation_connection',@@collation_connection";
+
 /// The statement that makes a fresh connection tell what becomes of its session.
 pub fn statement(is_mariadb: bool) -> Vec<u8> {
     let variables = if is_mariadb {
@@ -18,6 +24,17 @@ pub fn statement(is_mariadb: bool) -> Vec<u8> {
     );
     if !is_mariadb {
         sql.push_str(",session_track_gtids=OWN_GTID");
+    }
+    sql.into_bytes()
+}
+
+/// The statement that leaves tracking as it is for a client that connects by itself.
+pub fn undo_statement(is_mariadb: bool) -> Vec<u8> {
+    let mut sql = "SET SESSION session_track_schema=DEFAULT,session_track_state_change=DEFAULT,\
+         session_track_transaction_info=DEFAULT,session_track_system_variables=DEFAULT"
+        .to_owned();
+    if !is_mariadb {
+        sql.push_str(",session_track_gtids=DEFAULT");
     }
     sql.into_bytes()
 }
@@ -98,6 +115,7 @@ const MYSQL: &[&str] = &[
     "internal_tmp_mem_storage_engine",
     "join_buffer_size",
     "keep_files_on_create",
+    "last_insert_id",
     "lc_messages",
     "lc_time_names",
     "lock_wait_timeout",

@@ -15,6 +15,15 @@ struct Variable {
 #[derive(Debug, Clone, Default)]
 pub struct Variables(Option<Arc<Vec<Variable>>>);
 
+/// What a text prepared under another value of these might mean something else, and nothing more: to change
+/// others, such as autocommit, for the sake of a prepare could end a transaction.
+const READING: [&[u8]; 4] = [
+    b"character_set_client",
+    b"character_set_connection",
+    b"collation_connection",
+    b"sql_mode",
+];
+
 // === impl Variables ===
 
 impl Variables {
@@ -34,9 +43,16 @@ impl Variables {
         Some(&slice[index].value)
     }
 
+    /// A character set and its collation imply each other, and servers report only the one that was set: the
+    /// other one is forgotten.
     pub fn set(&mut self, name: &[u8], value: &[u8]) {
         if self.get(name) == Some(value) {
             return;
+        }
+        match name {
+            b"character_set_connection" => self.remove(b"collation_connection"),
+            b"collation_connection" => self.remove(b"character_set_connection"),
+            _ => {}
         }
         let list = Arc::make_mut(self.0.get_or_insert_default());
         let variable = Variable {
@@ -49,6 +65,28 @@ impl Variables {
         }
     }
 
+    fn remove(&mut self, name: &[u8]) {
+        if let Some(list) = &mut self.0
+            && let Ok(index) = list.binary_search_by(|known| (*known.name).cmp(name))
+        {
+            Arc::make_mut(list).remove(index);
+        }
+    }
+
+    /// These, but for what decides how a text is read: that is as in `other`.
+    pub fn reading_as(&self, other: &Self) -> Self {
+        let mut mixed = self.clone();
+        for name in READING {
+            mixed.remove(name);
+        }
+        for name in READING {
+            if let Some(value) = other.get(name) {
+                mixed.set(name, value);
+            }
+        }
+        mixed
+    }
+
     pub fn same_as(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (None, None) => true,
@@ -57,8 +95,18 @@ impl Variables {
         }
     }
 
+    /// Whether character sets would have to go back to what the login made of them. No statement can do that: it
+    /// takes the name of a character set for its default collation, and the login named a collation.
+    pub fn needs_login_for(&self, wanted: &Self) -> bool {
+        let leaves = |name: &[u8]| self.get(name).is_some() && wanted.get(name).is_none();
+        let connection: [&[u8]; 2] = [b"collation_connection", b"character_set_connection"];
+        let any = |set: &Self| connection.iter().any(|name| set.get(name).is_some());
+        leaves(b"character_set_client") || leaves(b"character_set_results") || any(self) && !any(wanted)
+    }
+
     /// The statement that turns a connection with these variables into one with `wanted`, if there is any need.
-    pub fn statement_towards(&self, wanted: &Self) -> Option<Vec<u8>> {
+    /// `initial` has what logins decide: there a variable's DEFAULT is not what the connection began with.
+    pub fn statement_towards(&self, wanted: &Self, initial: &Self) -> Option<Vec<u8>> {
         if self.same_as(wanted) {
             return None;
         }
@@ -73,6 +121,11 @@ impl Variables {
             sql.extend_from_slice(b"`=");
             match value {
                 Some(value) => put_value(&mut sql, name, value),
+                // MySQL takes DEFAULT for off here, whatever the global value is.
+                None if matches!(name, b"foreign_key_checks" | b"unique_checks") => {
+                    sql.extend_from_slice(b"@@GLOBAL.");
+                    sql.extend_from_slice(name);
+                }
                 None => sql.extend_from_slice(b"DEFAULT"),
             }
         };
@@ -81,7 +134,11 @@ impl Variables {
             .iter()
             .filter(|known| wanted.get(&known.name).is_none())
         {
-            assign(&gone.name, None);
+            let name = match &*gone.name {
+                b"character_set_connection" => b"collation_connection",
+                name => name,
+            };
+            assign(name, initial.get(name));
         }
         for variable in wanted.as_slice() {
             if self.get(&variable.name) != Some(&variable.value) {
@@ -146,18 +203,43 @@ mod tests {
             ("wait_timeout", "7"),
             ("character_set_results", ""),
         ]);
-        let sql = String::from_utf8(has.statement_towards(&wants).unwrap()).unwrap();
+        let sql = String::from_utf8(has.statement_towards(&wants, &Variables::default()).unwrap()).unwrap();
         assert_eq!(
             sql,
             "SET @@SESSION.`autocommit`=DEFAULT,@@SESSION.`character_set_results`=NULL,@@SESSION.`wait_timeout`=7"
         );
-        assert_eq!(has.statement_towards(&has.clone()), None);
+        assert_eq!(has.statement_towards(&has.clone(), &Variables::default()), None);
+    }
+
+    #[test]
+    fn what_a_login_decided_comes_back() {
+        let initial = variables(&[("collation_connection", "latin1_bin")]);
+        let has = variables(&[("character_set_connection", "utf8mb4")]);
+        let sql = has.statement_towards(&Variables::default(), &initial).unwrap();
+        assert_eq!(
+            String::from_utf8(sql).unwrap(),
+            "SET @@SESSION.`collation_connection`='latin1_bin'"
+        );
+    }
+
+    #[test]
+    fn a_collation_and_its_character_set_are_not_both_kept() {
+        let mut has = variables(&[("collation_connection", "utf8mb4_bin")]);
+        has.set(b"character_set_connection", b"latin1");
+        assert_eq!(has.get(b"collation_connection"), None);
+        has.set(b"collation_connection", b"latin1_bin");
+        assert_eq!(has.get(b"character_set_connection"), None);
     }
 
     #[test]
     fn a_value_is_quoted_so_that_no_mode_misreads_it() {
         let wants = variables(&[("init_connect", "it's a \\"), ("time_zone", "+02:00")]);
-        let sql = String::from_utf8(Variables::default().statement_towards(&wants).unwrap()).unwrap();
+        let sql = String::from_utf8(
+            Variables::default()
+                .statement_towards(&wants, &Variables::default())
+                .unwrap(),
+        )
+        .unwrap();
         assert!(
             sql.contains("`init_connect`=CONVERT(X'697427732061205c' USING utf8mb4)"),
             "{sql}"

@@ -37,6 +37,9 @@ pub enum Function {
     LastInsertId,
     FoundRows,
     RowCount,
+    /// The name in `SET @@name = ..` on MariaDB, which reports such a change only when SESSION is written:
+    /// an empty span where that word belongs.
+    UnscopedVariable,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

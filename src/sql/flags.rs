@@ -88,6 +88,12 @@ flags! {
     COMMON_TABLE = 43,
     /// MariaDB's SET STATEMENT .. FOR; the verb is that of the inner statement.
     SET_STATEMENT = 44,
+    /// SET NAMES or CHARACTER SET in a form whose collation the server does not report.
+    SETS_COLLATION = 45,
+    /// SET ROLE or SET RESOURCE GROUP: a change that MySQL does not report.
+    SETS_ROLE = 46,
+    /// Nothing but one call of GET_LOCK or RELEASE_LOCK with plain arguments: its result says what it did.
+    SINGLE_LOCK_CALL = 47,
 }
 
 // === impl Flags ===
@@ -109,6 +115,10 @@ impl Flags {
 
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     pub fn insert(&mut self, other: Self) {

@@ -227,8 +227,11 @@ const FLAGS: &[(&str, &str)] = &[
     ),
     ("SET a = @@b", "READS_SYSTEM_VARIABLE"),
     // Locks.
-    ("SELECT GET_LOCK('a', 1)", "GET_LOCK"),
-    ("SELECT get_lock /* c */ (\n'a', 1)", "GET_LOCK"),
+    ("SELECT GET_LOCK('a', 1)", "GET_LOCK | SINGLE_LOCK_CALL"),
+    (
+        "SELECT get_lock /* c */ (\n'a', 1)",
+        "GET_LOCK | SINGLE_LOCK_CALL",
+    ),
     ("SELECT `get_lock`('a', 1)", "GET_LOCK"),
     ("DO RELEASE_LOCK('a')", "UNKNOWN_CALL | RELEASE_LOCK"),
     ("SELECT RELEASE_ALL_LOCKS()", "RELEASE_ALL_LOCKS"),
@@ -345,13 +348,16 @@ const FLAGS: &[(&str, &str)] = &[
     ("SET @@persist_only.a = 1", "SETS_GLOBAL"),
     ("SET session_track_gtids = OWN_GTID", "SETS_SESSION_TRACK"),
     ("SET @@session.session_track_schema = 0", "SETS_SESSION_TRACK"),
-    ("SET NAMES utf8mb4 COLLATE utf8mb4_bin", "SETS_DIALECT"),
-    ("SET CHARACTER SET latin1", "SETS_DIALECT"),
+    (
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+        "SETS_DIALECT | SETS_COLLATION",
+    ),
+    ("SET CHARACTER SET latin1", "SETS_DIALECT | SETS_COLLATION"),
     ("SET sql_mode = ''", "SETS_DIALECT"),
     ("SET character_set_client = gbk", "SETS_DIALECT"),
     ("SET GLOBAL sql_mode = ''", "SETS_GLOBAL"),
     ("SET PASSWORD FOR 'a'@'b' = 'c'", "-"),
-    ("SET ROLE 'a'@'b', c", "-"),
+    ("SET ROLE 'a'@'b', c", "SETS_ROLE"),
     ("SET DEFAULT ROLE a TO b@c", "-"),
     // The rest.
     ("LOAD DATA LOCAL INFILE 'f' INTO TABLE t (a, b)", "LOAD_LOCAL"),
@@ -394,8 +400,11 @@ const FLAGS: &[(&str, &str)] = &[
     ("SELECT [a]", "BROKEN | UNKNOWN_CALL"),
     ("(1)", "UNKNOWN_CALL"),
     ("/*!40101 SET @x = 1 */", "ASSIGNS_USER_VARIABLE"),
-    ("/*! SELECT GET_LOCK('a', 1) */", "GET_LOCK"),
-    ("SELECT /*!50000 GET_LOCK */ ('a', 1)", "GET_LOCK"),
+    ("/*! SELECT GET_LOCK('a', 1) */", "GET_LOCK | SINGLE_LOCK_CALL"),
+    (
+        "SELECT /*!50000 GET_LOCK */ ('a', 1)",
+        "GET_LOCK | SINGLE_LOCK_CALL",
+    ),
 ];
 
 #[test]

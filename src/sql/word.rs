@@ -27,7 +27,7 @@ words! {
     short:
     All b"all" Alter b"alter" Analyze b"analyze" As b"as" Backup b"backup" Begin b"begin" Binary b"binary"
     Binlog b"binlog" Call b"call" Case b"case" Change b"change" Character b"character" Charset b"charset"
-    Check b"check" Checksum b"checksum" Close b"close" Commit b"commit" Connection b"connection"
+    Check b"check" Checksum b"checksum" Close b"close" Collate b"collate" Commit b"commit" Connection b"connection"
     ConnectionId b"connection_id" Create b"create" Currval b"currval" Deallocate b"deallocate"
     Declare b"declare" Default b"default" Delayed b"delayed" Delete b"delete" Desc b"desc"
     Describe b"describe" Distinct b"distinct" Distinctrow b"distinctrow" Do b"do" Drop b"drop"

@@ -82,6 +82,11 @@ impl Capabilities {
         self.0 & other.0 == other.0
     }
 
+    /// Whether any of `other` is here.
+    pub fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
     pub fn without(self, other: Self) -> Self {
         self & !other
     }

@@ -25,6 +25,10 @@ pub enum Expect {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Ok,
+    /// The EOF packet between column definitions and rows.
+    ColumnsEnd,
+    /// A row, where the caller asked to see them.
+    Row,
     /// The end of rows: an EOF packet, or an OK packet with the header 0xfe.
     End,
     Error,
@@ -75,6 +79,19 @@ pub struct Framer {
     /// The current packet is of the maximal length: the next one continues its payload.
     continued: bool,
     limit: usize,
+    /// Rows of the last result set.
+    pub rows: u64,
+    /// The payload of the first of them, if it is short and came in one piece.
+    pub first_row: ShortRow,
+    /// Rows are handed to the caller too, unless they are longer than any packet that is looked at.
+    pub shows_rows: bool,
+}
+
+/// A row of one number, for what is learned from that.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ShortRow {
+    bytes: [u8; ShortRow::LONGEST],
+    length: u8,
 }
 
 /// No OK, EOF or ERR packet is larger than this; with session tracking they can be long.
@@ -96,6 +113,9 @@ impl Framer {
             skip: 0,
             continued: false,
             limit: LONGEST_INSPECTED,
+            rows: 0,
+            first_row: ShortRow::default(),
+            shows_rows: false,
         }
     }
 
@@ -186,7 +206,11 @@ impl Framer {
             _ => true,
         };
         if !inspected {
-            return Ok(Look::Skip);
+            if self.rows == 0 {
+                self.first_row
+                    .take(payload.get(..header.length).unwrap_or_default());
+            }
+            return self.row(header, payload);
         }
         if header.length > self.limit {
             return Err(Malformed("a control packet is longer than any should be"));
@@ -195,6 +219,18 @@ impl Framer {
             Some(payload) => self.inspect(first, payload),
             None => Ok(Look::Wait),
         }
+    }
+
+    fn row(&mut self, header: Header, payload: &[u8]) -> Result<Look, Malformed> {
+        if self.shows_rows && header.length <= self.limit {
+            if payload.len() < header.length {
+                return Ok(Look::Wait);
+            }
+            self.rows += 1;
+            return Ok(Look::Packet(Kind::Row));
+        }
+        self.rows += 1;
+        Ok(Look::Skip)
     }
 
     /// A row of one column that is an empty string has a payload of one byte, so no packet here is empty.
@@ -226,7 +262,7 @@ impl Framer {
                     return self.end(payload, Kind::End);
                 }
                 self.state = State::Rows;
-                Ok(Look::Skip)
+                Ok(Look::Packet(Kind::ColumnsEnd))
             }
             (State::Rows, _) => self.end(payload, Kind::End),
             (State::Prepare, 0x00) => self.prepared(payload),
@@ -241,15 +277,17 @@ impl Framer {
     }
 
     fn columns(&mut self, payload: &[u8]) -> Result<Look, Malformed> {
+        self.rows = 0;
+        self.first_row = ShortRow::default();
         let mut reader = Reader::new(payload);
-        let mut definitions = true;
-        if self.capabilities.has(Capabilities::OPTIONAL_RESULTSET_METADATA) {
-            definitions = reader.u8()? != 0;
-        }
         let count = reader.lenenc()?;
-        if self.capabilities.has(Capabilities::MARIADB_CACHE_METADATA) {
-            definitions = reader.u8()? != 0;
-        }
+        // MySQL's documentation puts this byte before the count, its server after it, as MariaDB does.
+        let optional = Capabilities::OPTIONAL_RESULTSET_METADATA | Capabilities::MARIADB_CACHE_METADATA;
+        let definitions = if self.capabilities.intersects(optional) {
+            reader.u8()? != 0
+        } else {
+            true
+        };
         let deprecated = self.capabilities.has(Capabilities::DEPRECATE_EOF);
         self.state = match (definitions, deprecated) {
             (true, _) => State::Columns(count),
@@ -261,11 +299,11 @@ impl Framer {
 
     fn prepared(&mut self, payload: &[u8]) -> Result<Look, Malformed> {
         let answer = Prepared::parse(payload, self.capabilities)?;
+        let with_eof = !self.capabilities.has(Capabilities::DEPRECATE_EOF);
         let packets = |count: u16| match count {
             0 => 0,
-            _ if !answer.definitions => 0,
-            count if self.capabilities.has(Capabilities::DEPRECATE_EOF) => u64::from(count),
-            count => u64::from(count) + 1,
+            // The EOF comes whether or not there is anything before it.
+            count => u64::from(count) * u64::from(answer.definitions) + u64::from(with_eof),
         };
         let (parameters, columns) = (packets(answer.parameters), packets(answer.columns));
         self.state = match (parameters, columns) {
@@ -280,6 +318,30 @@ impl Framer {
             },
         };
         Ok(Look::Packet(Kind::Prepared))
+    }
+}
+
+// === impl ShortRow ===
+
+impl ShortRow {
+    const LONGEST: usize = 12;
+
+    fn take(&mut self, payload: &[u8]) {
+        if let Some(bytes) = self.bytes.get_mut(..payload.len()) {
+            bytes.copy_from_slice(payload);
+            self.length = payload.len() as u8;
+        }
+    }
+
+    /// Whether the one column of the row is the number one, in text or binary; `None` when that cannot be told.
+    pub fn is_one(&self) -> Option<bool> {
+        match self.bytes.get(..usize::from(self.length))? {
+            [1, digit] => Some(*digit == b'1'),
+            [0xfb] => Some(false),
+            [0, nulls] => (nulls & 4 != 0).then_some(false),
+            [0, 0, low, rest @ ..] => Some(*low == 1 && rest.iter().all(|byte| *byte == 0)),
+            _ => None,
+        }
     }
 }
 
@@ -416,7 +478,8 @@ mod tests {
         for size in 1..bytes.len() {
             let mut framer = Framer::new(Capabilities::NONE, Expect::Results);
             let (kinds, end) = run(&mut framer, &bytes, &[size]).unwrap();
-            assert_eq!(kinds, [Kind::End, Kind::Ok, Kind::End]);
+            let old = [Kind::ColumnsEnd, Kind::End];
+            assert_eq!(kinds, [&old[..], &[Kind::Ok], &old].concat());
             assert_eq!(end, bytes.len());
         }
     }
@@ -449,9 +512,24 @@ mod tests {
             });
             let bytes = stream(&packets);
             let mut framer = Framer::new(capabilities, Expect::Results);
+            let (kinds, length) = run(&mut framer, &bytes, &[65_536]).unwrap();
+            assert_eq!((kinds.last(), length), (Some(&Kind::End), bytes.len()));
+        }
+    }
+
+    #[test]
+    fn the_number_of_columns_comes_before_the_word_on_their_definitions() {
+        let capabilities = Capabilities::OPTIONAL_RESULTSET_METADATA;
+        let definitions = [b"\x03def1".to_vec(), b"\x03def2".to_vec()];
+        for with in [0, 1] {
+            let mut packets = vec![vec![2, with]];
+            packets.extend_from_slice(&definitions[..2 * usize::from(with)]);
+            packets.extend([eof(2), b"\x011\x012".to_vec(), eof(2)]);
+            let bytes = stream(&packets);
+            let mut framer = Framer::new(capabilities, Expect::Results);
             assert_eq!(
-                run(&mut framer, &bytes, &[65_536]).unwrap(),
-                (vec![Kind::End], bytes.len())
+                run(&mut framer, &bytes, &[1]).unwrap(),
+                (vec![Kind::ColumnsEnd, Kind::End], bytes.len())
             );
         }
     }

@@ -102,6 +102,7 @@ impl Scanner<'_> {
             Function::LastInsertId => Flags::LAST_INSERT_ID,
             Function::FoundRows => Flags::FOUND_ROWS,
             Function::RowCount => Flags::ROW_COUNT,
+            Function::UnscopedVariable => return,
         };
         if token.kind != TokenKind::Symbol(b')') {
             let assigns = call.function == Function::LastInsertId;

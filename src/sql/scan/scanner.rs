@@ -358,6 +358,58 @@ impl Scanner<'_> {
             self.flag(Flags::BROKEN | Flags::UNKNOWN_CALL);
             self.features.clear_spans();
         }
+        let locks = flags.intersects(Flags::GET_LOCK.union(Flags::RELEASE_LOCK));
+        if locks && is_single_lock_call(self.text, self.lexer.dialect()) {
+            self.flag(Flags::SINGLE_LOCK_CALL);
+        }
         self.features
     }
+}
+
+/// `SELECT GET_LOCK('name', 10)` and `SELECT RELEASE_LOCK('name')`, perhaps with an alias, and nothing else.
+fn is_single_lock_call(text: &[u8], dialect: Dialect) -> bool {
+    let mut lexer = Lexer::new(text, dialect);
+    let mut next = || {
+        let token = lexer.next_token();
+        let word = match token.kind {
+            TokenKind::Word => word::classify(text, token.start, token.end),
+            _ => Word::Other,
+        };
+        (token.kind, word)
+    };
+    let called = [next(), next(), next()];
+    let starts = matches!(
+        called,
+        [
+            (_, Word::Select),
+            (_, Word::GetLock | Word::ReleaseLock),
+            (TokenKind::Symbol(b'('), _)
+        ]
+    );
+    let mut closed = false;
+    for _ in 0..4 {
+        match next().0 {
+            TokenKind::String | TokenKind::Number | TokenKind::UserVariable => {}
+            TokenKind::Symbol(b'?' | b',') => {}
+            TokenKind::Symbol(b')') => {
+                closed = true;
+                break;
+            }
+            _ => return false,
+        }
+    }
+    let mut after = next();
+    if after.1 == Word::As {
+        after = next();
+    }
+    if matches!(
+        after.0,
+        TokenKind::Word | TokenKind::QuotedName | TokenKind::String
+    ) {
+        after = next();
+    }
+    if after.0 == TokenKind::Symbol(b';') {
+        after = next();
+    }
+    starts && closed && after.0 == TokenKind::End
 }

@@ -1,5 +1,6 @@
 //! User variables, `@@variables`, and what a SET assigns to.
 
+use super::super::features::Function;
 use super::super::flags::Flags;
 use super::super::lexer::Token;
 use super::super::verb::Verb;
@@ -94,6 +95,9 @@ impl Scanner<'_> {
             self.statement.select_lists = 0;
             return self.set_verb(Verb::Empty);
         }
+        if word == Word::Collate || (word == Word::Default && self.last == Seen::Word(Word::Names)) {
+            self.flag(Flags::SETS_COLLATION);
+        }
         let scope = match self.statement.target {
             Target::None => return,
             Target::Start => Scope::None,
@@ -104,6 +108,9 @@ impl Scanner<'_> {
             Word::Session | Word::Local => self.open_scope(Scope::Session),
             Word::Names | Word::Character | Word::Charset => {
                 self.flag(Flags::SETS_DIALECT);
+                if word != Word::Names {
+                    self.flag(Flags::SETS_COLLATION);
+                }
                 self.statement.target = Target::None;
             }
             Word::Transaction => {
@@ -115,6 +122,9 @@ impl Scanner<'_> {
                 self.statement.target = Target::None;
             }
             Word::Password | Word::Role | Word::Default | Word::Resource => {
+                if matches!(word, Word::Role | Word::Resource) {
+                    self.flag(Flags::SETS_ROLE);
+                }
                 self.statement.accounts = true;
                 self.statement.target = Target::None;
             }
@@ -172,11 +182,9 @@ impl Scanner<'_> {
             Word::SessionTrack => self.flag(Flags::SETS_SESSION_TRACK),
             // With the sign and without a scope these are for the next transaction alone.
             Word::NextTransaction | Word::TxIsolation | Word::TxReadOnly if sign && scope == Scope::None => {
-                self.flag(Flags::SETS_NEXT_TRANSACTION);
+                return self.flag(Flags::SETS_NEXT_TRANSACTION);
             }
             Word::InsertId
-            | Word::LastInsertId
-            | Word::Identity
             | Word::Timestamp
             | Word::RandSeed1
             | Word::RandSeed2
@@ -185,6 +193,13 @@ impl Scanner<'_> {
             | Word::GtidSeqNo
             | Word::OneShot => self.flag(Flags::SETS_ONE_SHOT),
             _ => {}
+        }
+        let unscoped = sign && scope == Scope::None && self.path.system && self.path.parts == 1;
+        if unscoped && self.mariadb() {
+            let (start, _) = self.path.name;
+            let quoted = start > 0 && self.text.get(start - 1) == Some(&b'`');
+            let start = start - usize::from(quoted);
+            self.features.push_span(Function::UnscopedVariable, start..start);
         }
     }
 }
