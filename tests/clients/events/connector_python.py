@@ -4,13 +4,20 @@ It is started in the unpacked source with that script's own arguments; only the 
 replaced (see harness/supervise.py for what is reported).
 """
 
-import json
 import os
 import sys
-import traceback
-import unittest
 
-sys.path.insert(0, os.getcwd())
+sys.path[:0] = [os.getcwd(), os.path.join(os.getcwd(), "lib")]
+try:
+    # Before anything loads the system's TLS library, which may be older than the one it comes with.
+    import _mysql_connector  # noqa: F401
+except ImportError:
+    pass
+
+import json  # noqa: E402
+import traceback  # noqa: E402
+import unittest  # noqa: E402
+
 STREAM = open(os.environ["CLIENTS_EVENTS"], "a", buffering=1)
 with open(os.environ["CLIENTS_DONE"]) as names:
     DONE = {line.rstrip("\n") for line in names}
