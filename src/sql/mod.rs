@@ -1,6 +1,6 @@
 //! SQL text in, facts about it out: no I/O, no allocation on the way, no opinion about where to send it.
 //!
-//! [`scan`] reads a text once and answers with [`Features`]. It follows the lexers of MySQL and MariaDB byte
+//! [`scan()`] reads a text once and answers with [`Features`]. It follows the lexers of MySQL and MariaDB byte
 //! for byte, because a proxy that sees a comment where the server sees code can be talked past. What it does
 //! not understand it reports as such ([`Flags::BROKEN`], [`Flags::UNKNOWN_CALL`]), never as harmless.
 
