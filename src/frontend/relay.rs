@@ -1,6 +1,8 @@
 //! A response on its way from a server to the client: forwarded as it is, but for what only one of them should see.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
 use super::client::FIRST;
 use super::numbers::Numbers;
@@ -196,7 +198,7 @@ impl Relay<'_> {
             // The server expects the file's packets to go on from its own.
             numbers.last_of_server = numbers.last_of_server.wrapping_add(1);
         }
-        loop {
+        while self.file_goes_on().await? {
             let number = self.numbers.as_mut().map(|numbers| {
                 numbers.next = numbers.next.wrapping_add(1);
                 &mut numbers.last_of_server
@@ -213,6 +215,22 @@ impl Relay<'_> {
         }
         framer.file_sent();
         Ok(())
+    }
+
+    /// Waits for more of the file. A server that answers or hangs up before its end wants no more of it.
+    async fn file_goes_on(&mut self) -> Result<bool, Broken> {
+        let (client, server) = (&mut *self.client, &mut self.connection.link);
+        if !client.inbox.bytes().is_empty() {
+            return Ok(true);
+        }
+        poll_fn(|context| match client.poll_fill(context) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(Broken::Client(io::ErrorKind::UnexpectedEof.into()))),
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(true)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Broken::Client(error))),
+            // What it says, or that it says no more, is found in its inbox and by the next read.
+            Poll::Pending => server.poll_fill(context).map(|_| Ok(false)),
+        })
+        .await
     }
 }
 
