@@ -32,6 +32,8 @@ struct Layers {
     /// Bytes for the socket that it has not taken yet.
     pending: Vec<u8>,
     written: usize,
+    /// The peer has said goodbye in TLS, and waits for us to hang up.
+    ended: bool,
 }
 
 /// What came of waiting for bytes.
@@ -136,6 +138,9 @@ impl Link {
             let more = self.inbox.bytes().len() - before;
             if more > 0 {
                 return Poll::Ready(Ok(more));
+            }
+            if layers.ended {
+                return Poll::Ready(Ok(0));
             }
             let mut raw = [0; 16 << 10];
             match self.socket.poll_read(context, &mut raw) {
@@ -263,6 +268,7 @@ impl Layers {
             let state = tls
                 .process_new_packets()
                 .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            self.ended |= state.peer_has_closed();
             let plain = state.plaintext_bytes_to_read();
             if plain > 0 {
                 self.between.resize(plain, 0);
@@ -376,5 +382,32 @@ impl Link {
             socket: self.socket.detach()?.attach()?,
             ..self
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tls::{self, Certificate, Verify};
+
+    #[tokio::test]
+    async fn a_goodbye_in_tls_ends_the_stream_though_the_socket_stays_open() {
+        let (one, two) = tokio::net::UnixStream::pair().unwrap();
+        let (mut client, mut server) = (Link::new(Socket::Unix(one)), Link::new(Socket::Unix(two)));
+        let settings = tls::client(Verify::Nothing, None, None, false).unwrap();
+        let name = "localhost".try_into().unwrap();
+        let client_tls = rustls::ClientConnection::new(settings, name).unwrap();
+        let settings = tls::server(Certificate::self_signed().unwrap(), None, false, false).unwrap();
+        let server_tls = rustls::ServerConnection::new(settings).unwrap();
+        let (ours, theirs) = tokio::join!(
+            client.start_tls(client_tls.into()),
+            server.start_tls(server_tls.into())
+        );
+        ours.and(theirs).unwrap();
+        client.send(b"last words").await.unwrap();
+        client.say_goodbye();
+        assert_eq!(server.fill().await.unwrap(), 10);
+        assert_eq!(server.fill().await.unwrap(), 0);
+        assert!(client.socket().is_quiet(), "the client's socket is still open");
     }
 }
