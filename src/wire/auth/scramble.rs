@@ -54,16 +54,26 @@ impl From<[u8; Self::LENGTH]> for Scramble {
     }
 }
 
-/// A fresh nonce for `client_ed25519`.
+/// A fresh nonce for `client_ed25519`. Some clients take a zero at its end for the end of the packet's text and
+/// sign one byte less, so there is none.
 pub fn ed25519_nonce() -> Result<[u8; ED25519_NONCE], Unspecified> {
     let mut nonce = [0; ED25519_NONCE];
-    rand::fill(&mut nonce)?;
+    while nonce[ED25519_NONCE - 1] == 0 {
+        rand::fill(&mut nonce)?;
+    }
     Ok(nonce)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_nonce_ends_in_zero() {
+        for _ in 0..4_000 {
+            assert_ne!(ed25519_nonce().unwrap().last(), Some(&0));
+        }
+    }
 
     #[test]
     fn no_byte_ends_or_separates_anything() {
