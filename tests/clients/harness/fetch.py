@@ -5,15 +5,28 @@ touches no network.
 """
 
 import os
+import pathlib
+import re
 import shutil
 import sys
 import tarfile
 
 from . import place, shell
 
-SID = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 NETWORK = 900
+
+
+def mirror():
+    """The Debian mirror that the system's own apt sources name."""
+    folder = pathlib.Path("/etc/apt")
+    for source in [folder / "sources.list", *sorted(folder.glob("sources.list.d/*"))]:
+        text = source.read_text() if source.is_file() else ""
+        for line in text.splitlines():
+            found = re.match(r"(?:URIs:|deb(?:-src)?(?:\s+\[[^]]*\])?)\s+(\S+/debian/?)(?:\s|$)", line)
+            if found:
+                return found.group(1)
+    raise SystemExit("clients: the apt sources of this system name no Debian mirror")
 
 
 def once(folder, name, action):
@@ -90,7 +103,7 @@ def sid():
         for part in ("state/lists/partial", "cache/archives/partial", "etc"):
             (root / part).mkdir(parents=True, exist_ok=True)
         (root / "state/status").touch()
-        lines = [f"{kind} [signed-by={KEYRING}] {SID} sid main" for kind in ("deb", "deb-src")]
+        lines = [f"{kind} [signed-by={KEYRING}] {mirror()} sid main" for kind in ("deb", "deb-src")]
         (root / "etc/sources.list").write_text("\n".join(lines) + "\n")
         settings = {
             "Dir::State": root / "state",
