@@ -61,8 +61,10 @@ on_both_flavours! {
         let (mut client, mut asleep) = (proxy.client().await, proxy.client().await);
         client.query_drop("BEGIN").await.unwrap();
         client.query_drop(format!("INSERT INTO {database}.t VALUES (1)")).await.unwrap();
-        let (slept, ()) = tokio::join!(asleep.query_first::<u32, _>("SELECT SLEEP(0.7)"), async {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+        let (slept, ()) = tokio::join!(asleep.query_first::<u32, _>("SELECT SLEEP(1.7)"), async {
+            let running = "SELECT id FROM information_schema.processlist WHERE info = 'SELECT SLEEP(1.7)'";
+            let started = async || cluster.primary().query::<u64>(running).await.unwrap().pop();
+            wait_for("the statement to run", started).await;
             proxy.signal(Signal::TERM);
             wait_until_closed(proxy.port()).await;
         });
