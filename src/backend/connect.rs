@@ -95,7 +95,9 @@ async fn open(
 ) -> Result<Box<Connection>, BackendError> {
     let mut link = Link::new(dial(server).await?);
     let (greeting, sequence) = read_greeting(server, &mut link).await?;
-    server.set_profile(Profile::of(&greeting));
+    let profile = Profile::of(&greeting);
+    let tells_transactions = profile.tells_transactions();
+    server.set_profile(profile);
     let mut login = LoginAttempt {
         server,
         key,
@@ -124,6 +126,8 @@ async fn open(
         insert_id: 0,
         warned_session: 0,
         was_pooled: false,
+        tells_transactions,
+        told_transaction: tracked::NO_TRANSACTION,
         status,
         prepared: Prepared::default(),
         scramble: greeting.scramble,
@@ -153,6 +157,7 @@ impl Connection {
         let sql = tracked::statement(self.server.is_mariadb());
         let (track, ask) = (self.as_query(&sql), self.as_query(tracked::FROM_LOGIN.as_bytes()));
         let tracked = self.run(Command::QUERY, &track).await?;
+        self.told_transaction = tracked::NO_TRANSACTION;
         self.told = Variables::default();
         self.run(Command::QUERY, &ask).await?;
         match tracked {

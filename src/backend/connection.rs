@@ -11,6 +11,7 @@ use super::prepared::Prepared;
 use super::server::Server;
 use super::slots::Permit;
 use crate::net::Link;
+use crate::session::tracked::ToldState;
 use crate::session::{State, Template, Variables};
 use crate::wire::command::Command;
 use crate::wire::err::ErrPacket;
@@ -42,6 +43,11 @@ pub struct Connection {
     pub warned_session: u64,
     /// It has been idle before, and may have been closed by the server meanwhile.
     pub was_pooled: bool,
+    /// The server tells every client that follows its session of transactions that begin and end, ...
+    pub tells_transactions: bool,
+    /// ... and this is the state of which it would have told last: what a client that is told is to hear next
+    /// depends on it.
+    pub told_transaction: ToldState,
     pub status: Status,
     pub prepared: Prepared,
     /// What the server greeted with: a change of user begins with it.
