@@ -202,6 +202,16 @@ impl Client {
             biased;
             acquired = acquired => acquired,
             () = self.signal.stopped() => Err(BackendError::Stopping),
+            () = self.leaves_the_queue() => Err(BackendError::ClientLeft { server: self.server.name().to_owned() }),
+        }
+    }
+
+    /// Waits until the client hangs up while others wait, too. One that has only said all that it has to say cannot
+    /// be told from it, and is served as long as nobody waits.
+    async fn leaves_the_queue(&self) {
+        self.link.socket().read_closed().await;
+        while !self.server.slots.has_waiters() {
+            tokio::time::sleep(crate::util::clock::TICK).await;
         }
     }
 
