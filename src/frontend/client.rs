@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::outcome::{Broken, End, Outcome};
 use super::registry::{Entry, Place};
@@ -10,7 +9,7 @@ use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
 use super::worker::Worker;
-use crate::backend::pool::{Pool, Ticket};
+use super::binding::Seat;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::net::{Link, Signal};
 use crate::session::{Hold, Session};
@@ -37,14 +36,17 @@ pub struct Client {
     /// The client's connection id, its own for as long as it is here.
     pub id: u32,
     pub capabilities: Capabilities,
+    /// Where everything runs that is no read: it has the session's own connection.
     pub server: Arc<Server>,
     pub login: Login,
     pub session: Session,
     pub entry: Arc<Entry>,
-    pub pool: Rc<Pool>,
+    /// The servers that the session has used.
+    pub seats: Vec<Seat>,
     /// Held between statements only while the session has a reason; always given back or closed by this client.
     pub connection: Option<Box<Connection>>,
-    pub ticket: Option<Ticket>,
+    /// The connection that the session holds, while `connection` is another one for reads elsewhere.
+    pub aside: Option<Box<Connection>>,
     /// Another session's statement was the last one on the held connection.
     pub has_foreign_results: bool,
     pub statements: u64,
@@ -66,40 +68,6 @@ pub const STOPPING: &str = "Server shutdown in progress";
 // === impl Client ===
 
 impl Client {
-    /// Makes sure that there is a server connection in this session's state.
-    pub async fn bind(&mut self) -> Result<(), BackendError> {
-        match self.bind_strictly().await {
-            // Somebody dropped the schema. A server lets such a session go on until it uses a table.
-            Err(error) if error.lacks_schema() && self.session.state.schema.is_some() => {
-                self.session.state.schema = None;
-                self.choose_pool();
-                self.bind_strictly().await
-            }
-            bound => bound,
-        }
-    }
-
-    /// The same for a login, which fails when its schema is not there.
-    pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
-        if self.connection.is_some() {
-            return Ok(());
-        }
-        let connection = loop {
-            let mut connection = self.acquire().await?;
-            let reused = connection.was_pooled;
-            match connection.restore(&self.session.state).await {
-                Ok(()) => break connection,
-                // It went away while it lay idle, and nothing of the client's has been sent.
-                Err(BackendError::Lost { .. }) if reused => {}
-                Err(error) => return Err(error),
-            }
-        };
-        self.has_foreign_results = connection.last_session != self.session.serial;
-        self.entry.thread.store(connection.thread, Ordering::Relaxed);
-        self.connection = Some(connection);
-        Ok(())
-    }
-
     /// Before a client's first own word on session tracking, the proxy takes back what it asked for: from here on
     /// the client gets what the server tells, and keeps the connection.
     pub async fn hand_over_tracking(&mut self, features: &Features) -> Result<(), BackendError> {
@@ -151,8 +119,8 @@ impl Client {
     }
 
     /// Asks the server for what it changed without a word, before the connection goes to others.
-    async fn ask_if_unsure(&mut self) {
-        if !self.session.is_unsure || !self.session.holds.is_empty() {
+    pub async fn ask_if_unsure(&mut self) {
+        if !self.session.is_unsure || self.is_visiting() || !self.session.holds.is_empty() {
             return;
         }
         self.session.is_unsure = false;
@@ -181,86 +149,10 @@ impl Client {
         }
     }
 
-    /// Takes up the session's own connection again, if nobody else has.
-    pub fn bind_own(&mut self) {
-        if let (None, Some(ticket)) = (&self.connection, self.ticket) {
-            self.connection = self.pool.take_own(ticket);
-        }
-    }
-
-    async fn acquire(&mut self) -> Result<Box<Connection>, BackendError> {
-        let ticket = self.ticket.take();
-        let attributes = crate::backend::connect::Attributes {
-            block: &self.login.attributes,
-            is_login: self.statements == 0,
-            filler: self.login.filler,
-        };
-        let place = (&self.login.key, &*self.pool);
-        let pools = &self.worker.pools;
-        let acquired = pools.acquire(&self.server, place, ticket, &self.session.state, attributes);
-        tokio::select! {
-            biased;
-            acquired = acquired => acquired,
-            () = self.signal.stopped() => Err(BackendError::Stopping),
-        }
-    }
-
-    /// Gives the connection back, unless the session has a reason to keep it.
-    pub fn unbind(&mut self) {
-        if !self.session.holds.is_empty() {
-            return;
-        }
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        self.entry.thread.store(0, Ordering::Relaxed);
-        if self.choose_pool() {
-            connection.key = self.login.key.clone();
-        }
-        connection.was_pooled = true;
-        connection.state = self.session.state.clone();
-        connection.status = self.session.status;
-        self.ticket = self.worker.pools.give_back(&self.pool, connection);
-    }
-
-    /// Somebody waits for a connection, and this client has said nothing for a while.
-    pub async fn let_go(&mut self, still_soft: bool) {
-        if still_soft {
-            self.session.holds = Default::default();
-            self.ask_if_unsure().await;
-            self.unbind();
-        }
-    }
-
-    /// Whether the session has a schema decides from which pool it can be served. True when that changed.
-    fn choose_pool(&mut self) -> bool {
-        let has_schema = self.session.state.schema.is_some();
-        if has_schema == self.login.key.has_schema {
-            return false;
-        }
-        self.login.key.has_schema = has_schema;
-        self.pool = self.worker.pools.pool(&self.login.key);
-        true
-    }
-
-    /// Ends the session: the connection goes back if nothing is left on it, and is closed otherwise.
-    pub fn leave(&mut self) {
-        if self.session.leaves_clean() {
-            self.session.holds = Default::default();
-            self.unbind();
-        }
-        self.connection = None;
-        self.entry.thread.store(0, Ordering::Relaxed);
-    }
-
     /// Makes the client known to the other threads.
     pub fn enlist(&mut self) {
         let (worker, user) = (self.worker.index, self.login.user.clone());
-        self.entry = Arc::new(Entry {
-            worker,
-            user,
-            thread: 0.into(),
-        });
+        self.entry = Arc::new(Entry::new(worker, user));
         self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
@@ -353,7 +245,11 @@ impl Client {
     ) -> Result<Outcome, End> {
         match answered {
             Ok(outcome) => {
-                self.session.settle(features, &outcome.observed);
+                if self.is_visiting() {
+                    self.session.settle_elsewhere(features, &outcome.observed);
+                } else {
+                    self.session.settle(features, &outcome.observed);
+                }
                 self.signal.idle_limit.set(self.session.idle_limit);
                 if features.has(Flags::ENDS_CONNECTION) && outcome.error.is_none() {
                     // COMMIT RELEASE: the server has hung up, and so do we.
@@ -379,13 +275,15 @@ impl Client {
             }
             Err(Broken::Server { error, started }) => {
                 self.connection = None;
-                self.entry.thread.store(0, Ordering::Relaxed);
+                self.show_thread();
                 tracing::warn!(client = self.id, %error, "statement lost");
                 if started {
                     return Err(End::ServerLost);
                 }
-                let kept = self.session.leaves_clean() && self.session.holds.is_empty();
-                self.session.holds = Default::default();
+                let kept = self.is_visiting() || self.session.holds.is_empty();
+                if !self.is_visiting() {
+                    self.session.holds = Default::default();
+                }
                 let outcome = self.refuse(error).await?;
                 if kept { Ok(outcome) } else { Err(End::ServerLost) }
             }

@@ -1,7 +1,6 @@
 //! KILL and PROCESS_KILL: an id of ours is turned into the id of the server connection that the client has.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::client::Client;
 use super::outcome::End;
@@ -23,10 +22,7 @@ impl Client {
     pub fn rewrite_kill(&self, text: &[u8], features: &Features) -> Option<Vec<u8>> {
         let kill = features.kill.as_ref()?;
         let (range, id) = (kill.id_range()?, kill.id?);
-        let thread = self.target(id)?.thread.load(Ordering::Relaxed);
-        if thread == 0 {
-            return None;
-        }
+        let (_, thread) = self.target(id)?.place()?;
         let mut out = text[..range.start].to_vec();
         out.extend_from_slice(thread.to_string().as_bytes());
         out.extend_from_slice(&text[range.end..]);
@@ -134,7 +130,7 @@ impl Client {
         let thread = self
             .target(id.into())
             .filter(|_| !gone)
-            .map(|entry| entry.thread.load(Ordering::Relaxed));
+            .map(|entry| entry.place().map_or(0, |(_, thread)| thread));
         match thread {
             Some(0) => self.kill_idle(id.into(), true).await,
             None if Registry::is_own_id(id.into()) && !gone => self.kill_idle(id.into(), true).await,

@@ -14,7 +14,7 @@ use super::reply;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Identity, Key, Profile, connect};
-use crate::config::{ClientTlsMode, Listener, ServerTlsMode, ServerVersion};
+use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal};
 use crate::session::{Hold, Session};
@@ -403,16 +403,11 @@ impl Arrival {
             collation: opened.collation,
             has_schema: opened.database.is_some(),
             was_reset: false,
-            tls: self.link.tls().is_some() && server.config.tls.mode == ServerTlsMode::Follow,
+            tls: false,
         };
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
-        let entry = Arc::new(Entry {
-            worker: self.worker.index,
-            user: opened.user.clone(),
-            thread: 0.into(),
-        });
-        let pool = self.worker.pools.pool(&key);
+        let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone()));
         let login = Login {
             key,
             user: opened.user,
@@ -430,9 +425,9 @@ impl Arrival {
             login,
             session,
             entry,
-            pool,
+            seats: Vec::new(),
             connection: None,
-            ticket: None,
+            aside: None,
             has_foreign_results: false,
             statements: 0,
             lists_processes: false,

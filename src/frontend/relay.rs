@@ -136,7 +136,7 @@ impl Relay<'_> {
             let capabilities = (self.connection.capabilities, self.capabilities);
             let payload = &packet[HEADER..];
             let verdict = match (kind, self.processes) {
-                (Kind::Row, Some(registry)) => show_process(payload, registry),
+                (Kind::Row, Some(registry)) => show_process(payload, registry, self.connection.server.index),
                 _ => judge(kind, payload, self.session, capabilities, self.statement, outcome)?,
             };
             if let Verdict::Replace(payload) = &verdict {
@@ -285,7 +285,7 @@ fn judge(
 }
 
 /// A row of a list of processes begins with the server's id, which a client of ours does not know itself by.
-fn show_process(row: &[u8], registry: &Registry) -> Verdict {
+fn show_process(row: &[u8], registry: &Registry, server: usize) -> Verdict {
     let mut reader = Reader::new(row);
     let thread = reader
         .lenenc_bytes()
@@ -293,7 +293,7 @@ fn show_process(row: &[u8], registry: &Registry) -> Verdict {
         .and_then(|id| std::str::from_utf8(id).ok());
     let client = thread
         .and_then(|id| id.parse().ok())
-        .and_then(|thread| registry.client_of(thread));
+        .and_then(|thread| registry.client_of(server, thread));
     let Some(client) = client else {
         return Verdict::Pass;
     };

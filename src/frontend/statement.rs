@@ -354,7 +354,7 @@ impl Client {
             self.hold_for_statements();
         } else if Arc::strong_count(&statement.template) == 2 {
             // Only this session and its connection know it: the server need not keep it.
-            self.bind_own();
+            self.bind_own(&statement.template);
             if let Some(connection) = &mut self.connection
                 && let Some(id) = connection.prepared.remove(&statement.template)
                 && connection.close_statements(&[id]).await.is_err()
