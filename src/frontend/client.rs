@@ -12,8 +12,10 @@ use super::worker::Worker;
 use super::binding::Seat;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::net::{Link, Signal};
+use crate::config::ListenerMode;
+use crate::routing::Policy;
 use crate::session::{Hold, Session};
-use crate::sql::{Features, Flags};
+use crate::sql::{Class, Facts, Features, Flags};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 
@@ -50,6 +52,12 @@ pub struct Client {
     /// Another session's statement was the last one on the held connection.
     pub has_foreign_results: bool,
     pub statements: u64,
+    /// What the listener does with statements.
+    pub mode: ListenerMode,
+    /// What this client's reads may miss.
+    pub policy: Policy,
+    /// Stands for where it comes from.
+    pub source: u64,
     /// The command under way lists processes, in which the client should find itself.
     pub lists_processes: bool,
     /// The name of the listener that it came in by.
@@ -82,10 +90,9 @@ impl Client {
         Ok(())
     }
 
-    /// Makes sure that the connection answers as this session's own where the statement asks for what the
+    /// Makes sure that the connection at hand answers as this session's own where the statement asks for what the
     /// statements before it left.
-    pub async fn bind_for(&mut self, features: &Features) -> Result<(), BackendError> {
-        self.bind().await?;
+    pub async fn adopt(&mut self, features: &Features) -> Result<(), BackendError> {
         self.has_foreign_results = false;
         let (serial, id) = (self.session.serial, self.session.insert_id);
         let Some(connection) = &mut self.connection else {
@@ -156,13 +163,26 @@ impl Client {
         self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
+    /// Where the session's own statements run: the connection at hand, if that ran the last one and this one asks
+    /// for what it left; or the one that the session holds; or one at home.
+    pub async fn ready(&mut self, facts: &Facts) -> Result<(), BackendError> {
+        self.ready_at(facts).await?;
+        self.adopt(&facts.features).await
+    }
+
+    /// The same, without what the session's statements before left there.
+    pub async fn ready_at(&mut self, facts: &Facts) -> Result<(), BackendError> {
+        self.hand_over_tracking(&facts.features).await?;
+        match &facts.features.kill {
+            Some(kill) => self.bind_for_kill(kill).await,
+            None if facts.class == Class::Last && self.connection.is_some() => Ok(()),
+            None => self.bind().await,
+        }
+    }
+
     /// Forwards the request at the front of the inbox as it is, and its response.
-    pub async fn pass(&mut self, expect: Expect, features: &Features) -> Result<Outcome, End> {
-        let ready = match self.hand_over_tracking(features).await {
-            Ok(()) => self.bind_for(features).await,
-            failed => failed,
-        };
-        if let Err(error) = ready {
+    pub async fn pass(&mut self, expect: Expect, facts: &Facts) -> Result<Outcome, End> {
+        if let Err(error) = self.ready(facts).await {
             self.skip().await?;
             return self.refuse(error).await;
         }
@@ -176,12 +196,12 @@ impl Client {
             // The server may have said why before it closed: it is in the response.
             Err(PassError::Server(_)) => {
                 let answered = self.relay(expect, None).await;
-                let _ = self.finish(answered, features).await;
+                let _ = self.finish(answered, facts).await;
                 return Err(End::ServerLost);
             }
         }
         let answered = self.relay(expect, None).await;
-        self.finish(answered, features).await
+        self.finish(answered, facts).await
     }
 
     /// Sends a request that was rewritten, and forwards its response.
@@ -189,13 +209,13 @@ impl Client {
         &mut self,
         payload: &[u8],
         expect: Expect,
-        features: &Features,
+        facts: &Facts,
     ) -> Result<Outcome, End> {
-        if let Err(error) = self.bind_for(features).await {
+        if let Err(error) = self.ready(facts).await {
             return self.refuse(error).await;
         }
         let answered = self.ask(payload, expect, None).await;
-        self.finish(answered, features).await
+        self.finish(answered, facts).await
     }
 
     pub async fn ask(
@@ -218,6 +238,24 @@ impl Client {
     }
 
     pub async fn relay(&mut self, expect: Expect, statement: Option<u32>) -> Result<Outcome, Broken> {
+        self.relay_as(expect, statement, false).await
+    }
+
+    /// The same, but an answer that lets the statement run on another server is kept from the client.
+    pub async fn relay_unless_refused(
+        &mut self,
+        expect: Expect,
+        statement: Option<u32>,
+    ) -> Result<Outcome, Broken> {
+        self.relay_as(expect, statement, true).await
+    }
+
+    async fn relay_as(
+        &mut self,
+        expect: Expect,
+        statement: Option<u32>,
+        may_move: bool,
+    ) -> Result<Outcome, Broken> {
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
@@ -230,6 +268,7 @@ impl Client {
             session: &mut self.session,
             capabilities: self.capabilities,
             statement,
+            may_move,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
             numbers: None,
             processes,
@@ -241,8 +280,9 @@ impl Client {
     pub async fn finish(
         &mut self,
         answered: Result<Outcome, Broken>,
-        features: &Features,
+        facts: &Facts,
     ) -> Result<Outcome, End> {
+        let features = &facts.features;
         match answered {
             Ok(outcome) => {
                 if self.is_visiting() {
@@ -257,6 +297,7 @@ impl Client {
                     return Err(End::Quit);
                 }
                 self.mark_connection(&outcome);
+                self.note_seen(facts);
                 self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::client::Client;
 use super::outcome::End;
 use super::registry::{Entry, Registry};
+use crate::backend::BackendError;
 use crate::net::Interrupt;
 use crate::session::Hold;
-use crate::sql::{Features, KillTarget, Verb};
+use crate::sql::{Facts, Features, Kill, KillTarget, Verb};
 use crate::wire::Capabilities;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
@@ -29,6 +30,15 @@ impl Client {
         Some(out)
     }
 
+    /// The order has to reach the server that the connection is of.
+    pub async fn bind_for_kill(&mut self, kill: &Kill) -> Result<(), BackendError> {
+        let place = kill.id.and_then(|id| self.target(id)).and_then(|entry| entry.place());
+        match place {
+            Some((server, _)) if server != self.server.index => self.visit(server).await,
+            _ => self.bind().await,
+        }
+    }
+
     fn target(&self, id: u64) -> Option<Arc<Entry>> {
         self.worker.shared.registry.get(u32::try_from(id).ok()?)
     }
@@ -40,7 +50,8 @@ impl Client {
     }
 
     /// Only a server connection can be killed so that the server has something to say of it.
-    pub async fn kill_itself(&mut self, text: &[u8], features: &Features) -> Result<(), End> {
+    pub async fn kill_itself(&mut self, text: &[u8], facts: &Facts) -> Result<(), End> {
+        let features = &facts.features;
         self.skip().await?;
         if let Err(error) = self.bind().await {
             return self.refuse(error).await.map(drop);
@@ -59,7 +70,7 @@ impl Client {
             // The server closes its end after the answer: nobody else may get this connection.
             self.session.holds.insert(Hold::State);
         }
-        self.pass_payload(&payload, Expect::Results, features).await?;
+        self.pass_payload(&payload, Expect::Results, facts).await?;
         if goes { Err(End::Killed) } else { Ok(()) }
     }
 
@@ -139,7 +150,7 @@ impl Client {
                 let thread = thread.map_or(id, |thread| thread as u32);
                 payload.extend_from_slice(&thread.to_le_bytes());
                 let outcome = self
-                    .pass_payload(&payload, Expect::Results, &Features::default())
+                    .pass_payload(&payload, Expect::Results, &Facts::default())
                     .await?;
                 if outcome.error.is_none() {
                     self.end_client(id.into());

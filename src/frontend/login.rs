@@ -414,6 +414,10 @@ impl Arrival {
             attributes: opened.attributes,
             filler: opened.filler,
         };
+        let level = opened.level.or(self.listener.consistency);
+        let policy = Policy::new(&self.worker.shared.config).with_level(level);
+        let source = self.address.map(|address| address.ip());
+        let source = foldhash::fast::FixedState::default().hash_one(source);
         Client {
             link: self.link,
             worker: self.worker,
@@ -430,6 +434,9 @@ impl Arrival {
             aside: None,
             has_foreign_results: false,
             statements: 0,
+            mode: self.listener.mode,
+            policy,
+            source,
             lists_processes: false,
             listener: self.listener.name.clone(),
             address: self.address,
