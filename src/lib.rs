@@ -24,7 +24,7 @@
 //! | 0 | [`wire`], [`sql`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`] |
-//! | 3 | [`backend`] |
+//! | 3 | [`backend`], [`routing`] |
 //! | 4 | [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
@@ -48,6 +48,7 @@ pub mod backend;
 pub mod config;
 pub mod frontend;
 pub mod net;
+pub mod routing;
 pub mod sandbox;
 pub mod session;
 pub mod sql;

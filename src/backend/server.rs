@@ -30,7 +30,7 @@ pub struct Server {
 impl Server {
     pub fn new(index: usize, config: &config::Config, tls: Option<Arc<rustls::ClientConfig>>) -> Arc<Self> {
         let slots = Slots::new(
-            config.pool.max_connections as usize,
+            config.servers[index].max_connections as usize,
             config.pool.max_waiting as usize,
         );
         Arc::new(Self {
