@@ -21,7 +21,7 @@
 //!
 //! | floor | folders |
 //! |---|---|
-//! | 0 | [`wire`], [`sql`], [`util`] |
+//! | 0 | [`wire`], [`sql`], [`gtid`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`] |
 //! | 3 | [`backend`], [`routing`] |
@@ -47,6 +47,7 @@ pub mod app;
 pub mod backend;
 pub mod config;
 pub mod frontend;
+pub mod gtid;
 pub mod net;
 pub mod routing;
 pub mod sandbox;
