@@ -100,7 +100,7 @@ impl Client {
                 let before = topology.position(server);
                 self.session.seen.wrote(server, &gtid, &before.position);
             }
-        } else if self.policy.level == Level::Session && facts.may_read_tables() {
+        } else if self.policy.level == crate::config::ConsistencyLevel::Session && facts.may_read_tables() {
             self.session.seen.read(server, topology.probes_begun(server));
         }
     }
@@ -119,10 +119,11 @@ impl Client {
     ) -> Result<Option<Outcome>, End> {
         let (mut tried, mut place) = (Servers::default(), first.place);
         while let Place::Server { index, wait } = place {
-            let load = self.worker.shared.topology.clone();
-            load.load(index).enter();
+            let worker = self.worker.clone();
+            let load = worker.shared.topology.load(index);
+            load.enter();
             let attempt = self.attempt(request, facts, index, wait).await;
-            load.load(index).leave();
+            load.abandon();
             match attempt? {
                 Attempt::Done(outcome) => {
                     if let Request::Front(header) | Request::Execute(header, _) = request {

@@ -1,5 +1,6 @@
 //! From a fresh connection to a client that is served: PROXY header, greeting, TLS, proof, first server connection.
 
+use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Identity, Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
+use crate::routing::Policy;
 use crate::net::{Link, Signal};
 use crate::session::{Hold, Session};
 use crate::sql::{Charset, Dialect, Flavour};
@@ -414,8 +416,7 @@ impl Arrival {
             attributes: opened.attributes,
             filler: opened.filler,
         };
-        let level = opened.level.or(self.listener.consistency);
-        let policy = Policy::new(&self.worker.shared.config).with_level(level);
+        let policy = Policy::new(&self.worker.shared.config).with_level(Some(self.listener.consistency));
         let source = self.address.map(|address| address.ip());
         let source = foldhash::fast::FixedState::default().hash_one(source);
         Client {

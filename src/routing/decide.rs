@@ -4,6 +4,7 @@
 //! The order: what the session holds, hints, the listener's mode, the statement's class, consistency, balancing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -11,7 +12,7 @@ use super::balance::{Balancer, Candidate};
 use super::policy::Policy;
 use super::reason::{Obstacle, Why};
 use super::refusals::Refusals;
-use crate::config::{Level, ListenerMode, ReadsFromPrimary, WhenAllLag};
+use crate::config::{ConsistencyLevel, ListenerMode, ReadsFromPrimary, WhenAllLag};
 use crate::session::{Hold, Seen};
 use crate::sql::{Class, Facts, HintTarget};
 use crate::topology::{Admin, Health, Lag, Replication, Role, ServerView, Snapshot, Topology};
@@ -163,7 +164,7 @@ impl Router {
         if self.refusals.has(facts.digest) {
             return home(Why::RefusedBefore);
         }
-        if asker.policy.level(facts) == Level::Strong {
+        if asker.policy.level(facts) == ConsistencyLevel::Strong {
             return home(Why::Strong);
         }
         Ok(if hinted.is_some() {
@@ -181,10 +182,9 @@ impl Router {
     }
 
     fn choose(&mut self, facts: &Facts, asker: Asker<'_>, why: Why, now: Instant) -> Decision {
-        let topology = self.topology.clone();
-        let snapshot = topology.snapshot();
-        self.candidates.clear();
         let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        let snapshot = self.topology.snapshot();
         let (mut behind, mut worst) = (Servers::default(), Why::NoReplica);
         for round in Round::ALL {
             if round.standing == Standing::Stale && asker.policy.when_all_lag != WhenAllLag::Stale {
@@ -233,8 +233,8 @@ impl Router {
         Candidate {
             index,
             weight: server.weight,
-            in_flight: load.in_flight(),
-            latency: load.latency(),
+            in_flight: load.in_flight.load(Ordering::Relaxed),
+            latency: load.latency.load(Ordering::Relaxed),
             usable_since: server.usable_since,
         }
     }
@@ -270,14 +270,14 @@ impl Router {
             let named = matches!(facts.hint.target, Some(HintTarget::Server(_)));
             return (!shares && !named).then_some(Obstacle::Primary);
         }
-        if policy.level(facts) == Level::Eventual {
+        if policy.level(facts) == ConsistencyLevel::Eventual {
             return None;
         }
         if matches!(server.replication, Replication::Stopped { .. }) || self.is_late(server, facts, policy) {
             return Some(Obstacle::Lag);
         }
         match policy.level(facts) {
-            Level::Session => self.follows(index, server, asker),
+            ConsistencyLevel::Session => self.follows(index, server, asker),
             _ => None,
         }
     }
@@ -288,7 +288,7 @@ impl Router {
             Lag::Infinite => true,
             Lag::Known(lag) => limit.is_some_and(|limit| lag > limit),
             // Good enough for a session that sees its own writes, and no bound on anything.
-            Lag::Unknown => policy.level(facts) == Level::Bounded,
+            Lag::Unknown => policy.level(facts) == ConsistencyLevel::Bounded,
         }
     }
 
@@ -298,7 +298,7 @@ impl Router {
             return Some(Obstacle::SeenElsewhere);
         }
         let known = self.topology.position(index);
-        if asker.seen.is_in(&known.position) {
+        if asker.seen.is_reached(index) || asker.seen.is_in(&known.position) {
             return None;
         }
         let hopeless = match server.lag {

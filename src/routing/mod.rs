@@ -9,6 +9,3 @@ pub mod refusals;
 pub use decide::{Asker, Decision, Explanation, Place, Router, Servers};
 pub use policy::Policy;
 pub use reason::{Obstacle, Why};
-//! Where a statement goes, and why. Nothing here does I/O or keeps state that another thread sees.
-
-pub mod balance;

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use crate::config::{Config, Level, ReadsFromPrimary, WhenAllLag};
+use crate::config::{AutocommitOffReads, Config, ConsistencyLevel, ReadsFromPrimary, WhenAllLag};
 use crate::session::Preferences;
 use crate::sql::{Facts, HintLevel};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    pub level: Level,
+    pub level: ConsistencyLevel,
     /// How long a read waits on a replica for what the session has seen.
     pub wait: Duration,
     /// Replicas that are further behind take no reads.
@@ -28,16 +28,16 @@ impl Policy {
         Self {
             level: config.consistency.level,
             wait: config.consistency.wait,
-            max_lag: config.consistency.max_lag,
+            max_lag: Some(config.consistency.max_lag),
             reads_from_primary: config.routing.reads_from_primary,
             when_all_lag: config.routing.when_all_lag,
-            autocommit_off_reads: config.routing.autocommit_off_reads,
+            autocommit_off_reads: config.routing.autocommit_off_reads == AutocommitOffReads::Replica,
             hints: config.routing.hints,
         }
     }
 
     /// With a level of the listener's or the account's own.
-    pub fn with_level(mut self, level: Option<Level>) -> Self {
+    pub fn with_level(mut self, level: Option<ConsistencyLevel>) -> Self {
         self.level = level.unwrap_or(self.level);
         self
     }
@@ -50,22 +50,22 @@ impl Policy {
     }
 
     /// For one statement: it may have a level of its own.
-    pub fn level(&self, facts: &Facts) -> Level {
+    pub fn level(&self, facts: &Facts) -> ConsistencyLevel {
         match facts.hint.consistency.filter(|_| self.hints) {
             Some(hinted) => level(hinted),
-            None if facts.hint.max_lag.is_some() && self.hints && self.level == Level::Eventual => {
-                Level::Bounded
+            None if facts.hint.max_lag.is_some() && self.hints && self.level == ConsistencyLevel::Eventual => {
+                ConsistencyLevel::Bounded
             }
             None => self.level,
         }
     }
 }
 
-fn level(level: HintLevel) -> Level {
+fn level(level: HintLevel) -> ConsistencyLevel {
     match level {
-        HintLevel::Eventual => Level::Eventual,
-        HintLevel::Session => Level::Session,
-        HintLevel::Bounded => Level::Bounded,
-        HintLevel::Strong => Level::Strong,
+        HintLevel::Eventual => ConsistencyLevel::Eventual,
+        HintLevel::Session => ConsistencyLevel::Session,
+        HintLevel::Bounded => ConsistencyLevel::Bounded,
+        HintLevel::Strong => ConsistencyLevel::Strong,
     }
 }

@@ -5,6 +5,7 @@ pub mod elsewhere;
 pub mod hold;
 pub mod observation;
 #[allow(clippy::module_inception)]
+pub mod seen;
 pub mod session;
 pub mod state;
 pub mod statements;
@@ -13,6 +14,7 @@ pub mod variables;
 
 pub use hold::{Hold, Holds};
 pub use observation::Observation;
+pub use seen::Seen;
 pub use session::Session;
 pub use state::State;
 pub use statements::{Statement, Statements, Template};

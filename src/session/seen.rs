@@ -30,9 +30,9 @@ impl Seen {
     }
 
     /// A write was answered with this GTID; `before` is a position of that server from before the write.
-    /// All that the session saw there until then was committed before.
+    /// All that the session saw until then, there or on a replica of it, was committed before.
     pub fn wrote(&mut self, server: usize, gtid: &Position, before: &Arc<Position>) {
-        let bounds = self.read.is_some_and(|read| read.server == server);
+        let bounds = self.read.is_some();
         let position = Arc::make_mut(&mut self.position);
         if bounds {
             position.merge(before);
@@ -94,5 +94,60 @@ impl Seen {
     /// A server has all of it.
     pub fn reached(&mut self, server: usize) {
         self.reached |= 1u64.checked_shl(server as u32).unwrap_or(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+    fn position(numbers: &str) -> Arc<Position> {
+        let text = format!("{UUID}:{numbers}");
+        Arc::new(Position::parse(false, text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn own_writes_are_missed_nowhere() {
+        let mut seen = Seen::default();
+        assert!(seen.is_in(&Position::Empty) && seen.is_reached(1));
+        seen.wrote(0, &position("7"), &position("1-5"));
+        assert!(seen.is_reached(0) && !seen.is_reached(1));
+        assert!(!seen.is_in(&position("1-6")) && seen.is_in(&position("1-7")));
+        // Without a read before it, a write says nothing of other transactions.
+        assert!(seen.is_in(&position("7")));
+    }
+
+    #[test]
+    fn a_read_is_bounded_by_the_probe_after_it() {
+        let mut seen = Seen::default();
+        seen.read(1, 4);
+        assert!(seen.may_move_to(1) && !seen.may_move_to(2));
+        seen.learn(1, 4, &position("1-5"));
+        assert!(!seen.may_move_to(2), "that probe had begun before");
+        seen.learn(2, 9, &position("1-9"));
+        assert!(!seen.may_move_to(2), "that was another server's");
+        seen.learn(1, 5, &position("1-6"));
+        assert!(seen.may_move_to(2));
+        assert!(seen.is_in(&position("1-6")) && !seen.is_in(&position("1-5")));
+    }
+
+    #[test]
+    fn a_write_bounds_the_reads_before_it() {
+        let mut seen = Seen::default();
+        seen.read(0, 4);
+        seen.wrote(0, &position("9"), &position("1-5"));
+        assert!(seen.may_move_to(1));
+        assert!(!seen.is_in(&position("1-5:9")), "6 to 8 may have been read");
+        assert!(seen.is_in(&position("1-9")));
+    }
+
+    #[test]
+    fn another_session_can_be_followed() {
+        let mut seen = Seen::default();
+        seen.wrote(0, &position("3"), &position("1-2"));
+        seen.follow(&position("8"));
+        assert!(!seen.is_in(&position("1-7")) && seen.is_in(&position("1-8")) && !seen.is_reached(0));
     }
 }
