@@ -23,7 +23,7 @@
 //! |---|---|
 //! | 0 | [`wire`], [`sql`], [`gtid`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
-//! | 2 | [`accounts`] |
+//! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`] |
 //! | 4 | [`frontend`] |
 //! | 5 | [`sandbox`] |
@@ -52,5 +52,6 @@ pub mod net;
 pub mod sandbox;
 pub mod session;
 pub mod sql;
+pub mod topology;
 pub mod util;
 pub mod wire;
