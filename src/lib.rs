@@ -25,6 +25,8 @@
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`] |
 //! | 3 | [`backend`], [`routing`] |
+//! | 2 | [`accounts`], [`topology`] |
+//! | 3 | [`backend`] |
 //! | 4 | [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
@@ -53,5 +55,6 @@ pub mod routing;
 pub mod sandbox;
 pub mod session;
 pub mod sql;
+pub mod topology;
 pub mod util;
 pub mod wire;
