@@ -67,7 +67,7 @@ impl Client {
             return;
         };
         let known = topology.position(server);
-        self.session.seen.learn(server, known.serial, &known.position);
+        self.session.seen.learn(server, known.probe, &known.position);
     }
 
     pub fn asker<'a>(&'a self, facts: &Facts, tried: Servers) -> crate::routing::Asker<'a> {
@@ -83,6 +83,7 @@ impl Client {
             stays,
             autocommit: self.session.status.has(crate::wire::Status::AUTOCOMMIT),
             seen: &self.session.seen,
+            schema: self.session.state.schema.as_deref(),
             source: self.source,
             tried,
         }
@@ -295,7 +296,7 @@ impl Client {
             topology.reached(index, &position);
             self.session.seen.reached(index);
         } else {
-            let serial = topology.position(index).serial;
+            let serial = topology.position(index).probe;
             self.worker.router.borrow_mut().refusals.stall(index, serial);
             if pipelined {
                 // The result of the read is on its way, and nobody wants it.

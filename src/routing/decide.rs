@@ -14,7 +14,7 @@ use super::reason::{Obstacle, Why};
 use super::refusals::Refusals;
 use crate::config::{ConsistencyLevel, ListenerMode, ReadsFromPrimary, WhenAllLag};
 use crate::session::{Hold, Seen};
-use crate::sql::{Class, Facts, HintTarget};
+use crate::sql::{Class, Facts, HintTarget, Name};
 use crate::topology::{Admin, Health, Lag, Replication, Role, ServerView, Snapshot, Topology};
 
 /// Where a statement runs.
@@ -45,6 +45,8 @@ pub struct Asker<'a> {
     pub stays: Option<Hold>,
     pub autocommit: bool,
     pub seen: &'a Seen,
+    /// The current schema, in which functions without one are looked up.
+    pub schema: Option<&'a [u8]>,
     /// Where it comes from, for algorithms that keep a source together.
     pub source: u64,
     /// Servers that have been tried for this statement.
@@ -148,7 +150,7 @@ impl Router {
         let starts = matches!(facts.class, Class::Begin { read_only: Some(true) });
         let reads = match facts.class {
             Class::Read => true,
-            Class::ReadIf => self.only_reads(facts),
+            Class::ReadIf => self.only_reads(facts, asker.schema),
             _ => starts,
         };
         let hinted = facts.hint.target.as_ref().filter(|_| asker.policy.hints);
@@ -176,9 +178,14 @@ impl Router {
         })
     }
 
-    fn only_reads(&self, facts: &Facts) -> bool {
-        let snapshot = self.topology.snapshot();
-        !facts.calls.is_empty() && facts.calls.iter().all(|name| snapshot.readers.has(name))
+    /// Whether all functions that the statement calls are known to change nothing.
+    fn only_reads(&self, facts: &Facts, schema: Option<&[u8]>) -> bool {
+        let readers = self.topology.snapshot().readers.clone();
+        let reads = |call: &Name| {
+            let schema = call.schema.as_deref().map(str::as_bytes).or(schema);
+            schema.is_some_and(|schema| readers.has(schema, call.name.as_bytes()))
+        };
+        !facts.calls.is_empty() && facts.calls.iter().all(reads)
     }
 
     fn choose(&mut self, facts: &Facts, asker: Asker<'_>, why: Why, now: Instant) -> Decision {
@@ -306,7 +313,7 @@ impl Router {
             Lag::Infinite => true,
             Lag::Unknown => false,
         };
-        if hopeless || asker.policy.wait.is_zero() || self.refusals.stalls(index, known.serial) {
+        if hopeless || asker.policy.wait.is_zero() || self.refusals.stalls(index, known.probe) {
             Some(Obstacle::TooFarBehind)
         } else {
             Some(Obstacle::Behind)
