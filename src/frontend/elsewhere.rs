@@ -12,7 +12,7 @@ use crate::sql::Facts;
 use crate::util::clock;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
-use crate::wire::packet::{HEADER, Header, put_with};
+use crate::wire::packet::{Header, put_with};
 
 /// What is sent, kept until it is answered.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub fn may_move(code: u16) -> bool {
 
 impl Client {
     /// Where a statement goes.
-    pub fn place(&mut self, facts: &Facts, tried: Servers) -> Decision {
+    pub fn route(&mut self, facts: &Facts, tried: Servers) -> Decision {
         let worker = self.worker.clone();
         let mut router = worker.router.borrow_mut();
         self.learn_position(router.topology());
@@ -73,7 +73,7 @@ impl Client {
     pub fn asker<'a>(&'a self, facts: &Facts, tried: Servers) -> crate::routing::Asker<'a> {
         let begins = matches!(facts.class, crate::sql::Class::Begin { .. });
         let stays = if begins {
-            self.session.holds.iter().find(|hold| hold.leaves_traces())
+            self.session.holds.iter().find(|hold| *hold != crate::session::Hold::Diagnostics)
         } else {
             self.session.must_stay(&facts.features, facts.tables.as_deref())
         };
@@ -135,7 +135,7 @@ impl Client {
                 Attempt::Again => tried.insert(index),
                 Attempt::Home => break,
             }
-            place = self.place(facts, tried).place;
+            place = self.route(facts, tried).place;
         }
         if let Request::Execute(_, id) = request {
             self.name_statement(id);

@@ -5,6 +5,7 @@ pub mod binding;
 pub mod client;
 pub mod command;
 pub mod kill;
+pub mod elsewhere;
 pub mod listener;
 pub mod login;
 pub mod numbers;

@@ -58,7 +58,7 @@ impl Client {
     /// A statement that goes as it came.
     async fn plain_query(&mut self, header: Header, facts: &Facts, whole: bool) -> Result<(), End> {
         // Of a longer one only the beginning has been read.
-        let decision = whole.then(|| self.place(facts, Servers::default()));
+        let decision = whole.then(|| self.route(facts, Servers::default()));
         match decision {
             Some(decision) if decision.place == Place::Nowhere => {
                 self.skip().await?;
@@ -101,7 +101,7 @@ impl Client {
         text: &[u8],
         facts: &Facts,
     ) -> Result<(), End> {
-        let decision = self.place(facts, Servers::default());
+        let decision = self.route(facts, Servers::default());
         if matches!(decision.place, Place::Server { .. }) {
             let mut payload = payload.clone();
             payload.extend_from_slice(text);

@@ -59,7 +59,7 @@ impl Client {
         let id = self.session.statements.reserve();
         let mut payload = vec![Command::STMT_PREPARE.0];
         payload.extend_from_slice(&template.text);
-        let decision = self.place(&template.facts, Servers::default());
+        let decision = self.route(&template.facts, Servers::default());
         if matches!(decision.place, Place::Server { .. }) {
             let request = Request::Prepare {
                 payload: &payload,
@@ -108,7 +108,7 @@ impl Client {
         if let Some(id) = self.may_execute_elsewhere(header, command) {
             let template = self.session.statements.get(id).map(|statement| statement.template.clone());
             let template = template.unwrap_or_default();
-            let decision = self.place(&template.facts, Servers::default());
+            let decision = self.route(&template.facts, Servers::default());
             if decision.place == Place::Nowhere {
                 self.skip().await?;
                 return self.nowhere(decision).await;

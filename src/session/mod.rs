@@ -5,6 +5,7 @@ pub mod elsewhere;
 pub mod hold;
 pub mod observation;
 #[allow(clippy::module_inception)]
+pub mod preferences;
 pub mod seen;
 pub mod session;
 pub mod state;
@@ -14,6 +15,7 @@ pub mod variables;
 
 pub use hold::{Hold, Holds};
 pub use observation::Observation;
+pub use preferences::Preferences;
 pub use seen::Seen;
 pub use session::Session;
 pub use state::State;
