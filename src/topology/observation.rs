@@ -173,14 +173,6 @@ impl Channel {
     }
 }
 
-// === impl Lag ===
-
-impl Default for Lag {
-    fn default() -> Self {
-        Self::Unknown
-    }
-}
-
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {

@@ -72,9 +72,10 @@ pub enum Replication {
 }
 
 /// How old a replica's data are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lag {
     /// Nobody could tell: no account to ask with, or not asked yet.
+    #[default]
     Unknown,
     Known(Duration),
     /// It does not follow at all.
