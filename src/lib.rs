@@ -25,7 +25,7 @@
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`] |
-//! | 4 | [`frontend`] |
+//! | 4 | [`monitor`], [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
 //!
@@ -48,6 +48,7 @@ pub mod backend;
 pub mod config;
 pub mod frontend;
 pub mod gtid;
+pub mod monitor;
 pub mod net;
 pub mod sandbox;
 pub mod session;
