@@ -23,6 +23,7 @@ impl Client {
         };
         let text = start.and_then(|start| payload.get(start..)).unwrap_or_default();
         let features = sql::scan(text, self.session.dialect);
+        self.session.announce(text, &features);
         self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
         let whole = header.length <= LOOKED_AT;
         if whole && self.kills_itself(&features) {

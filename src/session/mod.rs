@@ -1,6 +1,7 @@
 //! What a session is: what must be put back on another server connection, and what ties it to the one it has.
 //! No I/O: the frontend tells it what was said, and asks.
 
+pub mod announced;
 pub mod hold;
 pub mod observation;
 #[allow(clippy::module_inception)]
@@ -8,6 +9,7 @@ pub mod session;
 pub mod state;
 pub mod statements;
 pub mod tracked;
+pub mod user_variables;
 pub mod variables;
 
 pub use hold::{Hold, Holds};
@@ -15,4 +17,5 @@ pub use observation::Observation;
 pub use session::Session;
 pub use state::State;
 pub use statements::{Statement, Statements, Template};
+pub use user_variables::UserVariables;
 pub use variables::Variables;

@@ -4,6 +4,7 @@
 //! for byte, because a proxy that sees a comment where the server sees code can be talked past. What it does
 //! not understand it reports as such ([`Flags::BROKEN`], [`Flags::UNKNOWN_CALL`]), never as harmless.
 
+mod assignments;
 mod builtin;
 mod dialect;
 mod features;
@@ -14,6 +15,7 @@ mod scan;
 mod verb;
 mod word;
 
+pub use assignments::{Literal, UserAssignment, user_assignments};
 pub use dialect::{Charset, Dialect, Flavour};
 pub use features::{Features, Function, Kill, KillTarget, Span};
 pub use flags::Flags;
