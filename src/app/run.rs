@@ -18,6 +18,7 @@ use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
 use crate::net::tls::TlsError;
 use crate::net::{Interrupt, buffer};
+use crate::topology::Topology;
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -71,7 +72,8 @@ async fn serve(config: Config) -> Result<(), StartError> {
         ));
     }
     let grace = config.shutdown.grace;
-    let shared = Shared::new(config, servers, accounts, tls, senders);
+    let topology = Topology::new(&config);
+    let shared = Shared::new(config, servers, accounts, topology, tls, senders);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();

@@ -96,6 +96,10 @@ impl Servers {
         self.0.iter()
     }
 
+    pub fn get(&self, index: usize) -> Option<&Arc<Server>> {
+        self.0.get(index)
+    }
+
     /// The server that takes writes: the configuration has exactly one.
     pub fn primary(&self) -> &Arc<Server> {
         self.0
