@@ -9,6 +9,7 @@ mod builtin;
 mod cache;
 mod dialect;
 mod digest;
+mod effects;
 mod facts;
 mod features;
 mod flags;
