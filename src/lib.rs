@@ -23,6 +23,8 @@
 //! |---|---|
 //! | 0 | [`wire`], [`sql`], [`gtid`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
+//! | 2 | [`accounts`] |
+//! | 3 | [`backend`], [`routing`] |
 //! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`] |
 //! | 4 | [`monitor`], [`frontend`] |
@@ -50,6 +52,7 @@ pub mod frontend;
 pub mod gtid;
 pub mod monitor;
 pub mod net;
+pub mod routing;
 pub mod sandbox;
 pub mod session;
 pub mod sql;

@@ -74,8 +74,8 @@ async fn serve(config: Config) -> Result<(), StartError> {
     }
     let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
-    let monitor = monitor::run(config.clone(), servers.clone(), topology);
-    let shared = Shared::new(config, servers, accounts, tls, senders);
+    let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
+    let shared = Shared::new(config, servers, accounts, topology, tls, senders);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();

@@ -127,6 +127,13 @@ impl Connection {
         Ok(self.read_answer(expect).await?.0)
     }
 
+    /// Reads the answer to a question of our own that was sent already: the value beside this name.
+    pub async fn hear(&mut self, name: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        self.told = Variables::default();
+        self.answer(Expect::Results).await?;
+        Ok(self.told.get(name).map(<[u8]>::to_vec))
+    }
+
     async fn read_answer(
         &mut self,
         expect: Expect,

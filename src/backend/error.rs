@@ -66,6 +66,17 @@ impl BackendError {
         )
     }
 
+    /// Whether it speaks against the server's health: it could not be reached, or went away.
+    pub fn is_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. }
+                | Self::ConnectTimeout { .. }
+                | Self::Lost { .. }
+                | Self::Refused { code: 1053, .. }
+        )
+    }
+
     /// Code, SQLSTATE and text for the client.
     pub fn for_client(&self) -> (u16, [u8; 5], String) {
         match self {

@@ -179,6 +179,11 @@ impl Pool {
         self.slots.borrow_mut().take(ticket)
     }
 
+    /// Puts a connection back that was only looked at. Its ticket is a new one.
+    pub fn put(&self, connection: Box<Connection>) -> Ticket {
+        self.slots.borrow_mut().put(connection)
+    }
+
     pub fn idle(&self) -> usize {
         self.slots.borrow().live
     }

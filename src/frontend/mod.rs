@@ -1,8 +1,10 @@
 //! The clients' side: listeners, logins, and the command loop with one file for each kind of command.
 
 pub mod authentication;
+pub mod binding;
 pub mod client;
 pub mod command;
+pub mod elsewhere;
 pub mod kill;
 pub mod listener;
 pub mod login;

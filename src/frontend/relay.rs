@@ -5,6 +5,7 @@ use std::io;
 use std::task::Poll;
 
 use super::client::FIRST;
+use super::elsewhere::may_move;
 use super::numbers::Numbers;
 use super::outcome::{Broken, Outcome};
 use super::registry::Registry;
@@ -32,6 +33,8 @@ pub struct Relay<'a> {
     pub capabilities: Capabilities,
     /// The id that the client is to see in place of the server's for what it prepares.
     pub statement: Option<u32>,
+    /// The statement may run elsewhere: an error that says so is not for the client.
+    pub may_move: bool,
     /// Longest packet of a file that the client sends.
     pub max_packet: u64,
     /// For a list of processes, in which clients are to find their own ids.
@@ -49,6 +52,8 @@ enum Pause {
     Result,
     /// The client sends a file now.
     File,
+    /// The server does not run this, and another one may.
+    Refused,
 }
 
 /// What is to be done about a packet that was looked at.
@@ -75,6 +80,11 @@ impl Relay<'_> {
             let passed = self.scan(&mut framer, &mut outcome, &mut rewritten);
             let (position, pause) =
                 passed.map_err(|error| self.broken(&outcome, self.connection.malformed(error)))?;
+            if pause == Pause::Refused {
+                self.connection.link.inbox.consume(position);
+                outcome.refused = true;
+                return Ok(outcome);
+            }
             self.forward(position, &mut rewritten, &mut outcome).await?;
             if pause == Pause::File {
                 self.file(&mut framer, &outcome).await?;
@@ -136,9 +146,13 @@ impl Relay<'_> {
             let capabilities = (self.connection.capabilities, self.capabilities);
             let payload = &packet[HEADER..];
             let verdict = match (kind, self.processes) {
-                (Kind::Row, Some(registry)) => show_process(payload, registry),
+                (Kind::Row, Some(registry)) => show_process(payload, registry, self.connection.server.index),
                 _ => judge(kind, payload, self.session, capabilities, self.statement, outcome)?,
             };
+            let begins = position == 0 && !outcome.started;
+            if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
+                return Ok((position + length, Pause::Refused));
+            }
             if let Verdict::Replace(payload) = &verdict {
                 rewritten.put_bytes(&bytes[copied..position]);
                 let sequence = Header::parse(packet).map_or(0, |header| header.sequence);
@@ -285,7 +299,7 @@ fn judge(
 }
 
 /// A row of a list of processes begins with the server's id, which a client of ours does not know itself by.
-fn show_process(row: &[u8], registry: &Registry) -> Verdict {
+fn show_process(row: &[u8], registry: &Registry, server: usize) -> Verdict {
     let mut reader = Reader::new(row);
     let thread = reader
         .lenenc_bytes()
@@ -293,7 +307,7 @@ fn show_process(row: &[u8], registry: &Registry) -> Verdict {
         .and_then(|id| std::str::from_utf8(id).ok());
     let client = thread
         .and_then(|id| id.parse().ok())
-        .and_then(|thread| registry.client_of(thread));
+        .and_then(|thread| registry.client_of(server, thread));
     let Some(client) = client else {
         return Verdict::Pass;
     };

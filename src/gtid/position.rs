@@ -49,6 +49,14 @@ impl Position {
         }
     }
 
+    /// Adds what a later commit proves: its transaction, and all that came before it.
+    pub fn extend(&mut self, other: &Self) {
+        match (&mut *self, other) {
+            (Self::MySql(own), Self::MySql(other)) => own.extend(other),
+            _ => self.merge(other),
+        }
+    }
+
     /// What this position has and `other` does not. On MariaDB: the domains in which it is ahead.
     pub fn minus(&self, other: &Self) -> Self {
         match (self, other) {

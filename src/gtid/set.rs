@@ -144,6 +144,17 @@ impl Set {
         }
     }
 
+    /// Adds what `other` has and, of the same sources, all before it: whoever commits a transaction has seen
+    /// those with lower numbers committed.
+    pub fn extend(&mut self, other: &Self) {
+        for theirs in &other.sources {
+            match self.find(theirs) {
+                Ok(place) => self.sources[place].intervals.extend(&theirs.intervals),
+                Err(place) => self.sources.insert(place, theirs.clone()),
+            }
+        }
+    }
+
     pub fn minus(&self, other: &Self) -> Self {
         let mut rest = Self::default();
         for own in &self.sources {
@@ -207,6 +218,14 @@ impl Source {
 // === impl Intervals ===
 
 impl Intervals {
+    /// Adds the other's, and what lies between the two.
+    fn extend(&mut self, other: &Self) {
+        match (self.0.last_mut(), other.0.first(), other.0.last()) {
+            (Some(own), Some(first), Some(last)) if first.first > own.last => own.last = last.last,
+            _ => self.merge(other),
+        }
+    }
+
     /// Adds an interval at the end, be it in order or not; an empty one is none.
     fn push(&mut self, interval: Interval) {
         if interval.first <= interval.last {

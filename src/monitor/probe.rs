@@ -59,7 +59,7 @@ impl Probe {
 
     pub(super) async fn run(mut self) {
         loop {
-            let began = Instant::now();
+            let (began, probe) = (Instant::now(), self.topology.begin_probe(self.server.index));
             let outcome = match timeout(self.timeout, self.probe()).await {
                 Ok(outcome) => outcome,
                 Err(_) => Outcome::Failed(failure::late(self.timeout)),
@@ -67,7 +67,12 @@ impl Probe {
             self.tell(&outcome);
             let is_refused = matches!(outcome, Outcome::Greeted { refusal: Some(_) });
             let took = began.elapsed();
-            let observation = Observation { began, took, outcome };
+            let observation = Observation {
+                began,
+                probe,
+                took,
+                outcome,
+            };
             self.topology.observe(self.server.index, observation);
             self.pause(began, is_refused).await;
         }

@@ -14,6 +14,8 @@ use crate::gtid::Position;
 pub struct Observation {
     /// What it read is at least as new as this.
     pub began: Instant,
+    /// Its number among the probes of this server.
+    pub probe: u64,
     /// From then to the answer, or to giving up.
     pub took: Duration,
     pub outcome: Outcome,

@@ -1,6 +1,6 @@
 //! [`Topology`]: told by the monitor and the sessions, read by everybody.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -36,6 +36,8 @@ pub struct Topology {
 struct Shared {
     load: Load,
     known: ArcSwap<Known>,
+    /// Probes that have begun.
+    begun: AtomicU64,
     /// Failures in a row, of probes and of sessions.
     failures: AtomicU32,
     /// Wakes the monitor before its time.
@@ -45,9 +47,9 @@ struct Shared {
 /// Which transactions a server surely has.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    pub position: Position,
-    /// When the probe that read it began; `None` if sessions alone have said something.
-    pub probed: Option<Instant>,
+    pub position: Arc<Position>,
+    /// The number of the probe that read it; 0 if sessions alone have said something.
+    pub probe: u64,
     /// The part that sessions have proved since that probe.
     proved: Position,
 }
@@ -104,6 +106,16 @@ impl Topology {
         &self.servers[index].load
     }
 
+    /// The monitor's: a probe of this server begins; answers its number.
+    pub fn begin_probe(&self, index: usize) -> u64 {
+        self.servers[index].begun.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// How many probes of a server have begun. Whatever was read there before now, the next one sees too.
+    pub fn probes_begun(&self, index: usize) -> u64 {
+        self.servers[index].begun.load(Ordering::Acquire)
+    }
+
     /// The latest probe of a server.
     pub fn observation(&self, index: usize) -> Option<Arc<Observation>> {
         self.lock().records[index].latest.clone()
@@ -137,7 +149,7 @@ impl Topology {
                 Some(applied) if !is_primary => applied,
                 _ => &status.executed,
             };
-            shared.probed(observation.began, position);
+            shared.probed(observation.probe, position);
             if is_primary {
                 inner.trail.record(observation.began + observation.took, position);
             }
@@ -157,7 +169,7 @@ impl Topology {
         }
         known.rcu(|known| {
             let mut known = Known::clone(known);
-            known.position.merge(position);
+            Arc::make_mut(&mut known.position).merge(position);
             known.proved.merge(position);
             known
         });
@@ -237,13 +249,13 @@ impl Shared {
     }
 
     /// A probe's word counts, and that of the sessions since the probe before: one may have been later than it.
-    fn probed(&self, began: Instant, position: &Position) {
+    fn probed(&self, probe: u64, position: &Position) {
         self.known.rcu(|known| {
             let mut position = position.clone();
             position.merge(&known.proved);
             Known {
-                position,
-                probed: Some(began),
+                position: Arc::new(position),
+                probe,
                 proved: Position::Empty,
             }
         });
@@ -285,9 +297,13 @@ fn view(server: &config::Server) -> ServerView {
         name: server.name.as_str().into(),
         role,
         health: Health::Unknown,
-        admin: Admin::Online,
+        admin: match server.state {
+            config::ServerState::Online => Admin::Online,
+            config::ServerState::Drain => Admin::Drain,
+            config::ServerState::Maintenance => Admin::Maintenance,
+        },
         weight: server.weight,
-        backup: false,
+        backup: server.backup,
         replication: Replication::None,
         lag: match role {
             Role::Primary => Lag::Known(std::time::Duration::ZERO),

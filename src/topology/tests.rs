@@ -25,6 +25,7 @@ fn mariadb(text: &str) -> Position {
 fn observation(outcome: Outcome) -> Observation {
     Observation {
         began: Instant::now(),
+        probe: 1,
         took: Duration::ZERO,
         outcome,
     }
@@ -94,7 +95,7 @@ fn at_first_everything_is_usable_and_nothing_is_known() {
         (snapshot.servers[1].weight, snapshot.servers[1].lag),
         (3, Lag::Unknown)
     );
-    assert!(topology.position(1).position.is_empty() && topology.position(1).probed.is_none());
+    assert!(topology.position(1).position.is_empty() && topology.position(1).probe == 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -283,7 +284,7 @@ async fn what_sessions_proved_outlives_one_probe_and_no_loss_of_the_server() {
     topology.observe(REPLICA, answer(replica("0-1-5", Lag::Unknown)));
     topology.reached(REPLICA, &mariadb("0-1-9"));
     assert!(knows("0-1-9"));
-    assert_eq!(topology.position(REPLICA).probed, Some(Instant::now()));
+    assert_eq!(topology.position(REPLICA).probe, 1);
     // This probe may have read before.
     topology.observe(REPLICA, answer(replica("0-1-7", Lag::Unknown)));
     assert!(knows("0-1-9"));
