@@ -96,12 +96,7 @@ struct Counts {
 
 impl Client {
     /// Sends a statement whose text was changed, or may have to be once there is a connection.
-    async fn rewritten_query(
-        &mut self,
-        mut payload: Vec<u8>,
-        text: &[u8],
-        facts: &Facts,
-    ) -> Result<(), End> {
+    async fn rewritten_query(&mut self, mut payload: Vec<u8>, text: &[u8], facts: &Facts) -> Result<(), End> {
         let decision = self.route(facts, Servers::default());
         if matches!(decision.place, Place::Server { .. }) {
             let mut payload = payload.clone();

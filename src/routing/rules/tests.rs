@@ -80,7 +80,6 @@ fn networks_are_where_clients_come_from() {
     let blocks = |client| rules.block(&ask(&rules, client, None, "SELECT 1")).is_some();
     assert!(blocks(from("10.1.2.3")) && blocks(from("::1")) && blocks(from("::ffff:10.0.0.1")));
     assert!(!blocks(from("11.0.0.1")) && !blocks(APP));
-    assert_eq!(rules.select(APP).0.len(), 0);
 }
 
 #[test]
