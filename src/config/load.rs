@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::problem::{Problem, Problems};
 use super::reader::{Context, Field, Section};
 use super::values::Bad;
-use super::{Accounts, Compression, Limits, Listener, Log, Monitor, Pool, Server, Tls};
+use super::{Accounts, Compression, Consistency, Limits, Listener, Log, Monitor, Pool, Routing, Server, Tls};
 use super::{Address, secrets, tree};
 
 /// A validated configuration.
@@ -20,6 +20,8 @@ pub struct Config {
     pub accounts: Accounts,
     pub monitor: Monitor,
     pub pool: Pool,
+    pub routing: Routing,
+    pub consistency: Consistency,
     pub tls: Tls,
     pub compression: Compression,
     pub limits: Limits,
@@ -83,15 +85,19 @@ impl Config {
 
     fn read_sections(section: &Section<'_>) -> Self {
         let tls = section.field("tls").section(Tls::read);
-        let listeners = Listener::read_all(&section.field("listeners"), &tls.client);
-        let servers = Server::read_all(&section.field("servers"), &tls.server);
+        let pool = section.field("pool").section(Pool::read);
+        let consistency = section.field("consistency").section(Consistency::read);
+        let listeners = Listener::read_all(&section.field("listeners"), &tls.client, consistency.level);
+        let servers = Server::read_all(&section.field("servers"), &tls.server, &pool);
         refuse_loops(section, &listeners, &servers);
         Self {
             listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
             servers: servers.into_iter().map(|(_, server)| server).collect(),
             accounts: Accounts::read(&section.field("accounts")),
             monitor: section.field("monitor").section(Monitor::read),
-            pool: section.field("pool").section(Pool::read),
+            pool,
+            routing: section.field("routing").section(Routing::read),
+            consistency,
             tls,
             compression: section.field("compression").section(Compression::read),
             limits: section.field("limits").section(Limits::read),
