@@ -75,7 +75,10 @@ impl BackendError {
     pub fn is_lost(&self) -> bool {
         matches!(
             self,
-            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Lost { .. } | Self::Refused { code: 1053, .. }
+            Self::Connect { .. }
+                | Self::ConnectTimeout { .. }
+                | Self::Lost { .. }
+                | Self::Refused { code: 1053, .. }
         )
     }
 

@@ -59,8 +59,7 @@ impl Probe {
 
     pub(super) async fn run(mut self) {
         loop {
-            let began = Instant::now();
-            let probe = self.topology.begin_probe(self.server.index);
+            let (began, probe) = (Instant::now(), self.topology.begin_probe(self.server.index));
             let outcome = match timeout(self.timeout, self.probe()).await {
                 Ok(outcome) => outcome,
                 Err(_) => Outcome::Failed(failure::late(self.timeout)),
