@@ -109,16 +109,28 @@ async fn under_load(cluster: &Cluster, proxy: &Proxy<'_>, goal: u64) -> Arc<Seen
 
 async fn prepare(cluster: &Cluster) {
     let primary = cluster.primary();
-    primary.execute("CREATE TABLE test.counters (id INT PRIMARY KEY, n BIGINT)").await.unwrap();
+    primary
+        .execute("CREATE TABLE test.counters (id INT PRIMARY KEY, n BIGINT)")
+        .await
+        .unwrap();
     for id in 0..SESSIONS {
-        primary.execute(format!("INSERT INTO test.counters VALUES ({id}, 0)")).await.unwrap();
+        primary
+            .execute(format!("INSERT INTO test.counters VALUES ({id}, 0)"))
+            .await
+            .unwrap();
     }
     cluster.catch_up().await.unwrap();
 }
 
 fn report(flavour: Flavour, what: &str, seen: &Seen) -> (u64, u64) {
-    let (reads, replicas) = (seen.reads.load(Ordering::Relaxed), seen.from_replicas.load(Ordering::Relaxed));
-    println!("{flavour}, {what}: {reads} reads, {:.0} % of them on replicas", 100.0 * replicas as f64 / reads as f64);
+    let (reads, replicas) = (
+        seen.reads.load(Ordering::Relaxed),
+        seen.from_replicas.load(Ordering::Relaxed),
+    );
+    println!(
+        "{flavour}, {what}: {reads} reads, {:.0} % of them on replicas",
+        100.0 * replicas as f64 / reads as f64
+    );
     (reads, replicas)
 }
 
@@ -196,4 +208,3 @@ on_both_flavours! {
         }).await;
     }
 }
-

@@ -248,6 +248,7 @@ impl Connection {
             return Err(login_failed(&self.server, &message));
         }
         self.state.variables = Default::default();
+        self.state.user_variables = Default::default();
         self.prepared.clear();
         (self.id_session, self.warned_session) = (0, 0);
         self.tracked(tracked)

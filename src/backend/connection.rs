@@ -233,6 +233,10 @@ impl Connection {
         {
             self.execute(&sql).await?;
         }
+        let user_variables = &self.state.user_variables;
+        if let Some(sql) = user_variables.statement_towards(&wanted.user_variables, &self.initial) {
+            self.execute(&sql).await?;
+        }
         if let Some(schema) = wanted
             .schema
             .as_deref()

@@ -25,6 +25,7 @@ fn mariadb(text: &str) -> Position {
 fn observation(outcome: Outcome) -> Observation {
     Observation {
         began: Instant::now(),
+        probe: 1,
         took: Duration::ZERO,
         outcome,
     }
@@ -94,7 +95,7 @@ fn at_first_everything_is_usable_and_nothing_is_known() {
         (snapshot.servers[1].weight, snapshot.servers[1].lag),
         (3, Lag::Unknown)
     );
-    assert!(topology.position(1).position.is_empty() && topology.position(1).probed.is_none());
+    assert!(topology.position(1).position.is_empty() && topology.position(1).probe == 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -196,6 +197,27 @@ async fn a_failed_probe_never_makes_data_look_younger() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_its_source_a_replica_grows_old_from_where_it_was() {
+    let topology = topology("");
+    let second = Duration::from_secs(1);
+    let disconnected = || {
+        answer(Status {
+            lag_source: LagSource::Disconnected,
+            ..replica("0-1-1", Lag::Unknown)
+        })
+    };
+    topology.observe(REPLICA, disconnected());
+    assert_eq!(seen(&topology).lag, Lag::Infinite, "nobody knows since when");
+    topology.observe(REPLICA, answer(replica("0-1-1", Lag::Known(second))));
+    advance(second * 3).await;
+    topology.observe(REPLICA, disconnected());
+    assert_eq!(seen(&topology).lag, Lag::Known(second * 4));
+    advance(second).await;
+    topology.observe(REPLICA, disconnected());
+    assert_eq!(seen(&topology).lag, Lag::Known(second * 5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_thread_that_stands_still_is_told_with_its_reason() {
     let topology = topology("");
     up(&topology);
@@ -262,7 +284,7 @@ async fn what_sessions_proved_outlives_one_probe_and_no_loss_of_the_server() {
     topology.observe(REPLICA, answer(replica("0-1-5", Lag::Unknown)));
     topology.reached(REPLICA, &mariadb("0-1-9"));
     assert!(knows("0-1-9"));
-    assert_eq!(topology.position(REPLICA).probed, Some(Instant::now()));
+    assert_eq!(topology.position(REPLICA).probe, 1);
     // This probe may have read before.
     topology.observe(REPLICA, answer(replica("0-1-7", Lag::Unknown)));
     assert!(knows("0-1-9"));
