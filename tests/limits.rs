@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::fixture::plain::Plain;
-use crate::fixture::proxy::{connect, unique, wait_for};
+use crate::fixture::proxy::{connect, wait_for};
 use crate::fixture::{Cluster, Proxy, on_both_flavours};
 
 fn code<T>(result: Result<T, Error>) -> (u16, String, String) {
