@@ -13,6 +13,7 @@ mod facts;
 mod features;
 mod flags;
 mod hint;
+mod key;
 mod lexer;
 mod local;
 mod own;
@@ -38,5 +39,7 @@ pub use reason::Reason;
 pub use scan::scan;
 pub use verb::{Verb, Verbs};
 
+#[cfg(test)]
+mod corpus_tests;
 #[cfg(test)]
 mod tests;
