@@ -198,6 +198,7 @@ on_both_flavours! {
         let watch = Watch::start(&cluster, flavour, &format!("{ACCOUNT}, failures: 3"));
         let replica = &cluster.replicas()[0];
         watch.wait("the replica", REPLICA, is_up).await;
+        cluster.primary().execute("CREATE TABLE app.t (id INT PRIMARY KEY)").await.unwrap();
         watch.wait_position(REPLICA, &position(&cluster, flavour).await).await;
         replica.kill();
         let view = watch.wait("death", REPLICA, is_down).await;
