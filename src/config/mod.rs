@@ -22,6 +22,7 @@ mod pool;
 mod problem;
 mod reader;
 mod routing;
+mod rules;
 mod secrets;
 mod server;
 mod size;
@@ -46,6 +47,10 @@ pub use network::Network;
 pub use pool::Pool;
 pub use problem::{Problem, Problems};
 pub use routing::{AutocommitOffReads, Balance, ReadsFromPrimary, Routing, WhenAllLag};
+pub use rules::{
+    CacheRule, Mirror, Pattern, Rewrite, Rule, RuleActions, RuleMatch, RuleTarget, TablePattern, Throttle,
+    ThrottlePer,
+};
 pub use server::{Role, Server, ServerState};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 

@@ -214,6 +214,16 @@ impl<'a> Field<'a> {
         )
     }
 
+    pub(super) fn is_map(&self) -> bool {
+        matches!(
+            self.node,
+            Some(Node {
+                kind: Kind::Map(_),
+                ..
+            })
+        )
+    }
+
     /// Reads the settings under this key. Absent and empty alike: a section in which nothing is given.
     pub(super) fn section<T>(&self, read: impl FnOnce(&Section<'a>) -> T) -> T {
         let entries: &[Entry] = match self.node {
@@ -302,6 +312,15 @@ impl<'a> Field<'a> {
             path,
             line: node.line,
             node: Some(node),
+        }
+    }
+
+    /// An item of a list that has none: its settings exist, and nothing is given.
+    pub(super) fn absent_item(&self) -> Field<'a> {
+        Field {
+            path: format!("{}[0]", self.path),
+            node: None,
+            ..self.clone()
         }
     }
 

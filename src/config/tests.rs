@@ -20,12 +20,12 @@ fn read(text: &str) -> Result<Config, Problems> {
     Config::read(text, &Context::new(Path::new("proxy.yaml"), &environment))
 }
 
-fn config(text: &str) -> Config {
+pub(super) fn config(text: &str) -> Config {
     read(text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The problems as `line key: message / help`.
-fn problems(text: &str) -> Vec<String> {
+pub(super) fn problems(text: &str) -> Vec<String> {
     let problems = read(text).expect_err("there is a problem").0;
     let line = |problem: &Problem| {
         format!(
@@ -268,7 +268,7 @@ colour: blue
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
             "15 colour: there is no such setting / the top level has: accounts, compression, consistency, \
-             limits, listeners, log, monitor, pool, routing, server_version, servers, shutdown, tls, workers",
+             limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, tls, workers",
         ]
     );
 }
@@ -609,6 +609,7 @@ fn the_sample_shows_the_defaults() {
     assert_eq!(sample.tls, short.tls);
     assert_eq!(sample.routing, short.routing);
     assert_eq!(sample.consistency, short.consistency);
+    assert_eq!(sample.rules, short.rules);
     assert_eq!(sample.compression, short.compression);
     assert_eq!(sample.limits, short.limits);
     assert_eq!(sample.shutdown, short.shutdown);

@@ -11,7 +11,9 @@ use crate::backend::connect::Attributes;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ServerTlsMode;
+use crate::net::Link;
 use crate::session::{Hold, Template};
+use crate::util::clock;
 
 /// A server as one session uses it.
 #[derive(Debug)]
@@ -128,6 +130,10 @@ impl Client {
             biased;
             acquired = acquired => acquired,
             () = self.signal.stopped() => Err(BackendError::Stopping),
+            () = leaves_the_queue(&self.link, server) => {
+                let server = server.name().to_owned();
+                Err(BackendError::ClientLeft { server })
+            }
         }
     }
 
@@ -171,6 +177,15 @@ impl Client {
             ticket: None,
         });
         self.seats.len() - 1
+    }
+}
+
+/// Waits until the client hangs up while statements wait for this server. One that has only said all that it has to
+/// say cannot be told from it, and is served as long as nobody waits.
+async fn leaves_the_queue(client: &Link, server: &Server) {
+    client.socket().read_closed().await;
+    while !server.slots.has_waiters() {
+        tokio::time::sleep(clock::TICK).await;
     }
 }
 

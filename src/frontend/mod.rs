@@ -17,6 +17,7 @@ pub mod reply;
 pub mod request;
 pub mod reset;
 pub mod shared;
+pub mod shown;
 pub mod statement;
 pub mod templates;
 pub mod tunnel;

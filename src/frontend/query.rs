@@ -21,6 +21,7 @@ impl Client {
         let text = payload.get(start..).unwrap_or_default();
         let facts = self.worker.facts.borrow_mut().look(text, self.session.dialect);
         let features = &facts.features;
+        self.session.announce(text, features);
         self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
         let whole = header.length <= LOOKED_AT;
         if whole && self.kills_itself(features) {

@@ -5,6 +5,7 @@ pub mod decide;
 pub mod policy;
 pub mod reason;
 pub mod refusals;
+pub mod rules;
 
 pub use decide::{Asker, Decision, Explanation, Place, Router, Servers};
 pub use policy::Policy;
