@@ -21,11 +21,13 @@
 //!
 //! | floor | folders |
 //! |---|---|
-//! | 0 | [`wire`], [`sql`], [`util`] |
+//! | 0 | [`wire`], [`sql`], [`gtid`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`] |
+//! | 3 | [`backend`], [`routing`] |
+//! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`] |
-//! | 4 | [`frontend`] |
+//! | 4 | [`monitor`], [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
 //!
@@ -47,9 +49,13 @@ pub mod app;
 pub mod backend;
 pub mod config;
 pub mod frontend;
+pub mod gtid;
+pub mod monitor;
 pub mod net;
+pub mod routing;
 pub mod sandbox;
 pub mod session;
 pub mod sql;
+pub mod topology;
 pub mod util;
 pub mod wire;

@@ -61,6 +61,9 @@ fn run(file: &File) -> anyhow::Result<ExitCode> {
         }
     };
     app::logging::start(&config.log);
+    for warning in config.warnings(&file.config) {
+        tracing::warn!("{warning}");
+    }
     app::run(config)?;
     Ok(ExitCode::SUCCESS)
 }

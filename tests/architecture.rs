@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u8)] = &[
     ("wire", 0),
     ("sql", 0),
+    ("gtid", 0),
     ("util", 0),
     ("config", 1),
     ("session", 1),

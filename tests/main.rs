@@ -7,6 +7,7 @@ mod accounts;
 mod binlog;
 mod commands;
 mod compression;
+mod consistency;
 mod fixture;
 mod garbage;
 mod infile;

@@ -87,7 +87,7 @@ mod tests {
             Arc::new(Template {
                 text: text.as_bytes().into(),
                 state: State::default(),
-                features: Default::default(),
+                facts: Default::default(),
             })
         };
         let (one, two, three) = (template("one"), template("two"), template("three"));

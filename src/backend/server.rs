@@ -30,7 +30,7 @@ pub struct Server {
 impl Server {
     pub fn new(index: usize, config: &config::Config, tls: Option<Arc<rustls::ClientConfig>>) -> Arc<Self> {
         let slots = Slots::new(
-            config.pool.max_connections as usize,
+            config.servers[index].max_connections as usize,
             config.pool.max_waiting as usize,
         );
         Arc::new(Self {
@@ -94,6 +94,10 @@ impl Servers {
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Server>> {
         self.0.iter()
+    }
+
+    pub fn get(&self, index: usize) -> Option<&Arc<Server>> {
+        self.0.get(index)
     }
 
     /// The server that takes writes: the configuration has exactly one.

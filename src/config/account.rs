@@ -1,10 +1,10 @@
 //! Who may log in: the servers' own accounts, accounts listed in the file, or both.
 
-use super::HostPattern;
 use super::choice::Choice;
 use super::reader::{Field, Section, Unique};
 use super::secrets;
 use super::values::Bad;
+use super::{ConsistencyLevel, HostPattern};
 use crate::util::Secret;
 
 /// Where accounts come from. A listed account wins over a server's account of the same name.
@@ -26,6 +26,8 @@ pub struct Account {
     pub backend: BackendLogin,
     /// Open client connections at once; `None`: only `limits.per_user` counts.
     pub max_connections: Option<u32>,
+    /// `None`: the listener's.
+    pub consistency: Option<ConsistencyLevel>,
 }
 
 /// What the proxy knows of an account's password.
@@ -162,6 +164,7 @@ impl Account {
         let plugin = Self::plugin(section, credential.as_ref());
         let backend = BackendLogin::read(section);
         let max_connections = limit.optional_count(1..=1_000_000, None);
+        let consistency = section.field("consistency").choice();
         Some(Self {
             name: name?,
             hosts: patterns,
@@ -169,6 +172,7 @@ impl Account {
             plugin,
             backend,
             max_connections,
+            consistency,
         })
     }
 

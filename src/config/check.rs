@@ -10,7 +10,7 @@ const USABLE: u8 = 0;
 /// Exit code of a configuration with problems.
 const PROBLEMS: u8 = 2;
 
-/// Reads the file, writes a line of praise or every problem to `output`, and answers the exit code.
+/// Reads the file, writes a line of praise with any warnings, or every problem to `output`, and answers the exit code.
 pub fn check_command(path: &Path, output: &mut dyn Write) -> io::Result<u8> {
     match Config::load(path) {
         Ok(config) => {
@@ -23,6 +23,9 @@ pub fn check_command(path: &Path, output: &mut dyn Write) -> io::Result<u8> {
                 plural(config.servers.len(), "server"),
                 primary.map_or("", |server| &server.name),
             )?;
+            for warning in config.warnings(path) {
+                writeln!(output, "warning: {warning}")?;
+            }
             Ok(USABLE)
         }
         Err(problems) => {

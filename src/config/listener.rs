@@ -2,8 +2,7 @@
 
 use super::choice::Choice;
 use super::reader::{Field, Section, Unique};
-use super::values::Bad;
-use super::{Address, ClientTls, ClientTlsMode, Network};
+use super::{Address, ClientTls, ClientTlsMode, ConsistencyLevel, Network};
 
 /// One address that clients connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +13,8 @@ pub struct Listener {
     pub mode: ListenerMode,
     /// `tls.client.mode` unless overridden.
     pub tls: ClientTlsMode,
+    /// `consistency.level` unless overridden.
+    pub consistency: ConsistencyLevel,
     /// Peers that must send a PROXY protocol header, whose addresses are then believed. Empty: no PROXY protocol.
     pub proxy_protocol_trusted: Vec<Network>,
 }
@@ -45,7 +46,11 @@ const DEFAULT_PORT: u16 = 6033;
 
 impl Listener {
     /// All listeners; without any, the default one.
-    pub(super) fn read_all(field: &Field<'_>, tls: &ClientTls) -> Vec<(usize, Self)> {
+    pub(super) fn read_all(
+        field: &Field<'_>,
+        tls: &ClientTls,
+        level: ConsistencyLevel,
+    ) -> Vec<(usize, Self)> {
         if field.is_list() && field.items().is_empty() {
             field.report(
                 "there is no listener",
@@ -56,9 +61,9 @@ impl Listener {
         let mut listeners = Vec::new();
         for item in field.items() {
             let read = if item.is_scalar() {
-                item.nothing(|section| Self::read(section, &item, tls))
+                item.nothing(|section| Self::read(section, &item, tls, level))
             } else {
-                item.section(|section| Self::read(section, &section.field("address"), tls))
+                item.section(|section| Self::read(section, &section.field("address"), tls, level))
             };
             if let Some(listener) = read {
                 names.check(&item, "name", &listener.name);
@@ -73,14 +78,19 @@ impl Listener {
             };
             let read = field.nothing(|section| {
                 let name = address.to_string();
-                Self::with_address(section, address, name, tls)
+                Self::with_address(section, address, name, tls, level)
             });
             listeners.push((field.line, read));
         }
         listeners
     }
 
-    fn read(section: &Section<'_>, address: &Field<'_>, tls: &ClientTls) -> Option<Self> {
+    fn read(
+        section: &Section<'_>,
+        address: &Field<'_>,
+        tls: &ClientTls,
+        level: ConsistencyLevel,
+    ) -> Option<Self> {
         let name = section.field("name");
         let given = name.name();
         if !address.is_given() {
@@ -98,11 +108,17 @@ impl Listener {
         let name = given
             .or_else(|| parsed.as_ref().map(Address::to_string))
             .unwrap_or_default();
-        let listener = Self::with_address(section, parsed.clone().unwrap_or(stand_in), name, tls);
+        let listener = Self::with_address(section, parsed.clone().unwrap_or(stand_in), name, tls, level);
         parsed.map(|_| listener)
     }
 
-    fn with_address(section: &Section<'_>, address: Address, name: String, tls: &ClientTls) -> Self {
+    fn with_address(
+        section: &Section<'_>,
+        address: Address,
+        name: String,
+        tls: &ClientTls,
+        level: ConsistencyLevel,
+    ) -> Self {
         section.field("address");
         section.field("name");
         let mode = section.field("tls");
@@ -110,6 +126,7 @@ impl Listener {
             name,
             mode: section.field("mode").choice_or(ListenerMode::Split),
             tls: mode.choice_or(tls.mode),
+            consistency: section.field("consistency").choice_or(level),
             proxy_protocol_trusted: section.field("proxy_protocol").section(trusted),
             address,
         };
@@ -128,15 +145,6 @@ impl Listener {
 }
 
 fn trusted(section: &Section<'_>) -> Vec<Network> {
-    let network = |item: Field<'_>| {
-        item.parse("write an IP address or a network, such as 10.0.0.0/8", |text| {
-            text.parse().map_err(|_| Bad::NotA("a network"))
-        })
-    };
-    section
-        .field("trusted")
-        .items()
-        .into_iter()
-        .filter_map(network)
-        .collect()
+    let items = section.field("trusted").items();
+    items.iter().filter_map(Field::network).collect()
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use super::problem::{Problem, Problems};
 use super::reader::{Context, Field, Section};
+use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
-use super::{Accounts, Compression, Limits, Listener, Log, Monitor, Pool, Server, Tls};
+use super::{
+    Accounts, Compression, Consistency, Limits, Listener, Log, Monitor, Pool, Routing, Rule, Server, Tls,
+};
 use super::{Address, secrets, tree};
 
 /// A validated configuration.
@@ -20,6 +23,10 @@ pub struct Config {
     pub accounts: Accounts,
     pub monitor: Monitor,
     pub pool: Pool,
+    pub routing: Routing,
+    pub consistency: Consistency,
+    /// In the order in which they are asked; names are unique.
+    pub rules: Vec<Rule>,
     pub tls: Tls,
     pub compression: Compression,
     pub limits: Limits,
@@ -70,6 +77,19 @@ impl Config {
         Self::read(text, &context)
     }
 
+    /// What is allowed but cannot be meant.
+    pub fn warnings(&self, file: &Path) -> Vec<Problem> {
+        let warning = |(place, why): (usize, String)| Problem {
+            file: file.to_owned(),
+            line: self.rules[place].line,
+            key: format!("rules[{place}]"),
+            message: format!("`{}` can never match: {why}", self.rules[place].name),
+            help: "move it up, change what it matches, or remove it".to_owned(),
+        };
+        let unreachable = unreachable(&self.rules, &self.listeners, &self.accounts);
+        unreachable.into_iter().map(warning).collect()
+    }
+
     pub(super) fn read(text: &str, context: &Context<'_>) -> Result<Self, Problems> {
         let (root, faults) = tree::parse(text);
         for fault in faults {
@@ -83,15 +103,28 @@ impl Config {
 
     fn read_sections(section: &Section<'_>) -> Self {
         let tls = section.field("tls").section(Tls::read);
-        let listeners = Listener::read_all(&section.field("listeners"), &tls.client);
-        let servers = Server::read_all(&section.field("servers"), &tls.server);
+        let pool = section.field("pool").section(Pool::read);
+        let consistency = section.field("consistency").section(Consistency::read);
+        let listeners = Listener::read_all(&section.field("listeners"), &tls.client, consistency.level);
+        let servers = Server::read_all(&section.field("servers"), &tls.server, &pool);
         refuse_loops(section, &listeners, &servers);
+        let listeners: Vec<_> = listeners.into_iter().map(|(_, listener)| listener).collect();
+        let names: Vec<_> = servers.iter().map(|(_, server)| server.name.clone()).collect();
+        let is_complete = section.field("servers").items().len() == servers.len();
+        let around = Surroundings {
+            servers: is_complete.then_some(names.as_slice()),
+            listeners: &listeners,
+        };
+        let rules = Rule::read_all(&section.field("rules"), around);
         Self {
-            listeners: listeners.into_iter().map(|(_, listener)| listener).collect(),
+            rules,
+            listeners,
             servers: servers.into_iter().map(|(_, server)| server).collect(),
             accounts: Accounts::read(&section.field("accounts")),
             monitor: section.field("monitor").section(Monitor::read),
-            pool: section.field("pool").section(Pool::read),
+            pool,
+            routing: section.field("routing").section(Routing::read),
+            consistency,
             tls,
             compression: section.field("compression").section(Compression::read),
             limits: section.field("limits").section(Limits::read),

@@ -9,6 +9,7 @@ mod address;
 mod check;
 mod choice;
 mod compression;
+mod consistency;
 mod duration;
 mod host_pattern;
 mod limits;
@@ -20,6 +21,8 @@ mod network;
 mod pool;
 mod problem;
 mod reader;
+mod routing;
+mod rules;
 mod secrets;
 mod server;
 mod size;
@@ -33,6 +36,7 @@ pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLo
 pub use address::Address;
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
+pub use consistency::{Consistency, ConsistencyLevel};
 pub use host_pattern::HostPattern;
 pub use limits::Limits;
 pub use listener::{Listener, ListenerMode};
@@ -42,7 +46,12 @@ pub use monitor::Monitor;
 pub use network::Network;
 pub use pool::Pool;
 pub use problem::{Problem, Problems};
-pub use server::{Role, Server};
+pub use routing::{AutocommitOffReads, Balance, ReadsFromPrimary, Routing, WhenAllLag};
+pub use rules::{
+    CacheRule, Mirror, Pattern, Rewrite, Rule, RuleActions, RuleMatch, RuleTarget, TablePattern, Throttle,
+    ThrottlePer,
+};
+pub use server::{Role, Server, ServerState};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub struct Monitor {
     pub interval: Duration,
     /// A probe that takes longer has failed.
     pub timeout: Duration,
+    /// How many times in a row a server must fail before it is down.
+    pub failures: u32,
 }
 
 // === impl Monitor ===
@@ -29,6 +31,7 @@ impl Monitor {
                 .field("interval")
                 .duration(range.clone(), Duration::from_millis(500)),
             timeout: section.field("timeout").duration(range, Duration::from_secs(1)),
+            failures: section.field("failures").count(1..=1000, 2),
         }
     }
 

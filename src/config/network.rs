@@ -40,6 +40,15 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Whether every address of the other lies within.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix
+            && self.base.is_ipv4() == other.base.is_ipv4()
+            && self.contains(other.base)
+    }
+}
+
 /// The first `prefix` of the `width` low bits of `bits`.
 fn masked(bits: u128, prefix: u8, width: u8) -> u128 {
     bits.checked_shr(u32::from(width - prefix)).unwrap_or(0)

@@ -107,21 +107,27 @@ impl<'a> Context<'a> {
         (!problems.is_empty()).then_some(Problems(problems))
     }
 
-    /// The nearest sibling, else the same word in another section, else all the siblings.
+    /// The nearest sibling, else where a setting of this name stands, else all the siblings.
     fn suggest(&self, unknown: &Unknown) -> String {
         if let Some(sibling) = nearest(&unknown.key, unknown.siblings.iter().map(String::as_str)) {
             return format!("did you mean `{sibling}`?");
         }
         let known = self.known.borrow();
         let last = |path: &'_ str| path.rsplit('.').next().unwrap_or_default().to_owned();
-        if let Some(path) = known.iter().find(|path| last(path) == unknown.key) {
-            return format!("did you mean `{path}`?");
-        }
-        let place = if unknown.section.is_empty() {
-            "the top level"
-        } else {
-            &unknown.section
+        let place = match unknown.section.as_str() {
+            "" => "the top level",
+            section => section,
         };
+        if known.contains(&unknown.key) {
+            let key = &unknown.key;
+            return format!("`{key}` stands at the top level of the file, not under `{place}`");
+        }
+        if let Some(path) = known.iter().find(|path| last(path) == unknown.key) {
+            return match unknown.section.is_empty() {
+                true => format!("did you mean `{path}`?"),
+                false => format!("`{path}` is a setting; `{place}` has none of its own"),
+            };
+        }
         format!("{place} has: {}", unknown.siblings.join(", "))
     }
 }
@@ -203,6 +209,16 @@ impl<'a> Field<'a> {
             self.node,
             Some(Node {
                 kind: Kind::List(_),
+                ..
+            })
+        )
+    }
+
+    pub(super) fn is_map(&self) -> bool {
+        matches!(
+            self.node,
+            Some(Node {
+                kind: Kind::Map(_),
                 ..
             })
         )
@@ -296,6 +312,15 @@ impl<'a> Field<'a> {
             path,
             line: node.line,
             node: Some(node),
+        }
+    }
+
+    /// An item of a list that has none: its settings exist, and nothing is given.
+    pub(super) fn absent_item(&self) -> Field<'a> {
+        Field {
+            path: format!("{}[0]", self.path),
+            node: None,
+            ..self.clone()
         }
     }
 

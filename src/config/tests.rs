@@ -20,12 +20,12 @@ fn read(text: &str) -> Result<Config, Problems> {
     Config::read(text, &Context::new(Path::new("proxy.yaml"), &environment))
 }
 
-fn config(text: &str) -> Config {
+pub(super) fn config(text: &str) -> Config {
     read(text).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 /// The problems as `line key: message / help`.
-fn problems(text: &str) -> Vec<String> {
+pub(super) fn problems(text: &str) -> Vec<String> {
     let problems = read(text).expect_err("there is a problem").0;
     let line = |problem: &Problem| {
         format!(
@@ -48,6 +48,13 @@ fn problem(text: &str) -> String {
 #[test]
 fn a_list_of_servers_is_enough() {
     let config = config("servers:\n  - db1:3306\n  - db2\n");
+    assert_eq!(config.servers[1].max_connections, 100);
+    assert_eq!(config.servers[1].state, ServerState::Online);
+    assert!(!config.servers[1].backup);
+    assert_eq!(config.listeners[0].consistency, ConsistencyLevel::Session);
+    assert_eq!(config.routing.balance, Balance::LeastConnections);
+    assert_eq!(config.routing.slow_start, None);
+    assert_eq!(config.consistency.wait, Duration::from_millis(100));
     assert_eq!(config.servers[0].name, "db1");
     assert_eq!(config.servers[0].role, Role::Primary);
     assert_eq!(config.servers[1].role, Role::Replica);
@@ -173,6 +180,55 @@ fn aliases_are_followed() {
     assert_eq!(config.servers[1].tls.mode, ServerTlsMode::Off);
 }
 
+#[test]
+fn consistency_is_inherited_and_overridden() {
+    let config = config(
+        "servers: [db1]\n\
+         consistency: {level: bounded, wait: 0s}\n\
+         listeners: ['a:1', {address: 'b:2', consistency: strong}]\n\
+         accounts: [{name: x, password: y}, {name: z, password: y, consistency: eventual}]\n",
+    );
+    let levels: Vec<_> = config.listeners.iter().map(|each| each.consistency).collect();
+    assert_eq!(levels, [ConsistencyLevel::Bounded, ConsistencyLevel::Strong]);
+    let levels: Vec<_> = config
+        .accounts
+        .listed
+        .iter()
+        .map(|each| each.consistency)
+        .collect();
+    assert_eq!(levels, [None, Some(ConsistencyLevel::Eventual)]);
+    assert_eq!(config.consistency.wait, Duration::ZERO);
+}
+
+#[test]
+fn a_server_may_have_fewer_connections_than_the_others() {
+    let config = config(
+        "servers: [a, {address: b, max_connections: 7, backup: true, state: drain}]\npool: {max_connections: 50}",
+    );
+    let most: Vec<_> = config
+        .servers
+        .iter()
+        .map(|server| server.max_connections)
+        .collect();
+    assert_eq!(most, [50, 7]);
+    assert!(config.servers[1].backup && config.servers[1].state == ServerState::Drain);
+}
+
+#[test]
+fn a_primary_that_serves_no_reads_is_no_fallback_either() {
+    let lag = |text: &str| {
+        config(&format!("servers: [a]\nrouting: {text}"))
+            .routing
+            .when_all_lag
+    };
+    assert_eq!(lag("{reads_from_primary: share}"), WhenAllLag::Primary);
+    assert_eq!(lag("{reads_from_primary: never}"), WhenAllLag::Error);
+    assert_eq!(
+        lag("{reads_from_primary: never, when_all_lag: stale}"),
+        WhenAllLag::Stale
+    );
+}
+
 // === What is refused ===
 
 #[test]
@@ -211,8 +267,8 @@ colour: blue
             "13 limits.buffer_memory: `12 parsecs` is not a size / write a size such as 512KiB, 64MiB or 1GiB, \
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
-            "15 colour: there is no such setting / the top level has: accounts, compression, limits, listeners, \
-             log, monitor, pool, server_version, servers, shutdown, tls, workers",
+            "15 colour: there is no such setting / the top level has: accounts, compression, consistency, \
+             limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, tls, workers",
         ]
     );
 }
@@ -284,6 +340,62 @@ fn what_cannot_be_combined_is_refused() {
         "is not a network",
     );
     says("accounts: [app]", "needs more than a name");
+    says(
+        "routing: {reads_from_primary: never, when_all_lag: primary}",
+        "the primary never serves reads",
+    );
+}
+
+#[test]
+fn routing_and_consistency_are_checked() {
+    assert_eq!(
+        problems(
+            "servers:\n  - {address: a, state: drain}\n  - {address: b, max_connections: 3, state: of}\n\
+             pool: {min_idle: 5}\n\
+             routing:\n  balance: roundrobin\n  slow_start: 10\n  hints: maybe\n  digests: 0\n\
+             consistency: {level: weak, max_lag: 0s}\n\
+             listeners: [{address: 'a:1', consistency: strnog}]\n"
+        ),
+        [
+            "2 servers[0].state: nobody else takes the writes / mark another server with `role: primary`, or set \
+             this one online",
+            "3 servers[1].state: `of` is not one of the words allowed / it can be online, drain, maintenance",
+            "3 servers[1].max_connections: fewer connections than are kept idle / raise it, or lower \
+             `pool.min_idle` (5)",
+            "6 routing.balance: `roundrobin` is not one of the words allowed / did you mean `round_robin`? it can \
+             be least_connections, round_robin, least_latency, random, source_hash, first",
+            "7 routing.slow_start: `10` is not a duration / write a duration with its unit, such as 500ms, 10s, \
+             5m or 1h, from 100ms to 1h, or off",
+            "8 routing.hints: `maybe` is not one of the words allowed / it can be true, false, on, off, yes, no",
+            "9 routing.digests: `0` is out of range / write a whole number from 1 to 1000000",
+            "10 consistency.level: `weak` is not one of the words allowed / it can be eventual, session, bounded, \
+             strong",
+            "10 consistency.max_lag: `0s` is out of range / write a duration with its unit, such as 500ms, 10s, \
+             5m or 1h, from 1ms to 1d",
+            "11 listeners[0].consistency: `strnog` is not one of the words allowed / did you mean `strong`? it can \
+             be eventual, session, bounded, strong",
+        ]
+    );
+}
+
+#[test]
+fn a_setting_of_another_section_is_told_where_it_stands() {
+    assert_eq!(
+        problems(
+            "servers:\n  - address: a\n    compression: zstd\n    pool: {max_connections: 3}\n    max_age: 1h\n\
+             \x20   colour: red\n"
+        ),
+        [
+            "3 servers[0].compression: there is no such setting / `compression` stands at the top level of the \
+             file, not under `servers[0]`",
+            "4 servers[0].pool: there is no such setting / `pool` stands at the top level of the file, not under \
+             `servers[0]`",
+            "5 servers[0].max_age: there is no such setting / `pool.max_age` is a setting; `servers[0]` has none \
+             of its own",
+            "6 servers[0].colour: there is no such setting / servers[0] has: address, backup, max_connections, \
+             name, role, state, tls, weight",
+        ]
+    );
 }
 
 #[test]
@@ -495,6 +607,9 @@ fn the_sample_shows_the_defaults() {
     assert_eq!(sample.servers, short.servers);
     assert_eq!(sample.pool, short.pool);
     assert_eq!(sample.tls, short.tls);
+    assert_eq!(sample.routing, short.routing);
+    assert_eq!(sample.consistency, short.consistency);
+    assert_eq!(sample.rules, short.rules);
     assert_eq!(sample.compression, short.compression);
     assert_eq!(sample.limits, short.limits);
     assert_eq!(sample.shutdown, short.shutdown);

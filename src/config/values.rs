@@ -15,7 +15,7 @@ use super::reader::Field;
 use super::substitute::{Unusable, substitute};
 use super::suggest::nearest;
 use super::tree::Kind;
-use super::{Address, duration, size};
+use super::{Address, Network, Pattern, duration, size};
 
 /// Why a value cannot be used.
 pub(super) enum Bad {
@@ -60,6 +60,26 @@ impl Field<'_> {
                 None
             }
         }
+    }
+
+    /// The text as it stands in the file, `${` and all.
+    pub(super) fn literal(&self) -> Option<&str> {
+        self.raw()
+    }
+
+    /// A regular expression, as it stands in the file.
+    pub(super) fn pattern(&self, longest: usize) -> Option<Pattern> {
+        let text = self.literal()?;
+        if text.is_empty() || text.len() > longest {
+            let help = format!("write 1 to {longest} bytes");
+            self.report("this regular expression cannot be used", help);
+            return None;
+        }
+        let pattern = Pattern::parse(text);
+        let help = "a `\\` stands before a sign that is meant literally; quote the whole in single quotes";
+        pattern
+            .map_err(|reason| self.report(format!("not a regular expression: {reason}"), help))
+            .ok()
     }
 
     /// The value as it may be quoted: not a value that could hold a password.
@@ -180,6 +200,12 @@ impl Field<'_> {
         address
             .map_err(|error| self.report(format!("{} is not an address", self.quoted()), error))
             .ok()
+    }
+
+    pub(super) fn network(&self) -> Option<Network> {
+        self.parse("write an IP address or a network, such as 10.0.0.0/8", |text| {
+            text.parse().map_err(|_| Bad::NotA("a network"))
+        })
     }
 
     /// A path, relative to the folder of the configuration file.

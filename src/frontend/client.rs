@@ -2,19 +2,20 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use super::binding::Seat;
 use super::outcome::{Broken, End, Outcome};
 use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
 use super::worker::Worker;
-use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
+use crate::config::ListenerMode;
 use crate::net::{Link, Signal};
+use crate::routing::Policy;
 use crate::session::{Hold, Session};
-use crate::sql::{Features, Flags};
+use crate::sql::{Class, Facts, Features, Flags};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 
@@ -37,17 +38,26 @@ pub struct Client {
     /// The client's connection id, its own for as long as it is here.
     pub id: u32,
     pub capabilities: Capabilities,
+    /// Where everything runs that is no read: it has the session's own connection.
     pub server: Arc<Server>,
     pub login: Login,
     pub session: Session,
     pub entry: Arc<Entry>,
-    pub pool: Rc<Pool>,
+    /// The servers that the session has used.
+    pub seats: Vec<Seat>,
     /// Held between statements only while the session has a reason; always given back or closed by this client.
     pub connection: Option<Box<Connection>>,
-    pub ticket: Option<Ticket>,
+    /// The connection that the session holds, while `connection` is another one for reads elsewhere.
+    pub aside: Option<Box<Connection>>,
     /// Another session's statement was the last one on the held connection.
     pub has_foreign_results: bool,
     pub statements: u64,
+    /// What the listener does with statements.
+    pub mode: ListenerMode,
+    /// What this client's reads may miss.
+    pub policy: Policy,
+    /// Stands for where it comes from.
+    pub source: u64,
     /// The command under way lists processes, in which the client should find itself.
     pub lists_processes: bool,
     /// The name of the listener that it came in by.
@@ -66,40 +76,6 @@ pub const STOPPING: &str = "Server shutdown in progress";
 // === impl Client ===
 
 impl Client {
-    /// Makes sure that there is a server connection in this session's state.
-    pub async fn bind(&mut self) -> Result<(), BackendError> {
-        match self.bind_strictly().await {
-            // Somebody dropped the schema. A server lets such a session go on until it uses a table.
-            Err(error) if error.lacks_schema() && self.session.state.schema.is_some() => {
-                self.session.state.schema = None;
-                self.choose_pool();
-                self.bind_strictly().await
-            }
-            bound => bound,
-        }
-    }
-
-    /// The same for a login, which fails when its schema is not there.
-    pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
-        if self.connection.is_some() {
-            return Ok(());
-        }
-        let connection = loop {
-            let mut connection = self.acquire().await?;
-            let reused = connection.was_pooled;
-            match connection.restore(&self.session.state).await {
-                Ok(()) => break connection,
-                // It went away while it lay idle, and nothing of the client's has been sent.
-                Err(BackendError::Lost { .. }) if reused => {}
-                Err(error) => return Err(error),
-            }
-        };
-        self.has_foreign_results = connection.last_session != self.session.serial;
-        self.entry.thread.store(connection.thread, Ordering::Relaxed);
-        self.connection = Some(connection);
-        Ok(())
-    }
-
     /// Before a client's first own word on session tracking, the proxy takes back what it asked for: from here on
     /// the client gets what the server tells, and keeps the connection.
     pub async fn hand_over_tracking(&mut self, features: &Features) -> Result<(), BackendError> {
@@ -114,10 +90,9 @@ impl Client {
         Ok(())
     }
 
-    /// Makes sure that the connection answers as this session's own where the statement asks for what the
+    /// Makes sure that the connection at hand answers as this session's own where the statement asks for what the
     /// statements before it left.
-    pub async fn bind_for(&mut self, features: &Features) -> Result<(), BackendError> {
-        self.bind().await?;
+    pub async fn adopt(&mut self, features: &Features) -> Result<(), BackendError> {
         self.has_foreign_results = false;
         let (serial, id) = (self.session.serial, self.session.insert_id);
         let Some(connection) = &mut self.connection else {
@@ -151,8 +126,8 @@ impl Client {
     }
 
     /// Asks the server for what it changed without a word, before the connection goes to others.
-    async fn ask_if_unsure(&mut self) {
-        if !self.session.is_unsure || !self.session.holds.is_empty() {
+    pub async fn ask_if_unsure(&mut self) {
+        if !self.session.is_unsure || self.is_visiting() || !self.session.holds.is_empty() {
             return;
         }
         self.session.is_unsure = false;
@@ -181,96 +156,33 @@ impl Client {
         }
     }
 
-    /// Takes up the session's own connection again, if nobody else has.
-    pub fn bind_own(&mut self) {
-        if let (None, Some(ticket)) = (&self.connection, self.ticket) {
-            self.connection = self.pool.take_own(ticket);
-        }
-    }
-
-    async fn acquire(&mut self) -> Result<Box<Connection>, BackendError> {
-        let ticket = self.ticket.take();
-        let attributes = crate::backend::connect::Attributes {
-            block: &self.login.attributes,
-            is_login: self.statements == 0,
-            filler: self.login.filler,
-        };
-        let place = (&self.login.key, &*self.pool);
-        let pools = &self.worker.pools;
-        let acquired = pools.acquire(&self.server, place, ticket, &self.session.state, attributes);
-        tokio::select! {
-            biased;
-            acquired = acquired => acquired,
-            () = self.signal.stopped() => Err(BackendError::Stopping),
-        }
-    }
-
-    /// Gives the connection back, unless the session has a reason to keep it.
-    pub fn unbind(&mut self) {
-        if !self.session.holds.is_empty() {
-            return;
-        }
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        self.entry.thread.store(0, Ordering::Relaxed);
-        if self.choose_pool() {
-            connection.key = self.login.key.clone();
-        }
-        connection.was_pooled = true;
-        connection.state = self.session.state.clone();
-        connection.status = self.session.status;
-        self.ticket = self.worker.pools.give_back(&self.pool, connection);
-    }
-
-    /// Somebody waits for a connection, and this client has said nothing for a while.
-    pub async fn let_go(&mut self, still_soft: bool) {
-        if still_soft {
-            self.session.holds = Default::default();
-            self.ask_if_unsure().await;
-            self.unbind();
-        }
-    }
-
-    /// Whether the session has a schema decides from which pool it can be served. True when that changed.
-    fn choose_pool(&mut self) -> bool {
-        let has_schema = self.session.state.schema.is_some();
-        if has_schema == self.login.key.has_schema {
-            return false;
-        }
-        self.login.key.has_schema = has_schema;
-        self.pool = self.worker.pools.pool(&self.login.key);
-        true
-    }
-
-    /// Ends the session: the connection goes back if nothing is left on it, and is closed otherwise.
-    pub fn leave(&mut self) {
-        if self.session.leaves_clean() {
-            self.session.holds = Default::default();
-            self.unbind();
-        }
-        self.connection = None;
-        self.entry.thread.store(0, Ordering::Relaxed);
-    }
-
     /// Makes the client known to the other threads.
     pub fn enlist(&mut self) {
         let (worker, user) = (self.worker.index, self.login.user.clone());
-        self.entry = Arc::new(Entry {
-            worker,
-            user,
-            thread: 0.into(),
-        });
+        self.entry = Arc::new(Entry::new(worker, user));
         self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
+    /// Where the session's own statements run: the connection at hand, if that ran the last one and this one asks
+    /// for what it left; or the one that the session holds; or one at home.
+    pub async fn ready(&mut self, facts: &Facts) -> Result<(), BackendError> {
+        self.ready_at(facts).await?;
+        self.adopt(&facts.features).await
+    }
+
+    /// The same, without what the session's statements before left there.
+    pub async fn ready_at(&mut self, facts: &Facts) -> Result<(), BackendError> {
+        self.hand_over_tracking(&facts.features).await?;
+        match &facts.features.kill {
+            Some(kill) => self.bind_for_kill(kill).await,
+            None if facts.class == Class::Last && self.connection.is_some() => Ok(()),
+            None => self.bind().await,
+        }
+    }
+
     /// Forwards the request at the front of the inbox as it is, and its response.
-    pub async fn pass(&mut self, expect: Expect, features: &Features) -> Result<Outcome, End> {
-        let ready = match self.hand_over_tracking(features).await {
-            Ok(()) => self.bind_for(features).await,
-            failed => failed,
-        };
-        if let Err(error) = ready {
+    pub async fn pass(&mut self, expect: Expect, facts: &Facts) -> Result<Outcome, End> {
+        if let Err(error) = self.ready(facts).await {
             self.skip().await?;
             return self.refuse(error).await;
         }
@@ -284,12 +196,12 @@ impl Client {
             // The server may have said why before it closed: it is in the response.
             Err(PassError::Server(_)) => {
                 let answered = self.relay(expect, None).await;
-                let _ = self.finish(answered, features).await;
+                let _ = self.finish(answered, facts).await;
                 return Err(End::ServerLost);
             }
         }
         let answered = self.relay(expect, None).await;
-        self.finish(answered, features).await
+        self.finish(answered, facts).await
     }
 
     /// Sends a request that was rewritten, and forwards its response.
@@ -297,13 +209,13 @@ impl Client {
         &mut self,
         payload: &[u8],
         expect: Expect,
-        features: &Features,
+        facts: &Facts,
     ) -> Result<Outcome, End> {
-        if let Err(error) = self.bind_for(features).await {
+        if let Err(error) = self.ready(facts).await {
             return self.refuse(error).await;
         }
         let answered = self.ask(payload, expect, None).await;
-        self.finish(answered, features).await
+        self.finish(answered, facts).await
     }
 
     pub async fn ask(
@@ -326,6 +238,24 @@ impl Client {
     }
 
     pub async fn relay(&mut self, expect: Expect, statement: Option<u32>) -> Result<Outcome, Broken> {
+        self.relay_as(expect, statement, false).await
+    }
+
+    /// The same, but an answer that lets the statement run on another server is kept from the client.
+    pub async fn relay_unless_refused(
+        &mut self,
+        expect: Expect,
+        statement: Option<u32>,
+    ) -> Result<Outcome, Broken> {
+        self.relay_as(expect, statement, true).await
+    }
+
+    async fn relay_as(
+        &mut self,
+        expect: Expect,
+        statement: Option<u32>,
+        may_move: bool,
+    ) -> Result<Outcome, Broken> {
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
@@ -338,6 +268,7 @@ impl Client {
             session: &mut self.session,
             capabilities: self.capabilities,
             statement,
+            may_move,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
             numbers: None,
             processes,
@@ -346,14 +277,15 @@ impl Client {
     }
 
     /// Draws the conclusions from a response, or tells the client why there is none.
-    pub async fn finish(
-        &mut self,
-        answered: Result<Outcome, Broken>,
-        features: &Features,
-    ) -> Result<Outcome, End> {
+    pub async fn finish(&mut self, answered: Result<Outcome, Broken>, facts: &Facts) -> Result<Outcome, End> {
+        let features = &facts.features;
         match answered {
             Ok(outcome) => {
-                self.session.settle(features, &outcome.observed);
+                if self.is_visiting() {
+                    self.session.settle_elsewhere(features, &outcome.observed);
+                } else {
+                    self.session.settle(features, &outcome.observed);
+                }
                 self.signal.idle_limit.set(self.session.idle_limit);
                 if features.has(Flags::ENDS_CONNECTION) && outcome.error.is_none() {
                     // COMMIT RELEASE: the server has hung up, and so do we.
@@ -361,6 +293,7 @@ impl Client {
                     return Err(End::Quit);
                 }
                 self.mark_connection(&outcome);
+                self.note_seen(facts);
                 self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)
@@ -379,13 +312,15 @@ impl Client {
             }
             Err(Broken::Server { error, started }) => {
                 self.connection = None;
-                self.entry.thread.store(0, Ordering::Relaxed);
+                self.show_thread();
                 tracing::warn!(client = self.id, %error, "statement lost");
                 if started {
                     return Err(End::ServerLost);
                 }
-                let kept = self.session.leaves_clean() && self.session.holds.is_empty();
-                self.session.holds = Default::default();
+                let kept = self.is_visiting() || self.session.holds.is_empty();
+                if !self.is_visiting() {
+                    self.session.holds = Default::default();
+                }
                 let outcome = self.refuse(error).await?;
                 if kept { Ok(outcome) } else { Err(End::ServerLost) }
             }

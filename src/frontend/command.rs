@@ -8,7 +8,7 @@ use crate::net::Interrupt;
 use crate::net::buffer;
 use crate::net::link::Filled;
 use crate::session::Hold;
-use crate::sql::Features;
+use crate::sql::Facts;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -140,6 +140,6 @@ impl Client {
             // Both change what the connection is; it is not for others any more.
             self.session.holds.insert(Hold::State);
         }
-        self.pass(expect, &Features::default()).await.map(drop)
+        self.pass(expect, &Facts::default()).await.map(drop)
     }
 }

@@ -1,14 +1,14 @@
 //! KILL and PROCESS_KILL: an id of ours is turned into the id of the server connection that the client has.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::client::Client;
 use super::outcome::End;
 use super::registry::{Entry, Registry};
+use crate::backend::BackendError;
 use crate::net::Interrupt;
 use crate::session::Hold;
-use crate::sql::{Features, KillTarget, Verb};
+use crate::sql::{Facts, Features, Kill, KillTarget, Verb};
 use crate::wire::Capabilities;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
@@ -23,14 +23,23 @@ impl Client {
     pub fn rewrite_kill(&self, text: &[u8], features: &Features) -> Option<Vec<u8>> {
         let kill = features.kill.as_ref()?;
         let (range, id) = (kill.id_range()?, kill.id?);
-        let thread = self.target(id)?.thread.load(Ordering::Relaxed);
-        if thread == 0 {
-            return None;
-        }
+        let (_, thread) = self.target(id)?.place()?;
         let mut out = text[..range.start].to_vec();
         out.extend_from_slice(thread.to_string().as_bytes());
         out.extend_from_slice(&text[range.end..]);
         Some(out)
+    }
+
+    /// The order has to reach the server that the connection is of.
+    pub async fn bind_for_kill(&mut self, kill: &Kill) -> Result<(), BackendError> {
+        let place = kill
+            .id
+            .and_then(|id| self.target(id))
+            .and_then(|entry| entry.place());
+        match place {
+            Some((server, _)) if server != self.server.index => self.visit(server).await,
+            _ => self.bind().await,
+        }
     }
 
     fn target(&self, id: u64) -> Option<Arc<Entry>> {
@@ -44,7 +53,8 @@ impl Client {
     }
 
     /// Only a server connection can be killed so that the server has something to say of it.
-    pub async fn kill_itself(&mut self, text: &[u8], features: &Features) -> Result<(), End> {
+    pub async fn kill_itself(&mut self, text: &[u8], facts: &Facts) -> Result<(), End> {
+        let features = &facts.features;
         self.skip().await?;
         if let Err(error) = self.bind().await {
             return self.refuse(error).await.map(drop);
@@ -63,7 +73,7 @@ impl Client {
             // The server closes its end after the answer: nobody else may get this connection.
             self.session.holds.insert(Hold::State);
         }
-        self.pass_payload(&payload, Expect::Results, features).await?;
+        self.pass_payload(&payload, Expect::Results, facts).await?;
         if goes { Err(End::Killed) } else { Ok(()) }
     }
 
@@ -134,7 +144,7 @@ impl Client {
         let thread = self
             .target(id.into())
             .filter(|_| !gone)
-            .map(|entry| entry.thread.load(Ordering::Relaxed));
+            .map(|entry| entry.place().map_or(0, |(_, thread)| thread));
         match thread {
             Some(0) => self.kill_idle(id.into(), true).await,
             None if Registry::is_own_id(id.into()) && !gone => self.kill_idle(id.into(), true).await,
@@ -143,7 +153,7 @@ impl Client {
                 let thread = thread.map_or(id, |thread| thread as u32);
                 payload.extend_from_slice(&thread.to_le_bytes());
                 let outcome = self
-                    .pass_payload(&payload, Expect::Results, &Features::default())
+                    .pass_payload(&payload, Expect::Results, &Facts::default())
                     .await?;
                 if outcome.error.is_none() {
                     self.end_client(id.into());

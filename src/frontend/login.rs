@@ -1,5 +1,6 @@
 //! From a fresh connection to a client that is served: PROXY header, greeting, TLS, proof, first server connection.
 
+use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,9 +15,10 @@ use super::reply;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Identity, Key, Profile, connect};
-use crate::config::{ClientTlsMode, Listener, ServerTlsMode, ServerVersion};
+use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal};
+use crate::routing::Policy;
 use crate::session::{Hold, Session};
 use crate::sql::{Charset, Dialect, Flavour};
 use crate::wire::compress::Algorithm;
@@ -403,22 +405,20 @@ impl Arrival {
             collation: opened.collation,
             has_schema: opened.database.is_some(),
             was_reset: false,
-            tls: self.link.tls().is_some() && server.config.tls.mode == ServerTlsMode::Follow,
+            tls: false,
         };
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
-        let entry = Arc::new(Entry {
-            worker: self.worker.index,
-            user: opened.user.clone(),
-            thread: 0.into(),
-        });
-        let pool = self.worker.pools.pool(&key);
+        let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone()));
         let login = Login {
             key,
             user: opened.user,
             attributes: opened.attributes,
             filler: opened.filler,
         };
+        let policy = Policy::new(&self.worker.shared.config).with_level(Some(self.listener.consistency));
+        let source = self.address.map(|address| address.ip());
+        let source = foldhash::fast::FixedState::default().hash_one(source);
         Client {
             link: self.link,
             worker: self.worker,
@@ -430,11 +430,14 @@ impl Arrival {
             login,
             session,
             entry,
-            pool,
+            seats: Vec::new(),
             connection: None,
-            ticket: None,
+            aside: None,
             has_foreign_results: false,
             statements: 0,
+            mode: self.listener.mode,
+            policy,
+            source,
             lists_processes: false,
             listener: self.listener.name.clone(),
             address: self.address,

@@ -1,8 +1,10 @@
 //! The clients' side: listeners, logins, and the command loop with one file for each kind of command.
 
 pub mod authentication;
+pub mod binding;
 pub mod client;
 pub mod command;
+pub mod elsewhere;
 pub mod kill;
 pub mod listener;
 pub mod login;
@@ -15,6 +17,7 @@ pub mod reply;
 pub mod request;
 pub mod reset;
 pub mod shared;
+pub mod shown;
 pub mod statement;
 pub mod templates;
 pub mod tunnel;

@@ -15,6 +15,8 @@ pub struct Outcome {
     pub prepared: Option<Prepared>,
     /// Something of the response has been sent.
     pub started: bool,
+    /// Nothing was run, and nothing sent: another server may run it.
+    pub refused: bool,
     pub bytes: u64,
 }
 

@@ -2,8 +2,10 @@
 
 use super::client::Client;
 use super::command::LOOKED_AT;
+use super::elsewhere::Request;
 use super::outcome::End;
-use crate::sql::{self, Features, Flags, Function, Verb};
+use crate::routing::{Decision, Place, Servers};
+use crate::sql::{self, Facts, Features, Flags, Function, Verb};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -13,45 +15,75 @@ use crate::wire::query;
 
 impl Client {
     pub async fn query(&mut self, header: Header) -> Result<(), End> {
-        let attributes = self.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
         let bytes = self.link.inbox.bytes();
         let payload = &bytes[HEADER..header.total().min(bytes.len())];
-        let start = if attributes {
-            query::text_offset(payload)
-        } else {
-            Some(1)
-        };
-        let text = start.and_then(|start| payload.get(start..)).unwrap_or_default();
-        let features = sql::scan(text, self.session.dialect);
-        self.session.announce(text, &features);
+        let start = self.text_offset(payload);
+        let text = payload.get(start..).unwrap_or_default();
+        let facts = self.worker.facts.borrow_mut().look(text, self.session.dialect);
+        let features = &facts.features;
+        self.session.announce(text, features);
         self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
         let whole = header.length <= LOOKED_AT;
-        if whole && self.kills_itself(&features) {
+        if whole && self.kills_itself(features) {
             let text = text.to_vec();
-            return self.kill_itself(&text, &features).await;
+            return self.kill_itself(&text, &facts).await;
         }
         if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
             let rewritten = match features.verb {
-                Verb::Kill => self.rewrite_kill(text, &features),
-                _ => rewritten(text, &features, self.id, None),
+                Verb::Kill => self.rewrite_kill(text, features),
+                _ => rewritten(text, features, self.id, None),
             };
             let counts = features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
             if rewritten.is_some() || counts {
-                let (prefix, text) = (payload[..start.unwrap_or(1)].to_vec(), text.to_vec());
+                let (prefix, text) = (payload[..start].to_vec(), text.to_vec());
                 self.skip().await?;
                 let text = rewritten.unwrap_or(text);
-                return self.rewritten_query(prefix, &text, &features).await;
+                return self.rewritten_query(prefix, &text, &facts).await;
             }
-            if features.verb == Verb::Kill && self.kill_is_ours(&features) {
+            if features.verb == Verb::Kill && self.kill_is_ours(features) {
                 self.skip().await?;
-                return self.kill_unbound(&features).await;
+                return self.kill_unbound(features).await;
             }
         }
-        let outcome = self.pass(Expect::Results, &features).await?;
-        if features.has(Flags::SETS_GLOBAL) && outcome.error.is_none() {
+        self.plain_query(header, &facts, whole).await
+    }
+
+    fn text_offset(&self, payload: &[u8]) -> usize {
+        if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            query::text_offset(payload).unwrap_or(payload.len())
+        } else {
+            1
+        }
+    }
+
+    /// A statement that goes as it came.
+    async fn plain_query(&mut self, header: Header, facts: &Facts, whole: bool) -> Result<(), End> {
+        // Of a longer one only the beginning has been read.
+        let decision = whole.then(|| self.route(facts, Servers::default()));
+        match decision {
+            Some(decision) if decision.place == Place::Nowhere => {
+                self.skip().await?;
+                return self.nowhere(decision).await;
+            }
+            Some(decision) if matches!(decision.place, Place::Server { .. }) => {
+                let request = Request::Front(header);
+                if self.elsewhere(request, facts, decision).await?.is_some() {
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        let outcome = self.pass(Expect::Results, facts).await?;
+        if facts.features.has(Flags::SETS_GLOBAL) && outcome.error.is_none() {
             self.server.outdate_connections();
         }
         Ok(())
+    }
+
+    /// The policy leaves no server that may answer.
+    pub async fn nowhere(&mut self, decision: Decision) -> Result<(), End> {
+        let text = format!("No server may answer this read: {}", decision.why.text());
+        self.error(1105, b"HY000", &text).await
     }
 }
 
@@ -64,13 +96,17 @@ struct Counts {
 
 impl Client {
     /// Sends a statement whose text was changed, or may have to be once there is a connection.
-    async fn rewritten_query(
-        &mut self,
-        mut payload: Vec<u8>,
-        text: &[u8],
-        features: &Features,
-    ) -> Result<(), End> {
-        if let Err(error) = self.bind().await {
+    async fn rewritten_query(&mut self, mut payload: Vec<u8>, text: &[u8], facts: &Facts) -> Result<(), End> {
+        let decision = self.route(facts, Servers::default());
+        if matches!(decision.place, Place::Server { .. }) {
+            let mut payload = payload.clone();
+            payload.extend_from_slice(text);
+            let request = Request::Payload(&payload);
+            if self.elsewhere(request, facts, decision).await?.is_some() {
+                return Ok(());
+            }
+        }
+        if let Err(error) = self.ready_at(facts).await {
             return self.refuse(error).await.map(drop);
         }
         let counts = self.has_foreign_results.then_some(Counts {
@@ -83,8 +119,8 @@ impl Client {
             rewritten(text, &features, self.id, Some(counts))
         });
         payload.extend_from_slice(counted.as_deref().unwrap_or(text));
-        let outcome = self.pass_payload(&payload, Expect::Results, features).await?;
-        self.after_kill(features, outcome.error.is_none());
+        let outcome = self.pass_payload(&payload, Expect::Results, facts).await?;
+        self.after_kill(&facts.features, outcome.error.is_none());
         Ok(())
     }
 }

@@ -12,7 +12,9 @@ pub struct Entry {
     pub worker: usize,
     pub user: Vec<u8>,
     /// The server's id of the connection that runs or holds for this client; 0 when there is none.
-    pub thread: AtomicU64,
+    thread: AtomicU64,
+    /// The server that the id is of.
+    server: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +45,33 @@ pub enum Full {
 /// KILL takes either.
 const FIRST_ID: u32 = 1 << 30;
 
+// === impl Entry ===
+
+impl Entry {
+    pub fn new(worker: usize, user: Vec<u8>) -> Self {
+        Self {
+            worker,
+            user,
+            thread: AtomicU64::new(0),
+            server: AtomicUsize::new(0),
+        }
+    }
+
+    /// The server and its id of the connection that works for the client.
+    pub fn place(&self) -> Option<(usize, u64)> {
+        let thread = self.thread.load(Ordering::Acquire);
+        (thread != 0).then(|| (self.server.load(Ordering::Relaxed), thread))
+    }
+
+    pub fn set_place(&self, place: Option<(usize, u64)>) {
+        if let Some((server, _)) = place {
+            self.server.store(server, Ordering::Relaxed);
+        }
+        self.thread
+            .store(place.map_or(0, |(_, thread)| thread), Ordering::Release);
+    }
+}
+
 // === impl Registry ===
 
 impl Registry {
@@ -67,8 +96,8 @@ impl Registry {
     }
 
     /// The client that a server's thread works for.
-    pub fn client_of(&self, thread: u64) -> Option<u32> {
-        let works = |entry: &Entry| entry.thread.load(Ordering::Relaxed) == thread;
+    pub fn client_of(&self, server: usize, thread: u64) -> Option<u32> {
+        let works = |entry: &Entry| entry.place() == Some((server, thread));
         self.clients
             .iter()
             .find(|client| works(client.value()))

@@ -32,8 +32,7 @@ impl Client {
         }
         self.session.reset();
         self.login.key.was_reset = true;
-        connection.key = self.login.key.clone();
-        self.pool = self.worker.pools.pool(&self.login.key);
+        self.seats.clear();
         self.unbind();
         self.ok().await
     }
@@ -114,8 +113,7 @@ impl Client {
         if let Some(attributes) = request.attributes {
             self.login.attributes = attributes.into();
         }
-        self.pool = self.worker.pools.pool(&self.login.key);
-        self.ticket = None;
+        self.seats.clear();
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
         self.enlist();

@@ -12,6 +12,7 @@ use crate::backend::{Profile, Server, Servers};
 use crate::config::{Config, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
+use crate::topology::Topology;
 
 /// What one thread tells another.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub struct Shared {
     pub config: Config,
     pub servers: Servers,
     pub accounts: Accounts,
+    pub topology: Arc<Topology>,
     pub registry: Arc<Registry>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
@@ -50,6 +52,7 @@ impl Shared {
         config: Config,
         servers: Servers,
         accounts: Accounts,
+        topology: Arc<Topology>,
         tls: Option<Arc<rustls::ServerConfig>>,
         workers: Vec<mpsc::UnboundedSender<Message>>,
     ) -> Arc<Self> {
@@ -58,6 +61,7 @@ impl Shared {
             config,
             servers,
             accounts,
+            topology,
             registry: Arc::default(),
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),

@@ -4,17 +4,29 @@ use std::sync::Arc;
 
 use super::client::Client;
 use super::command::LOOKED_AT;
+use super::elsewhere::Request;
 use super::outcome::{Broken, End, Outcome};
 use super::query::rewritten_for_good;
 use super::request::{self, PassError};
+use crate::backend::BackendError;
 use crate::backend::connection::Answer;
+use crate::routing::{Place, Servers};
 use crate::session::{Hold, State, Statement, Template};
-use crate::sql::{self, Flags};
+use crate::sql::{self, Facts, Flags};
 use crate::wire::Status;
 use crate::wire::command::Command;
 use crate::wire::execute::Execute;
 use crate::wire::framing::Expect;
-use crate::wire::packet::{HEADER, Header};
+use crate::wire::packet::{HEADER, Header, put_with};
+
+/// The flag of an execution whose rows are fetched later.
+const OPENS_CURSOR: u8 = 1;
+
+/// Names the parameters' types in an execution that does not.
+fn put_types(payload: &mut Vec<u8>, at: usize, types: &[u8]) {
+    payload[at] = 1;
+    payload.splice(at + 1..at + 1, types.iter().copied());
+}
 
 /// Why a statement cannot be used on the present connection.
 enum Unprepared {
@@ -35,43 +47,57 @@ impl Client {
             );
             return self.error(1461, b"42000", &text).await;
         }
-        if let Err(error) = self.bind_for(&Default::default()).await {
-            return self.refuse(error).await.map(drop);
-        }
         let text = payload.get(1..).unwrap_or_default();
-        let features = sql::scan(text, self.session.dialect);
-        let own = rewritten_for_good(text, &features, self.id);
-        self.session.asks_counts |= features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
-        let template = Template {
+        let facts = sql::analyse(text, self.session.dialect);
+        let own = rewritten_for_good(text, &facts.features, self.id);
+        self.session.asks_counts |= facts.features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
+        let template = self.worker.templates.intern(Template {
             text: own.as_deref().unwrap_or(text).into(),
             state: State::default().reading_as(&self.session.state),
-            features,
-        };
+            facts,
+        });
         let id = self.session.statements.reserve();
         let mut payload = vec![Command::STMT_PREPARE.0];
         payload.extend_from_slice(&template.text);
+        let decision = self.route(&template.facts, Servers::default());
+        if matches!(decision.place, Place::Server { .. }) {
+            let request = Request::Prepare {
+                payload: &payload,
+                id,
+                template: &template,
+            };
+            if self
+                .elsewhere(request, &template.facts, decision)
+                .await?
+                .is_some()
+            {
+                return Ok(());
+            }
+        }
+        if let Err(error) = self.ready(&Facts::default()).await {
+            return self.refuse(error).await.map(drop);
+        }
         let answered = self.ask(&payload, Expect::Prepared, Some(id)).await;
-        let answered = self.remember(answered, id, template).await;
-        self.finish(answered, &Default::default()).await.map(drop)
+        let answered = self.remember(answered, id, &template).await;
+        self.finish(answered, &Facts::default()).await.map(drop)
     }
 
     /// Notes a statement that was prepared, for the session and for the connection.
-    async fn remember(
+    pub async fn remember(
         &mut self,
         answered: Result<Outcome, Broken>,
         id: u32,
-        template: Template,
+        template: &Arc<Template>,
     ) -> Result<Outcome, Broken> {
         let outcome = answered?;
         if let (Some(prepared), Some(connection)) = (outcome.prepared, &mut self.connection) {
-            let template = self.worker.templates.intern(template);
             let parameters = prepared.parameters;
             let limit = connection.server.pool.max_prepared_per_connection as usize;
-            let gone = connection.prepared.insert(&template, prepared.statement, limit);
+            let gone = connection.prepared.insert(template, prepared.statement, limit);
             let closed = connection.close_statements(&gone).await;
             closed.map_err(|error| Broken::Server { error, started: true })?;
             let statement = Statement {
-                template,
+                template: template.clone(),
                 parameters,
                 types: None,
                 has_long_data: false,
@@ -83,33 +109,101 @@ impl Client {
     }
 
     pub async fn execute(&mut self, header: Header, command: Command) -> Result<(), End> {
+        if let Some(id) = self.may_execute_elsewhere(header, command) {
+            let template = self
+                .session
+                .statements
+                .get(id)
+                .map(|statement| statement.template.clone());
+            let template = template.unwrap_or_default();
+            let decision = self.route(&template.facts, Servers::default());
+            if decision.place == Place::Nowhere {
+                self.skip().await?;
+                return self.nowhere(decision).await;
+            }
+            if matches!(decision.place, Place::Server { .. }) {
+                let request = Request::Execute(header, id);
+                if let Some(outcome) = self.elsewhere(request, &template.facts, decision).await? {
+                    self.executed(id, &outcome);
+                    return Ok(());
+                }
+            }
+        }
+        self.execute_at_home(header, command).await
+    }
+
+    /// The statement that is to be executed, if it is whole and leaves nothing on its connection.
+    fn may_execute_elsewhere(&self, header: Header, command: Command) -> Option<u32> {
+        let bytes = self.link.inbox.bytes();
+        let flags = bytes.get(HEADER + 5).copied().unwrap_or(u8::MAX);
+        let named = bytes.get(HEADER + 1..HEADER + 5)?.try_into().ok()?;
+        let id = self.session.statements.resolve(u32::from_le_bytes(named));
+        let statement = self.session.statements.get(id)?;
+        let plain = command == Command::STMT_EXECUTE && flags & OPENS_CURSOR == 0;
+        let whole = header.length <= LOOKED_AT;
+        (plain && whole && !statement.has_long_data).then_some(id)
+    }
+
+    async fn execute_at_home(&mut self, header: Header, command: Command) -> Result<(), End> {
         let id = match self.prepared(true).await {
             Ok(id) => id,
             Err(Unprepared::Told) => return Ok(()),
             Err(Unprepared::End(end)) => return Err(end),
         };
         let types = if command == Command::STMT_EXECUTE {
-            self.missing_types(id, header).await?
+            self.missing_types(id, header)
         } else {
             None
         };
-        let features = self
+        let template = self
             .session
             .statements
             .get(id)
-            .map(|statement| statement.template.features);
-        let features = features.unwrap_or_default();
+            .map(|statement| statement.template.clone());
+        let template = template.unwrap_or_default();
+        let facts = &template.facts;
         let outcome = match types {
-            None => self.pass(Expect::Results, &features).await?,
+            None => self.pass(Expect::Results, facts).await?,
             Some((at, types)) => {
                 let mut payload = self.read().await?;
-                payload[at] = 1;
-                payload.splice(at + 1..at + 1, types.iter().copied());
-                self.pass_payload(&payload, Expect::Results, &features).await?
+                put_types(&mut payload, at, &types);
+                self.pass_payload(&payload, Expect::Results, facts).await?
             }
         };
         self.executed(id, &outcome);
         Ok(())
+    }
+
+    /// An execution as the server at hand has to get it, in `out` where that differs from the request. False: the
+    /// server will not prepare the statement.
+    pub async fn encode_execution(
+        &mut self,
+        header: Header,
+        id: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, BackendError> {
+        let Some(statement) = self.session.statements.get(id) else {
+            return Ok(false);
+        };
+        let template = statement.template.clone();
+        let Ok(server_id) = self.server_id(&template).await? else {
+            return Ok(false);
+        };
+        self.name_statement(server_id);
+        if let Some((at, types)) = self.missing_types(id, header) {
+            let mut payload = self.link.payload(header).to_vec();
+            put_types(&mut payload, at, &types);
+            put_with(out, 0, |out| out.extend_from_slice(&payload));
+        }
+        Ok(true)
+    }
+
+    /// Writes the id of a statement into the request at the front of the inbox.
+    pub fn name_statement(&mut self, id: u32) {
+        let bytes = self.link.inbox.bytes_mut();
+        if let Some(place) = bytes.get_mut(HEADER + 1..HEADER + 5) {
+            place.copy_from_slice(&id.to_le_bytes());
+        }
     }
 
     fn executed(&mut self, id: u32, outcome: &Outcome) {
@@ -161,8 +255,7 @@ impl Client {
         }
         match self.server_id(&template).await {
             Ok(Ok(server_id)) => {
-                let bytes = self.link.inbox.bytes_mut();
-                bytes[HEADER + 1..HEADER + 5].copy_from_slice(&server_id.to_le_bytes());
+                self.name_statement(server_id);
                 Ok(id)
             }
             Ok(Err((code, sqlstate, text))) => {
@@ -176,7 +269,7 @@ impl Client {
                     error,
                     started: !answer,
                 });
-                match self.finish(broken, &Default::default()).await {
+                match self.finish(broken, &Facts::default()).await {
                     Ok(_) => Err(Unprepared::Told),
                     Err(end) => Err(Unprepared::End(end)),
                 }
@@ -239,24 +332,18 @@ impl Client {
     }
 
     /// Types that the client named in an earlier execution and this connection has not seen, and where they go.
-    async fn missing_types(&mut self, id: u32, header: Header) -> Result<Option<(usize, Arc<[u8]>)>, End> {
-        let Some(statement) = self.session.statements.get_mut(id) else {
-            return Ok(None);
-        };
+    fn missing_types(&mut self, id: u32, header: Header) -> Option<(usize, Arc<[u8]>)> {
+        let statement = self.session.statements.get_mut(id)?;
         let bytes = self.link.inbox.bytes();
         let payload = &bytes[HEADER..header.total().min(bytes.len())];
         let parsed = Execute::parse(payload, statement.parameters, self.capabilities);
         let Ok(execute) = parsed else {
             // What cannot be read is for the server to judge; only the longest lists do not fit what was read.
             debug_assert!(header.length <= LOOKED_AT || payload.len() >= LOOKED_AT);
-            return Ok(None);
+            return None;
         };
-        let Some(connection) = &mut self.connection else {
-            return Ok(None);
-        };
-        let Some(entry) = connection.prepared.get(&statement.template) else {
-            return Ok(None);
-        };
+        let connection = self.connection.as_mut()?;
+        let entry = connection.prepared.get(&statement.template)?;
         match (execute.bound, execute.types) {
             (Some(_), Some(range)) => {
                 let types = &payload[range];
@@ -264,13 +351,13 @@ impl Client {
                     statement.types = Some(types.into());
                 }
                 entry.types = statement.types.clone();
-                Ok(None)
+                None
             }
             (Some(at), None) if entry.types != statement.types => {
                 entry.types = statement.types.clone();
-                Ok(statement.types.clone().map(|types| (at, types)))
+                statement.types.clone().map(|types| (at, types))
             }
-            _ => Ok(None),
+            _ => None,
         }
     }
 
@@ -303,7 +390,7 @@ impl Client {
             Err(Unprepared::Told) => return Ok(()),
             Err(Unprepared::End(end)) => return Err(end),
         };
-        let outcome = self.pass(Expect::Rows, &Default::default()).await?;
+        let outcome = self.pass(Expect::Rows, &Facts::default()).await?;
         let ended = outcome
             .observed
             .status
@@ -323,7 +410,7 @@ impl Client {
             Err(Unprepared::Told) => return Ok(()),
             Err(Unprepared::End(end)) => return Err(end),
         };
-        let outcome = self.pass(Expect::Results, &Default::default()).await?;
+        let outcome = self.pass(Expect::Results, &Facts::default()).await?;
         if outcome.error.is_none()
             && let Some(statement) = self.session.statements.get_mut(id)
         {
@@ -354,7 +441,7 @@ impl Client {
             self.hold_for_statements();
         } else if Arc::strong_count(&statement.template) == 2 {
             // Only this session and its connection know it: the server need not keep it.
-            self.bind_own();
+            self.bind_own(&statement.template);
             if let Some(connection) = &mut self.connection
                 && let Some(id) = connection.prepared.remove(&statement.template)
                 && connection.close_statements(&[id]).await.is_err()

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +15,9 @@ use super::shared::{Message, Shared};
 use super::templates::Templates;
 use crate::backend::Pools;
 use crate::net::{Interrupt, Link, Signal};
+use crate::routing::Router;
+use crate::routing::balance::Balancer;
+use crate::sql::FactsCache;
 use crate::util::clock;
 
 pub struct Worker {
@@ -21,6 +25,9 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     pub pools: Pools,
     pub templates: Templates,
+    /// What is known of statements' texts.
+    pub facts: RefCell<FactsCache>,
+    pub router: RefCell<Router>,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
 }
 
@@ -61,10 +68,17 @@ impl Worker {
             }
         };
         let pools = Pools::new(Box::new(ask_others));
+        let routing = &shared.config.routing;
+        let seed = foldhash::fast::RandomState::default().hash_one(index);
+        let balancer = Balancer::new(routing.balance, routing.slow_start, seed);
+        let router = Router::new(shared.topology.clone(), balancer);
+        let facts = FactsCache::new(routing.digests as usize);
         Self {
             index,
             shared,
             pools,
+            facts: RefCell::new(facts),
+            router: RefCell::new(router),
             templates: Templates::default(),
             clients: RefCell::default(),
         }

@@ -1,10 +1,13 @@
 //! What a session is: what must be put back on another server connection, and what ties it to the one it has.
 //! No I/O: the frontend tells it what was said, and asks.
 
+pub mod elsewhere;
 pub mod announced;
 pub mod hold;
 pub mod observation;
 #[allow(clippy::module_inception)]
+pub mod preferences;
+pub mod seen;
 pub mod session;
 pub mod state;
 pub mod statements;
@@ -14,6 +17,8 @@ pub mod variables;
 
 pub use hold::{Hold, Holds};
 pub use observation::Observation;
+pub use preferences::Preferences;
+pub use seen::Seen;
 pub use session::Session;
 pub use state::State;
 pub use statements::{Statement, Statements, Template};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::announced::Announced;
 use super::hold::Holds;
+use super::seen::Seen;
 use super::state::State;
 use super::statements::Statements;
 use crate::sql::{Charset, Dialect};
@@ -21,8 +22,9 @@ pub struct Session {
     pub dialect: Dialect,
     /// `SET wait_timeout`: the session ends when its client says nothing for longer.
     pub idle_limit: Option<Duration>,
-    /// What the last write was, for reads elsewhere that must see it.
+    /// What the last write was, until it is noted in `seen`.
     pub gtid: Option<Box<[u8]>>,
+    pub seen: Seen,
     login_dialect: Dialect,
     /// Never the same for two sessions of the process; never zero.
     pub serial: u64,
@@ -85,11 +87,13 @@ impl Session {
         }
     }
 
-    /// RESET_CONNECTION: everything goes but the schema.
+    /// RESET_CONNECTION: everything goes but the schema, and time does not run backward.
     pub fn reset(&mut self) {
         let schema = self.state.schema.take();
+        let seen = std::mem::take(&mut self.seen);
         *self = Self::new(self.login_dialect);
         self.state.schema = schema;
+        self.seen = seen;
     }
 
     pub fn in_transaction(&self) -> bool {

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::state::State;
-use crate::sql::Features;
+use crate::sql::Facts;
 
 /// What was prepared and in what surroundings: enough to prepare it again on another connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Template {
     pub text: Box<[u8]>,
     pub state: State,
-    pub features: Features,
+    pub facts: Facts,
 }
 
 #[derive(Debug)]

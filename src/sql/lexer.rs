@@ -1,6 +1,8 @@
 //! Cuts a text into tokens the way the server's own lexer does, one byte after the other, without copying.
 //! It skips comments, opens executable ones, and remembers when it met something a server may read otherwise.
 
+use std::ops::Range;
+
 use super::dialect::{Charset, Dialect, Flavour};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,13 @@ pub struct Lexer<'text> {
     in_comment: bool,
     broken: bool,
     version_comment: bool,
+    /// Where the first comments with a hint have it, behind the colon.
+    hints: [(usize, usize); HINTS],
+    hint_count: usize,
 }
+
+/// Comments with hints that are looked at; one is what people write.
+const HINTS: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -104,6 +112,8 @@ impl<'text> Lexer<'text> {
             in_comment: false,
             broken: false,
             version_comment: false,
+            hints: [(0, 0); HINTS],
+            hint_count: 0,
         }
     }
 
@@ -119,6 +129,12 @@ impl<'text> Lexer<'text> {
     /// Whether a comment was met that not every server reads as code, so that another server may read the text otherwise.
     pub fn met_version_comment(&self) -> bool {
         self.version_comment
+    }
+
+    /// What stands behind `splitrail:` in the comments so far.
+    pub fn hints(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let hints = self.hints.get(..self.hint_count).unwrap_or_default();
+        hints.iter().map(|&(start, end)| start..end)
     }
 
     /// The next token; [`TokenKind::End`] again and again once the text is used up.
@@ -229,14 +245,37 @@ impl Lexer<'_> {
             .iter()
             .position(|&byte| byte == b'\n')
             .map_or(rest.len(), |end| end + 1);
+        let start = self.at;
         self.advance(length);
+        // One byte for `#`; of two dashes the second is left to the blanks that come before a hint.
+        self.note_hint(start + 1, self.at);
+    }
+
+    fn note_hint(&mut self, start: usize, end: usize) {
+        const MARK: &[u8] = b"splitrail:";
+        let Some(comment) = self.text.get(start..end) else {
+            return;
+        };
+        let blanks = comment
+            .iter()
+            .take_while(|&&byte| byte == b'-' || byte.is_ascii_whitespace())
+            .count();
+        let marked = comment
+            .get(blanks..blanks + MARK.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(MARK));
+        if marked && let Some(slot) = self.hints.get_mut(self.hint_count) {
+            *slot = (start + blanks + MARK.len(), end);
+            self.hint_count += 1;
+        }
     }
 
     fn open_comment(&mut self) {
         let marked_mariadb = self.peek(2) == Some(b'M') && self.peek(3) == Some(b'!');
         if !marked_mariadb && self.peek(2) != Some(b'!') {
             self.advance(2);
-            return self.skip_block(false);
+            let start = self.at;
+            self.skip_block(false);
+            return self.note_hint(start, self.at.saturating_sub(2));
         }
         self.advance(if marked_mariadb { 4 } else { 3 });
         let (digits, number) = self.version_number();

@@ -4,23 +4,40 @@
 //! for byte, because a proxy that sees a comment where the server sees code can be talked past. What it does
 //! not understand it reports as such ([`Flags::BROKEN`], [`Flags::UNKNOWN_CALL`]), never as harmless.
 
+mod analyse;
 mod assignments;
 mod builtin;
+mod cache;
 mod dialect;
+mod digest;
+mod effects;
+mod facts;
 mod features;
 mod flags;
+mod hint;
 mod lexer;
+mod local;
+mod own;
 mod quote;
+mod reason;
 mod scan;
 mod verb;
 mod word;
 
+pub use analyse::analyse;
+pub use cache::FactsCache;
 pub use assignments::{Literal, UserAssignment, user_assignments};
 pub use dialect::{Charset, Dialect, Flavour};
+pub use digest::digest_text;
+pub use facts::{Class, Facts, Name, Table};
 pub use features::{Features, Function, Kill, KillTarget, Span};
 pub use flags::Flags;
+pub use hint::{BadHint, Hint, HintLevel, HintTarget};
 pub use lexer::{Lexer, Token, TokenKind};
+pub use local::is_server_local;
+pub use own::{Own, Setting};
 pub use quote::{quote_identifier, quote_string};
+pub use reason::Reason;
 pub use scan::scan;
 pub use verb::{Verb, Verbs};
 

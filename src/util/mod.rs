@@ -1,6 +1,8 @@
 //! Small things that know nothing of the domain.
 
 pub mod clock;
+pub mod random;
 pub mod secret;
 
+pub use random::Random;
 pub use secret::Secret;

@@ -23,6 +23,7 @@ impl Scanner<'_> {
         }
         if self.path.parts > 1 {
             // A function of a schema is a stored one, whatever its name.
+            self.note_call();
             return self.flag(Flags::UNKNOWN_CALL);
         }
         self.known_call();
@@ -61,11 +62,10 @@ impl Scanner<'_> {
             Word::FoundRows => self.await_arguments(Function::FoundRows),
             Word::RowCount => self.await_arguments(Function::RowCount),
             _ => {
-                let (start, end) = self.path.name;
-                let name = self.text.get(start..end).unwrap_or_default();
-                if !builtin::is_known(name, self.mariadb()) {
+                if !builtin::is_known(self.bytes(self.path.name), self.mariadb()) {
                     self.flag(Flags::UNKNOWN_CALL);
                 }
+                self.note_call();
             }
         }
     }

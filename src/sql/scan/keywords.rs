@@ -223,13 +223,19 @@ impl Scanner<'_> {
         match word {
             Word::Select => self.select(),
             Word::Returning => self.statement.select_lists |= self.depth_bit(),
-            Word::Into => self.statement.into = true,
+            Word::Into => {
+                self.statement.into = true;
+                self.note(|notes| notes.into = true);
+            }
             Word::CalcFoundRows => self.flag(Flags::CALC_FOUND_ROWS),
             Word::Processlist => self.flag(Flags::PROCESS_LIST),
             Word::Update | Word::Share if after(Word::For) => self.flag(Flags::LOCKING_READ),
             Word::In if after(Word::Lock) => self.flag(Flags::LOCKING_READ),
             Word::Outfile | Word::Dumpfile if after(Word::Into) => self.flag(Flags::INTO_FILE),
-            Word::Value if after(Word::Next) || after(Word::Previous) => self.flag(Flags::UNKNOWN_CALL),
+            Word::Value if after(Word::Next) || after(Word::Previous) => {
+                self.note(|notes| notes.sequence = true);
+                self.flag(Flags::UNKNOWN_CALL);
+            }
             _ => {}
         }
         if ends_select_list(word) {

@@ -3,7 +3,10 @@
 
 mod calls;
 mod keywords;
+mod notes;
 mod scanner;
 mod variables;
 
+pub(super) use notes::Notes;
 pub use scanner::scan;
+pub(super) use scanner::scan_noting;

@@ -6,17 +6,18 @@ use super::super::flags::Flags;
 use super::super::lexer::{Lexer, Token, TokenKind};
 use super::super::verb::Verb;
 use super::super::word::{self, Word};
+use super::notes::Notes;
 
 /// Reads `text` once and says what it would touch. Never fails: what is not understood is flagged.
 pub fn scan(text: &[u8], dialect: Dialect) -> Features {
+    Scanner::new(text, dialect).run()
+}
+
+/// The same, with notes of what classification wants to know beyond the flags.
+pub(in crate::sql) fn scan_noting(text: &[u8], dialect: Dialect, notes: &mut Notes) -> Features {
     let mut scanner = Scanner::new(text, dialect);
-    loop {
-        let token = scanner.lexer.next_token();
-        scanner.take(token);
-        if token.kind == TokenKind::End {
-            return scanner.finish();
-        }
-    }
+    scanner.notes = Some(notes);
+    scanner.run()
 }
 
 pub(super) struct Scanner<'text> {
@@ -33,6 +34,8 @@ pub(super) struct Scanner<'text> {
     /// Where the text ends without the blanks and semicolons that the server cuts off.
     used: usize,
     first_verb: Option<Verb>,
+    /// Where to write down what has no flag, for those who ask.
+    pub(super) notes: Option<&'text mut Notes>,
 }
 
 /// What is known of the statement that is being read.
@@ -101,6 +104,7 @@ pub(super) struct Path {
     pub(super) name: (usize, usize),
     /// The part before the last.
     pub(super) owner: Word,
+    pub(super) owner_name: (usize, usize),
     /// What stood before the whole.
     pub(super) before: Seen,
     /// It follows `@@`.
@@ -120,7 +124,7 @@ pub(super) struct Call {
 // === impl Scanner ===
 
 impl<'text> Scanner<'text> {
-    fn new(text: &'text [u8], dialect: Dialect) -> Self {
+    pub(super) fn new(text: &'text [u8], dialect: Dialect) -> Self {
         let cut = |byte: &u8| *byte == b';' || matches!(byte, b'\t'..=b'\r' | b' ');
         let used = text
             .iter()
@@ -132,6 +136,7 @@ impl<'text> Scanner<'text> {
             word: Word::Other,
             name: (0, 0),
             owner: Word::Other,
+            owner_name: (0, 0),
             before: Seen::Nothing,
             system: false,
         };
@@ -146,7 +151,32 @@ impl<'text> Scanner<'text> {
             call: None,
             used,
             first_verb: None,
+            notes: None,
         }
+    }
+
+    fn run(mut self) -> Features {
+        loop {
+            let token = self.lexer.next_token();
+            self.take(token);
+            if token.kind == TokenKind::End {
+                return self.finish();
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, write: impl FnOnce(&mut Notes)) {
+        if let Some(notes) = &mut self.notes {
+            write(notes);
+        }
+    }
+
+    pub(super) fn bytes(&self, (start, end): (usize, usize)) -> &'text [u8] {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.lexer.dialect()
     }
 
     pub(super) fn mariadb(&self) -> bool {
@@ -216,6 +246,7 @@ impl<'text> Scanner<'text> {
         let goes_on = self.last == Seen::Symbol(b'.') && self.path.parts > 0;
         if goes_on {
             self.path.owner = self.path.word;
+            self.path.owner_name = self.path.name;
             self.path.parts = self.path.parts.saturating_add(1);
         } else {
             self.path.start = start;

@@ -17,8 +17,15 @@ impl Scanner<'_> {
                 self.flag(Flags::PROCESS_LIST);
             }
             // A sequence under sql_mode ORACLE.
-            (_, Word::Nextval | Word::Currval | Word::Lastval) => self.flag(Flags::UNKNOWN_CALL),
+            (_, Word::Nextval | Word::Currval | Word::Lastval) => {
+                self.note(|notes| notes.sequence = true);
+                self.flag(Flags::UNKNOWN_CALL);
+            }
             _ => {}
+        }
+        if !self.path.system {
+            let (owner, name) = (self.bytes(self.path.owner_name), self.bytes(self.path.name));
+            self.note(|notes| notes.name_in_schema(owner, name));
         }
         if matches!(self.statement.target, Target::Start | Target::Open { .. }) {
             return self.target_part(word);
@@ -27,6 +34,8 @@ impl Scanner<'_> {
             return;
         }
         self.flag(Flags::READS_SYSTEM_VARIABLE);
+        let (name, scoped) = (self.bytes(self.path.name), self.path.parts > 1);
+        self.note(|notes| notes.system_variable(name, scoped));
         match word {
             Word::LastInsertId | Word::Identity => self.flag(Flags::LAST_INSERT_ID),
             Word::WarningCount | Word::ErrorCount => self.flag(Flags::DIAGNOSTICS),

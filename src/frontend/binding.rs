@@ -1,0 +1,255 @@
+//! On which server connection a session runs: the one that it holds, one at home, or one for a read elsewhere.
+//!
+//! What a session holds stays its own. A read that may run elsewhere puts that connection aside, takes another
+//! one from a pool, and gives it back when the result has passed.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::client::Client;
+use crate::backend::connect::Attributes;
+use crate::backend::pool::{Pool, Ticket};
+use crate::backend::{BackendError, Connection, Key, Server};
+use crate::config::ServerTlsMode;
+use crate::net::Link;
+use crate::session::{Hold, Template};
+use crate::util::clock;
+
+/// A server as one session uses it.
+#[derive(Debug)]
+pub struct Seat {
+    pub key: Key,
+    pool: Rc<Pool>,
+    /// Where the session's last connection to this server lies, if it still lies there.
+    ticket: Option<Ticket>,
+}
+
+// === impl Client: to bind ===
+
+impl Client {
+    /// Makes sure that there is a connection in this session's state: the one that it holds, or one at home.
+    pub async fn bind(&mut self) -> Result<(), BackendError> {
+        match self.bind_strictly().await {
+            // Somebody dropped the schema. A server lets such a session go on until it uses a table.
+            Err(error) if error.lacks_schema() && self.session.state.schema.is_some() => {
+                self.session.state.schema = None;
+                self.bind_strictly().await
+            }
+            bound => bound,
+        }
+    }
+
+    /// The same for a login, which fails when its schema is not there.
+    pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
+        if self.aside.is_some() {
+            self.end_visit();
+        }
+        let home = self.server.index;
+        let stays = |connection: &Connection| connection.server.index == home;
+        match &self.connection {
+            Some(connection) if stays(connection) || self.session.holds.leave_traces() => Ok(()),
+            _ => self.take(home).await,
+        }
+    }
+
+    /// Takes a connection to another server for a read, and puts aside what the session holds.
+    pub async fn visit(&mut self, server: usize) -> Result<(), BackendError> {
+        let at = |connection: &Option<Box<Connection>>| {
+            connection
+                .as_ref()
+                .is_some_and(|connection| connection.server.index == server)
+        };
+        if at(&self.connection) {
+            return Ok(());
+        }
+        if self.aside.is_some() {
+            let returns = at(&self.aside);
+            self.end_visit();
+            if returns {
+                return Ok(());
+            }
+        }
+        if self.session.holds.leave_traces() {
+            self.aside = self.connection.take();
+        }
+        self.take(server).await
+    }
+
+    /// Whether the connection at hand is not the one that the session holds.
+    pub fn is_visiting(&self) -> bool {
+        self.aside.is_some()
+    }
+
+    /// Back to the connection that the session holds.
+    fn end_visit(&mut self) {
+        self.session.holds.remove(Hold::Diagnostics);
+        self.unbind();
+        self.connection = self.aside.take();
+        self.show_thread();
+    }
+
+    /// A connection to this server, in place of one that is kept for no good reason.
+    async fn take(&mut self, server: usize) -> Result<(), BackendError> {
+        if self.connection.is_some() {
+            self.session.holds.remove(Hold::Diagnostics);
+            self.ask_if_unsure().await;
+            self.give_back();
+        }
+        let connection = loop {
+            let mut connection = self.acquire(server).await?;
+            let reused = connection.was_pooled;
+            match connection.restore(&self.session.state).await {
+                Ok(()) => break connection,
+                // It went away while it lay idle, and nothing of the client's has been sent.
+                Err(BackendError::Lost { .. }) if reused => {}
+                Err(error) => return Err(error),
+            }
+        };
+        self.has_foreign_results = connection.last_session != self.session.serial;
+        self.connection = Some(connection);
+        self.show_thread();
+        Ok(())
+    }
+
+    async fn acquire(&mut self, server: usize) -> Result<Box<Connection>, BackendError> {
+        let place = self.seat(server);
+        let seat = &mut self.seats[place];
+        let ticket = seat.ticket.take();
+        let (key, pool) = (&seat.key, &*seat.pool);
+        let attributes = Attributes {
+            block: &self.login.attributes,
+            is_login: self.statements == 0,
+            filler: self.login.filler,
+        };
+        let Some(server) = self.worker.shared.servers.get(server) else {
+            return Err(BackendError::Stopping);
+        };
+        let pools = &self.worker.pools;
+        let acquired = pools.acquire(server, (key, pool), ticket, &self.session.state, attributes);
+        tokio::select! {
+            biased;
+            acquired = acquired => acquired,
+            () = self.signal.stopped() => Err(BackendError::Stopping),
+            () = leaves_the_queue(&self.link, server) => {
+                let server = server.name().to_owned();
+                Err(BackendError::ClientLeft { server })
+            }
+        }
+    }
+
+    /// Takes up the session's own connection again on which a statement is prepared, if nobody else has.
+    pub fn bind_own(&mut self, template: &Arc<Template>) {
+        for seat in &mut self.seats {
+            let lies = seat.ticket.filter(|_| self.connection.is_none());
+            let Some(mut connection) = lies.and_then(|ticket| seat.pool.take_own(ticket)) else {
+                continue;
+            };
+            if connection.prepared.get(template).is_some() {
+                self.connection = Some(connection);
+                return;
+            }
+            seat.ticket = Some(seat.pool.put(connection));
+        }
+    }
+
+    /// Where this session's connections to a server come from.
+    fn seat(&mut self, server: usize) -> usize {
+        // From which pool it can be served depends on whether it has a schema.
+        let has_schema = self.session.state.schema.is_some();
+        if has_schema != self.login.key.has_schema {
+            self.login.key.has_schema = has_schema;
+            self.seats.clear();
+        }
+        if let Some(place) = self.seats.iter().position(|seat| seat.key.server == server) {
+            return place;
+        }
+        let follows = |server: &Arc<Server>| server.config.tls.mode == ServerTlsMode::Follow;
+        let tls = self.link.tls().is_some() && self.worker.shared.servers.get(server).is_some_and(follows);
+        let key = Key {
+            server,
+            tls,
+            ..self.login.key.clone()
+        };
+        let pool = self.worker.pools.pool(&key);
+        self.seats.push(Seat {
+            key,
+            pool,
+            ticket: None,
+        });
+        self.seats.len() - 1
+    }
+}
+
+/// Waits until the client hangs up while statements wait for this server. One that has only said all that it has to
+/// say cannot be told from it, and is served as long as nobody waits.
+async fn leaves_the_queue(client: &Link, server: &Server) {
+    client.socket().read_closed().await;
+    while !server.slots.has_waiters() {
+        tokio::time::sleep(clock::TICK).await;
+    }
+}
+
+// === impl Client: to let go ===
+
+impl Client {
+    /// Gives the connection back, unless the session has a reason to keep it.
+    pub fn unbind(&mut self) {
+        let holds = self.session.holds;
+        let keeps = if self.is_visiting() {
+            holds.has(Hold::Diagnostics)
+        } else {
+            !holds.is_empty()
+        };
+        if !keeps {
+            self.give_back();
+        }
+    }
+
+    fn give_back(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        self.show_thread();
+        let place = self.seat(connection.server.index);
+        let seat = &mut self.seats[place];
+        if connection.key != seat.key {
+            connection.key = seat.key.clone();
+        }
+        connection.was_pooled = true;
+        connection.state = self.session.state.clone();
+        connection.status = self.session.status;
+        seat.ticket = self.worker.pools.give_back(&seat.pool, connection);
+    }
+
+    /// Somebody waits for a connection, and this client has said nothing for a while.
+    pub async fn let_go(&mut self, still_soft: bool) {
+        if still_soft {
+            self.session.holds = Default::default();
+            self.ask_if_unsure().await;
+            self.unbind();
+        }
+    }
+
+    /// Ends the session: the connection goes back if nothing is left on it, and is closed otherwise.
+    pub fn leave(&mut self) {
+        if self.session.leaves_clean() {
+            self.session.holds = Default::default();
+            self.unbind();
+        }
+        self.drop_connections();
+    }
+
+    /// Nobody may use them any more.
+    pub fn drop_connections(&mut self) {
+        self.connection = None;
+        self.aside = None;
+        self.show_thread();
+    }
+
+    /// Notes for others which server connection works for this client, or waits for it.
+    pub fn show_thread(&self) {
+        let shown = self.connection.as_ref().or(self.aside.as_ref());
+        self.entry
+            .set_place(shown.map(|connection| (connection.server.index, connection.thread)));
+    }
+}

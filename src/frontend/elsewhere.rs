@@ -1,0 +1,334 @@
+//! Reads on another server than the session's own: sent, answered, and tried again elsewhere as long as nothing of
+//! a result has reached the client.
+
+use std::sync::Arc;
+
+use super::client::Client;
+use super::outcome::{Broken, End, Outcome};
+use crate::backend::BackendError;
+use crate::routing::{Decision, Place, Servers};
+use crate::session::Template;
+use crate::sql::Facts;
+use crate::util::clock;
+use crate::wire::command::Command;
+use crate::wire::framing::Expect;
+use crate::wire::packet::{Header, put_with};
+
+/// What is sent, kept until it is answered.
+#[derive(Debug, Clone, Copy)]
+pub enum Request<'a> {
+    /// The packet at the front of the inbox, whole.
+    Front(Header),
+    /// A payload that was made from it.
+    Payload(&'a [u8]),
+    /// A PREPARE, and the client's id for the statement.
+    Prepare {
+        payload: &'a [u8],
+        id: u32,
+        template: &'a Arc<Template>,
+    },
+    /// An execution of this statement, at the front of the inbox.
+    Execute(Header, u32),
+}
+
+/// How a try on one server ended.
+enum Attempt {
+    Done(Outcome),
+    /// Another server may do better.
+    Again,
+    /// Only the session's own server can tell.
+    Home,
+}
+
+/// What replicas say to a write: it has not been run.
+const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+/// The server is about to go, and has not run this.
+const SHUTDOWN: u16 = 1053;
+
+/// Whether a statement that failed so may run on another server.
+pub fn may_move(code: u16) -> bool {
+    code == SHUTDOWN || READ_ONLY.contains(&code)
+}
+
+// === impl Client: to decide ===
+
+impl Client {
+    /// Where a statement goes.
+    pub fn route(&mut self, facts: &Facts, tried: Servers) -> Decision {
+        let worker = self.worker.clone();
+        let mut router = worker.router.borrow_mut();
+        self.learn_position(router.topology());
+        router.decide(facts, self.asker(facts, tried), clock::now())
+    }
+
+    /// Since the session's last read, a probe may have told what that read can have shown at most.
+    fn learn_position(&mut self, topology: &crate::topology::Topology) {
+        let Some(server) = self.session.seen.read_on() else {
+            return;
+        };
+        let known = topology.position(server);
+        self.session.seen.learn(server, known.probe, &known.position);
+    }
+
+    pub fn asker<'a>(&'a self, facts: &Facts, tried: Servers) -> crate::routing::Asker<'a> {
+        let begins = matches!(facts.class, crate::sql::Class::Begin { .. });
+        let stays = if begins {
+            self.session
+                .holds
+                .iter()
+                .find(|hold| *hold != crate::session::Hold::Diagnostics)
+        } else {
+            self.session.must_stay(&facts.features, facts.tables.as_deref())
+        };
+        crate::routing::Asker {
+            mode: self.mode,
+            policy: &self.policy,
+            stays,
+            autocommit: self.session.status.has(crate::wire::Status::AUTOCOMMIT),
+            seen: &self.session.seen,
+            schema: self.session.state.schema.as_deref(),
+            source: self.source,
+            tried,
+        }
+    }
+
+    /// Notes what the statement wrote or may have seen, on the server at hand.
+    pub fn note_seen(&mut self, facts: &Facts) {
+        let Some(server) = self.connection.as_ref().map(|connection| connection.server.index) else {
+            return;
+        };
+        let topology = &self.worker.shared.topology;
+        if let Some(gtid) = self.session.gtid.take() {
+            let mariadb = self.server.is_mariadb();
+            if let Ok(gtid) = crate::gtid::Position::parse(mariadb, &gtid) {
+                let before = topology.position(server);
+                self.session.seen.wrote(server, &gtid, &before.position);
+            }
+        } else if self.policy.level == crate::config::ConsistencyLevel::Session && facts.may_read_tables() {
+            self.session.seen.read(server, topology.probes_begun(server));
+        }
+    }
+}
+
+// === impl Client: to read elsewhere ===
+
+impl Client {
+    /// Runs a read where it was decided, and where else it can run when that fails. `None`: it is for home, and
+    /// still at the front of the inbox.
+    pub async fn elsewhere(
+        &mut self,
+        request: Request<'_>,
+        facts: &Facts,
+        first: Decision,
+    ) -> Result<Option<Outcome>, End> {
+        let (mut tried, mut place) = (Servers::default(), first.place);
+        while let Place::Server { index, wait } = place {
+            let worker = self.worker.clone();
+            let load = worker.shared.topology.load(index);
+            load.enter();
+            let attempt = self.attempt(request, facts, index, wait).await;
+            load.abandon();
+            match attempt? {
+                Attempt::Done(outcome) => {
+                    if let Request::Front(header) | Request::Execute(header, _) = request {
+                        self.link.inbox.consume(header.total());
+                    }
+                    return Ok(Some(outcome));
+                }
+                Attempt::Again => tried.insert(index),
+                Attempt::Home => break,
+            }
+            place = self.route(facts, tried).place;
+        }
+        if let Request::Execute(_, id) = request {
+            self.name_statement(id);
+        }
+        Ok(None)
+    }
+
+    async fn attempt(
+        &mut self,
+        request: Request<'_>,
+        facts: &Facts,
+        index: usize,
+        wait: bool,
+    ) -> Result<Attempt, End> {
+        if let Err(error) = self.visit(index).await {
+            return Ok(self.not_there(index, &error));
+        }
+        if let Err(error) = self.adopt(&facts.features).await {
+            return Ok(self.not_there(index, &error));
+        }
+        let mut out = Vec::new();
+        let prepared = match self.encode(request, &mut out).await {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(self.not_there(index, &error)),
+        };
+        if !prepared {
+            self.unbind();
+            return Ok(Attempt::Home);
+        }
+        let sent = if wait {
+            self.send_after_wait(&request, &out, index).await
+        } else {
+            self.send_request(&request, &out).await.map(|()| true)
+        };
+        match sent {
+            Ok(true) => {}
+            Ok(false) => return Ok(Attempt::Again),
+            Err(error) => return Ok(self.not_there(index, &error)),
+        }
+        let (expect, statement) = match request {
+            Request::Prepare { id, .. } => (Expect::Prepared, Some(id)),
+            _ => (Expect::Results, None),
+        };
+        let answered = self.relay_unless_refused(expect, statement).await;
+        self.conclude(request, facts, index, answered).await
+    }
+
+    async fn conclude(
+        &mut self,
+        request: Request<'_>,
+        facts: &Facts,
+        index: usize,
+        answered: Result<Outcome, Broken>,
+    ) -> Result<Attempt, End> {
+        match answered {
+            Ok(outcome) if outcome.refused => {
+                let code = outcome.error.unwrap_or_default();
+                self.unbind();
+                if code == SHUTDOWN {
+                    self.worker.shared.topology.failed(index);
+                    return Ok(Attempt::Again);
+                }
+                tracing::debug!(
+                    client = self.id,
+                    code,
+                    "a replica refuses a write: it goes to the primary"
+                );
+                self.worker.router.borrow_mut().refusals.remember(facts.digest);
+                Ok(Attempt::Home)
+            }
+            Err(Broken::Server {
+                error,
+                started: false,
+            }) => Ok(self.not_there(index, &error)),
+            answered => {
+                if answered.is_ok() {
+                    self.worker.shared.topology.succeeded(index);
+                }
+                if let Request::Prepare { id, template, .. } = request {
+                    let answered = self.remember(answered, id, template).await;
+                    return self.finish(answered, &Facts::default()).await.map(Attempt::Done);
+                }
+                self.finish(answered, facts).await.map(Attempt::Done)
+            }
+        }
+    }
+
+    /// A server did not answer, or nobody could be asked there.
+    fn not_there(&mut self, index: usize, error: &BackendError) -> Attempt {
+        self.connection = None;
+        self.show_thread();
+        match error {
+            BackendError::Stopping => Attempt::Home,
+            // The schema may be on its way, or has gone: the session's own server knows.
+            error if error.lacks_schema() => Attempt::Home,
+            error => {
+                tracing::warn!(client = self.id, %error, "a read goes elsewhere");
+                if error.is_lost() {
+                    self.worker.shared.topology.failed(index);
+                }
+                Attempt::Again
+            }
+        }
+    }
+
+    /// What goes out in place of the request in the inbox, if anything does. False: the server will not prepare it.
+    async fn encode(&mut self, request: Request<'_>, out: &mut Vec<u8>) -> Result<bool, BackendError> {
+        match request {
+            Request::Front(_) => Ok(true),
+            Request::Payload(payload) | Request::Prepare { payload, .. } => {
+                put_with(out, 0, |out| out.extend_from_slice(payload));
+                Ok(true)
+            }
+            Request::Execute(header, id) => self.encode_execution(header, id, out).await,
+        }
+    }
+
+    async fn send_request(&mut self, request: &Request<'_>, out: &[u8]) -> Result<(), BackendError> {
+        let Some(connection) = &mut self.connection else {
+            return Err(BackendError::Stopping);
+        };
+        let bytes = match request {
+            Request::Front(header) | Request::Execute(header, _) if out.is_empty() => {
+                &self.link.inbox.bytes()[..header.total()]
+            }
+            _ => out,
+        };
+        let sent = connection.link.send(bytes).await;
+        sent.map_err(|error| connection.lost(error))
+    }
+
+    /// Lets the server wait for what the session has seen, with the request right behind. False: it did not come
+    /// in time.
+    async fn send_after_wait(
+        &mut self,
+        request: &Request<'_>,
+        out: &[u8],
+        index: usize,
+    ) -> Result<bool, BackendError> {
+        let position = self.session.seen.position().clone();
+        let Some(connection) = &mut self.connection else {
+            return Err(BackendError::Stopping);
+        };
+        let sql = wait_statement(self.server.is_mariadb(), &position.to_string(), self.policy.wait);
+        let mut both = Vec::new();
+        put_with(&mut both, 0, |both| {
+            both.push(Command::QUERY.0);
+            both.extend_from_slice(&connection.as_query(sql.as_bytes()));
+        });
+        // Compressed packets are numbered from each command on.
+        let pipelined = connection.link.next_number().is_none();
+        if pipelined {
+            match request {
+                Request::Front(header) | Request::Execute(header, _) if out.is_empty() => {
+                    both.extend_from_slice(&self.link.inbox.bytes()[..header.total()]);
+                }
+                _ => both.extend_from_slice(out),
+            }
+        }
+        let sent = connection.link.send(&both).await;
+        sent.map_err(|error| connection.lost(error))?;
+        let reached = connection.hear(WAITED).await?.as_deref() == Some(b"0");
+        let topology = self.worker.shared.topology.clone();
+        if reached {
+            topology.reached(index, &position);
+            self.session.seen.reached(index);
+        } else {
+            let serial = topology.position(index).probe;
+            self.worker.router.borrow_mut().refusals.stall(index, serial);
+            if pipelined {
+                // The result of the read is on its way, and nobody wants it.
+                self.connection = None;
+            }
+            return Ok(false);
+        }
+        if !pipelined {
+            self.send_request(request, out).await?;
+        }
+        Ok(true)
+    }
+}
+
+const WAITED: &[u8] = b"waited";
+
+fn wait_statement(mariadb: bool, position: &str, limit: std::time::Duration) -> String {
+    let seconds = limit.as_secs_f64();
+    let function = if mariadb {
+        "MASTER_GTID_WAIT"
+    } else {
+        "WAIT_FOR_EXECUTED_GTID_SET"
+    };
+    format!("SELECT 'waited',{function}('{position}',{seconds:.3})")
+}

@@ -1,0 +1,12 @@
+//! Where statements go: pure decisions, made from what is known of a statement, its session and the servers.
+
+pub mod balance;
+pub mod decide;
+pub mod policy;
+pub mod reason;
+pub mod refusals;
+pub mod rules;
+
+pub use decide::{Asker, Decision, Explanation, Place, Router, Servers};
+pub use policy::Policy;
+pub use reason::{Obstacle, Why};

@@ -1,0 +1,74 @@
+//! How much a session may miss, and what is done when nobody can answer as it wants: the configuration's words,
+//! with those of the listener, the account and the session itself laid over them.
+
+use std::time::Duration;
+
+use crate::config::{AutocommitOffReads, Config, ConsistencyLevel, ReadsFromPrimary, WhenAllLag};
+use crate::session::Preferences;
+use crate::sql::{Facts, HintLevel};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    pub level: ConsistencyLevel,
+    /// How long a read waits on a replica for what the session has seen.
+    pub wait: Duration,
+    /// Replicas that are further behind take no reads.
+    pub max_lag: Option<Duration>,
+    pub reads_from_primary: ReadsFromPrimary,
+    pub when_all_lag: WhenAllLag,
+    /// Reads with autocommit off go to replicas too.
+    pub autocommit_off_reads: bool,
+    pub hints: bool,
+}
+
+// === impl Policy ===
+
+impl Policy {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            level: config.consistency.level,
+            wait: config.consistency.wait,
+            max_lag: Some(config.consistency.max_lag),
+            reads_from_primary: config.routing.reads_from_primary,
+            when_all_lag: config.routing.when_all_lag,
+            autocommit_off_reads: config.routing.autocommit_off_reads == AutocommitOffReads::Replica,
+            hints: config.routing.hints,
+        }
+    }
+
+    /// With a level of the listener's or the account's own.
+    pub fn with_level(mut self, level: Option<ConsistencyLevel>) -> Self {
+        self.level = level.unwrap_or(self.level);
+        self
+    }
+
+    /// With what the session set for itself.
+    pub fn preferring(mut self, preferences: &Preferences) -> Self {
+        self.level = preferences.consistency.map_or(self.level, level);
+        self.max_lag = preferences.max_lag.or(self.max_lag);
+        self
+    }
+
+    /// For one statement: it may have a level of its own.
+    pub fn level(&self, facts: &Facts) -> ConsistencyLevel {
+        match facts.hint.consistency.filter(|_| self.hints) {
+            Some(hinted) => level(hinted),
+            None if facts.hint.max_lag.is_some()
+                && self.hints
+                && self.level == ConsistencyLevel::Eventual =>
+            {
+                ConsistencyLevel::Bounded
+            }
+            None => self.level,
+        }
+    }
+}
+
+fn level(level: HintLevel) -> ConsistencyLevel {
+    match level {
+        HintLevel::Eventual => ConsistencyLevel::Eventual,
+        HintLevel::Session => ConsistencyLevel::Session,
+        HintLevel::Bounded => ConsistencyLevel::Bounded,
+        HintLevel::Strong => ConsistencyLevel::Strong,
+    }
+}

@@ -1,0 +1,121 @@
+//! Why a statement runs where it does, and what keeps a server from being chosen: for logs, metrics and people.
+
+use crate::config::ListenerMode;
+use crate::session::Hold;
+use crate::sql::Reason;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    Mode(ListenerMode),
+    Held(Hold),
+    Hint,
+    Rule,
+    Class(Reason),
+    ReadOnlyTransaction,
+    AutocommitOff,
+    Strong,
+    RefusedBefore,
+    /// There is no replica, or none that is up and in service.
+    NoReplica,
+    AllLag,
+    /// No replica is known to have what the session has seen.
+    NotSeenYet,
+    /// All that could be asked have failed.
+    AllFailed,
+}
+
+/// Why a server is not a candidate for a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    Primary,
+    OtherServer,
+    Drain,
+    Maintenance,
+    Down,
+    Failed,
+    Lag,
+    /// It has not got what the session has seen, and will soon.
+    Behind,
+    TooFarBehind,
+    /// The session read on another server, and whether this one has all that it saw there is not known yet.
+    SeenElsewhere,
+    Backup,
+}
+
+// === impl Why ===
+
+impl Why {
+    /// A short name for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mode(_) => "listener",
+            Self::Held(hold) => hold.name(),
+            Self::Hint => "hint",
+            Self::Rule => "rule",
+            Self::Class(_) => "class",
+            Self::ReadOnlyTransaction => "read_only_transaction",
+            Self::AutocommitOff => "autocommit_off",
+            Self::Strong => "strong_consistency",
+            Self::RefusedBefore => "refused_before",
+            Self::NoReplica => "no_replica",
+            Self::AllLag => "all_lag",
+            Self::NotSeenYet => "not_seen_yet",
+            Self::AllFailed => "all_failed",
+        }
+    }
+
+    /// What a person reads.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Mode(ListenerMode::Primary) => "the listener sends everything to the primary",
+            Self::Mode(ListenerMode::Replica) => "the listener sends everything to a replica",
+            Self::Mode(ListenerMode::Split) => "the listener splits",
+            Self::Held(hold) => hold.text(),
+            Self::Hint => "a hint says so",
+            Self::Rule => "a rule says so",
+            Self::Class(reason) => reason.text(),
+            Self::ReadOnlyTransaction => "it begins a transaction that only reads",
+            Self::AutocommitOff => "autocommit is off: a read begins a transaction",
+            Self::Strong => "strong consistency: only the primary has every commit",
+            Self::RefusedBefore => "a replica refused it as a write before",
+            Self::NoReplica => "no replica is in service",
+            Self::AllLag => "every replica is further behind than max_lag",
+            Self::NotSeenYet => "no replica is known to have what the session has seen",
+            Self::AllFailed => "every replica that could answer has failed",
+        }
+    }
+
+    /// Of two reasons why nobody was found, the one that says more.
+    pub(super) fn worse(self, obstacle: Option<Obstacle>) -> Self {
+        match (self, obstacle) {
+            (_, Some(Obstacle::SeenElsewhere | Obstacle::TooFarBehind | Obstacle::Behind)) => {
+                Self::NotSeenYet
+            }
+            (Self::NoReplica | Self::AllFailed, Some(Obstacle::Lag)) => Self::AllLag,
+            (Self::NoReplica, Some(Obstacle::Failed)) => Self::AllFailed,
+            (why, _) => why,
+        }
+    }
+}
+
+// === impl Obstacle ===
+
+impl Obstacle {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Primary => "it is the primary, which takes reads only when no replica can",
+            Self::OtherServer => "a hint names another server",
+            Self::Drain => "it is being drained",
+            Self::Maintenance => "it is in maintenance",
+            Self::Down => "it is down",
+            Self::Failed => "it failed for this statement",
+            Self::Lag => "it is further behind than max_lag, or its replication has stopped",
+            Self::Behind => "it has not got what the session has seen; a read would wait for it",
+            Self::TooFarBehind => "it will not have what the session has seen within consistency.wait",
+            Self::SeenElsewhere => {
+                "the session read on another server, and this one may lack what it saw there"
+            }
+            Self::Backup => "it is a backup, for when no other replica can",
+        }
+    }
+}

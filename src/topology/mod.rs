@@ -1,0 +1,23 @@
+//! What is known of the servers: roles, health, replication, lag, positions. No I/O: the monitor and the sessions
+//! tell it what they saw, and everybody reads it, from any thread and without a lock.
+//!
+//! A server's role is what the topology says, never what the server says of itself: a replica that somebody left
+//! writable is still a replica.
+
+pub mod load;
+pub mod observation;
+pub mod readers;
+mod record;
+mod shared;
+pub mod snapshot;
+#[cfg(test)]
+mod tests;
+mod trail;
+
+pub use load::Load;
+pub use observation::{
+    Channel, Class, Failure, LagSource, Observation, Outcome, SemiSync, Status, Thread, ThreadState,
+};
+pub use readers::{Function, Readers};
+pub use shared::{Known, Topology};
+pub use snapshot::{Admin, Health, Lag, Replication, Role, ServerView, Snapshot};

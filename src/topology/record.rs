@@ -1,0 +1,141 @@
+//! One server's state, and what an observation makes of it.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::observation::{LagSource, Observation, Outcome, Status};
+use super::snapshot::{Admin, Health, Lag, Replication, Role, ServerView};
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) view: ServerView,
+    pub(super) latest: Option<Arc<Observation>>,
+    /// When the figure in `view.lag` was true.
+    lag_at: Option<Instant>,
+    /// When sessions or probes gave it up: a probe that began before cannot bring it back.
+    down_at: Option<Instant>,
+}
+
+// === impl Record ===
+
+impl Record {
+    pub(super) fn new(view: ServerView) -> Self {
+        Self {
+            view,
+            latest: None,
+            lag_at: None,
+            down_at: None,
+        }
+    }
+
+    /// Whether a probe that began at `began` saw the server after it was given up.
+    pub(super) fn is_news(&self, began: Instant) -> bool {
+        self.down_at.is_none_or(|down| began >= down)
+    }
+
+    pub(super) fn up(&mut self, now: Instant) {
+        self.down_at = None;
+        self.change(now, |view| view.health = Health::Up);
+    }
+
+    pub(super) fn down(&mut self, why: Arc<str>, now: Instant) {
+        if self.down_at.is_none() {
+            self.down_at = Some(now);
+        }
+        self.change(now, |view| view.health = Health::Down { why });
+    }
+
+    pub(super) fn set_admin(&mut self, admin: Admin, now: Instant) {
+        self.change(now, |view| view.admin = admin);
+    }
+
+    /// What a probe saw of replication. `behind` is how old the data are at least, by what the primary had.
+    pub(super) fn replicate(&mut self, observation: &Observation, behind: Lag) {
+        match &observation.outcome {
+            Outcome::Answered(status) => {
+                self.view.replication = replication(status);
+                if status.lag_source == LagSource::Disconnected {
+                    self.grow(observation.began, Lag::Infinite);
+                    return;
+                }
+                self.view.lag = lag(self.view.role, status, behind);
+                self.lag_at = Some(observation.began);
+            }
+            Outcome::Greeted { .. } => {
+                self.view.replication = Replication::None;
+                self.view.lag = lag_of_nothing(self.view.role);
+                self.lag_at = None;
+            }
+            Outcome::Failed(_) => self.grow(observation.began + observation.took, self.view.lag),
+        }
+    }
+
+    /// Since a figure was read the data can have grown older by that time, and not by more.
+    fn grow(&mut self, now: Instant, unknown: Lag) {
+        self.view.lag = match (self.view.role, self.view.lag, self.lag_at) {
+            (Role::Primary, ..) => lag_of_nothing(Role::Primary),
+            (Role::Replica, Lag::Known(lag), Some(then)) => {
+                self.lag_at = Some(then.max(now));
+                Lag::Known(lag.saturating_add(now.saturating_duration_since(then)))
+            }
+            (Role::Replica, ..) => unknown,
+        };
+    }
+
+    fn change(&mut self, now: Instant, change: impl FnOnce(&mut ServerView)) {
+        let was_usable = self.view.is_usable();
+        change(&mut self.view);
+        match (was_usable, self.view.is_usable()) {
+            (false, true) => self.view.usable_since = Some(now),
+            (true, false) => self.view.usable_since = None,
+            _ => {}
+        }
+    }
+}
+
+fn replication(status: &Status) -> Replication {
+    let Some(channels) = status.channels.as_deref().filter(|channels| !channels.is_empty()) else {
+        return Replication::None;
+    };
+    let troubles: Vec<_> = channels.iter().filter_map(|channel| channel.trouble()).collect();
+    if troubles.is_empty() {
+        Replication::Running
+    } else {
+        Replication::Stopped {
+            why: troubles.join("; ").into(),
+        }
+    }
+}
+
+/// The primary's data are never old. A replica that follows nobody grows old for ever.
+fn lag(role: Role, status: &Status, behind: Lag) -> Lag {
+    match (role, &status.channels, status.lag, behind) {
+        (Role::Primary, ..) => lag_of_nothing(role),
+        (_, Some(channels), ..) if channels.is_empty() => Lag::Infinite,
+        (_, _, Lag::Known(told), Lag::Known(behind)) => Lag::Known(told.max(behind)),
+        (_, _, told, _) => told,
+    }
+}
+
+fn lag_of_nothing(role: Role) -> Lag {
+    match role {
+        Role::Primary => Lag::Known(std::time::Duration::ZERO),
+        Role::Replica => Lag::Unknown,
+    }
+}
+
+// === impl LagSource ===
+
+impl LagSource {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Positions => "positions",
+            Self::Applier => "applier",
+            Self::SecondsBehind => "seconds behind",
+            Self::Threads => "threads",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}

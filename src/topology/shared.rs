@@ -1,0 +1,336 @@
+//! [`Topology`]: told by the monitor and the sessions, read by everybody.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::{Notify, futures::Notified};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::load::Load;
+use super::observation::{Class, Observation, Outcome};
+use super::readers::Readers;
+use super::record::Record;
+use super::snapshot::{Admin, Health, Lag, Replication, Role, ServerView, Snapshot};
+use super::trail::Trail;
+use crate::config::{self, Config};
+use crate::gtid::Position;
+
+/// Held while a snapshot is built, some times a second, and never across an await.
+#[allow(clippy::disallowed_types)]
+type Mutex<T> = std::sync::Mutex<T>;
+
+/// One for the process.
+#[derive(Debug)]
+pub struct Topology {
+    snapshot: ArcSwap<Snapshot>,
+    servers: Box<[Shared]>,
+    inner: Mutex<Inner>,
+    /// `monitor.failures`.
+    threshold: u32,
+}
+
+/// What is known of one server beside the snapshot, because it changes with every probe or statement.
+#[derive(Debug, Default)]
+struct Shared {
+    load: Load,
+    known: ArcSwap<Known>,
+    /// Probes that have begun.
+    begun: AtomicU64,
+    /// Failures in a row, of probes and of sessions.
+    failures: AtomicU32,
+    /// Wakes the monitor before its time.
+    suspected: Notify,
+}
+
+/// Which transactions a server surely has.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    pub position: Arc<Position>,
+    /// The number of the probe that read it; 0 if sessions alone have said something.
+    pub probe: u64,
+    /// The part that sessions have proved since that probe.
+    proved: Position,
+}
+
+#[derive(Debug)]
+struct Inner {
+    records: Vec<Record>,
+    serial: u64,
+    epoch: u64,
+    primary: Option<usize>,
+    readers: Arc<Readers>,
+    trail: Trail,
+}
+
+// === impl Topology ===
+
+impl Topology {
+    pub fn new(config: &Config) -> Arc<Self> {
+        let records: Vec<_> = config
+            .servers
+            .iter()
+            .map(|server| Record::new(view(server)))
+            .collect();
+        let primary = records
+            .iter()
+            .position(|record| record.view.role == Role::Primary);
+        let inner = Inner {
+            primary,
+            serial: 0,
+            epoch: 1,
+            readers: Arc::default(),
+            trail: Trail::default(),
+            records,
+        };
+        Arc::new(Self {
+            snapshot: ArcSwap::from_pointee(inner.snapshot()),
+            servers: config.servers.iter().map(|_| Shared::default()).collect(),
+            inner: Mutex::new(inner),
+            threshold: config.monitor.failures,
+        })
+    }
+
+    /// The servers as they are now. Cheap enough for every statement.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// What the server surely has. A server that was not reached lately is known to have nothing.
+    pub fn position(&self, index: usize) -> Guard<Arc<Known>> {
+        self.servers[index].known.load()
+    }
+
+    pub fn load(&self, index: usize) -> &Load {
+        &self.servers[index].load
+    }
+
+    /// The monitor's: a probe of this server begins; answers its number.
+    pub fn begin_probe(&self, index: usize) -> u64 {
+        self.servers[index].begun.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// How many probes of a server have begun. Whatever was read there before now, the next one sees too.
+    pub fn probes_begun(&self, index: usize) -> u64 {
+        self.servers[index].begun.load(Ordering::Acquire)
+    }
+
+    /// The latest probe of a server.
+    pub fn observation(&self, index: usize) -> Option<Arc<Observation>> {
+        self.lock().records[index].latest.clone()
+    }
+
+    /// The monitor's: what a probe saw.
+    pub fn observe(&self, index: usize, observation: Observation) {
+        let (now, shared) = (Instant::now(), &self.servers[index]);
+        let mut inner = self.lock();
+        let record = &mut inner.records[index];
+        match &observation.outcome {
+            Outcome::Failed(failure) => {
+                let failures = shared.count_failure();
+                if failures >= self.threshold {
+                    record.down(failure.to_string().into(), now);
+                }
+                // It may come back with less than it had. One that is slow has not gone.
+                if failure.class != Class::Timeout {
+                    shared.known.store(Arc::default());
+                }
+            }
+            Outcome::Answered(_) | Outcome::Greeted { .. } if !record.is_news(observation.began) => return,
+            Outcome::Answered(_) | Outcome::Greeted { .. } => {
+                shared.failures.store(0, Ordering::Relaxed);
+                record.up(now);
+            }
+        }
+        if let Outcome::Answered(status) = &observation.outcome {
+            let is_primary = record.view.role == Role::Primary;
+            let position = match &status.applied {
+                Some(applied) if !is_primary => applied,
+                _ => &status.executed,
+            };
+            shared.probed(observation.probe, position);
+            if is_primary {
+                inner.trail.record(observation.began + observation.took, position);
+            }
+        }
+        let behind = inner.behind(&observation);
+        let record = &mut inner.records[index];
+        record.replicate(&observation, behind);
+        record.latest = Some(Arc::new(observation));
+        self.publish(&mut inner);
+    }
+
+    /// A session proved that the server has `position`. The primary has everything anyway.
+    pub fn reached(&self, index: usize, position: &Position) {
+        let known = &self.servers[index].known;
+        if self.snapshot.load().primary == Some(index) || known.load().position.contains(position) {
+            return;
+        }
+        known.rcu(|known| {
+            let mut known = Known::clone(known);
+            Arc::make_mut(&mut known.position).merge(position);
+            known.proved.merge(position);
+            known
+        });
+    }
+
+    /// A session lost the server, or could not connect to it.
+    pub fn failed(&self, index: usize) {
+        let shared = &self.servers[index];
+        let failures = shared.count_failure();
+        shared.known.store(Arc::default());
+        // Nobody needs to be told of more.
+        if failures <= self.threshold {
+            shared.suspected.notify_one();
+        }
+        if failures == self.threshold {
+            let mut inner = self.lock();
+            let why = format!("sessions lost it, {failures} times in a row");
+            inner.records[index].down(why.into(), Instant::now());
+            self.publish(&mut inner);
+        }
+    }
+
+    /// A session was answered by the server. Once it is down, probes alone bring it back.
+    pub fn succeeded(&self, index: usize) {
+        let failures = &self.servers[index].failures;
+        let count = failures.load(Ordering::Relaxed);
+        if count != 0 && count < self.threshold {
+            let _ = failures.compare_exchange(count, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// The monitor's: waits for a session that lost the server.
+    pub fn suspected(&self, index: usize) -> Notified<'_> {
+        self.servers[index].suspected.notified()
+    }
+
+    pub fn set_admin(&self, index: usize, admin: Admin) {
+        let mut inner = self.lock();
+        inner.records[index].set_admin(admin, Instant::now());
+        self.publish(&mut inner);
+    }
+
+    pub fn set_readers(&self, readers: Readers) {
+        let mut inner = self.lock();
+        if *inner.readers != readers {
+            info!(functions = readers.len(), "stored functions that only read");
+            inner.readers = Arc::new(readers);
+            self.publish(&mut inner);
+        }
+    }
+
+    /// Makes a new snapshot if anything is different.
+    fn publish(&self, inner: &mut Inner) {
+        let old = self.snapshot.load();
+        let mut new = inner.snapshot();
+        if new == **old {
+            return;
+        }
+        inner.serial += 1;
+        new.serial = inner.serial;
+        for (old, new) in old.servers.iter().zip(&new.servers) {
+            log(old, new);
+        }
+        self.snapshot.store(Arc::new(new));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn count_failure(&self) -> u32 {
+        self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// A probe's word counts, and that of the sessions since the probe before: one may have been later than it.
+    fn probed(&self, probe: u64, position: &Position) {
+        self.known.rcu(|known| {
+            let mut position = position.clone();
+            position.merge(&known.proved);
+            Known {
+                position: Arc::new(position),
+                probe,
+                proved: Position::Empty,
+            }
+        });
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            serial: self.serial,
+            epoch: self.epoch,
+            primary: self.primary,
+            servers: self.records.iter().map(|record| record.view.clone()).collect(),
+            readers: self.readers.clone(),
+        }
+    }
+
+    /// How old the data are at least that a probe saw, by what the primary had before.
+    fn behind(&self, observation: &Observation) -> Lag {
+        match &observation.outcome {
+            Outcome::Answered(status) => {
+                let position = status.applied.as_ref().unwrap_or(&status.executed);
+                Lag::Known(self.trail.behind(observation.began, position))
+            }
+            _ => Lag::Unknown,
+        }
+    }
+}
+
+/// A server of the configuration, before anything is known of it.
+fn view(server: &config::Server) -> ServerView {
+    let role = match server.role {
+        config::Role::Primary => Role::Primary,
+        config::Role::Replica => Role::Replica,
+    };
+    ServerView {
+        name: server.name.as_str().into(),
+        role,
+        health: Health::Unknown,
+        admin: match server.state {
+            config::ServerState::Online => Admin::Online,
+            config::ServerState::Drain => Admin::Drain,
+            config::ServerState::Maintenance => Admin::Maintenance,
+        },
+        weight: server.weight,
+        backup: server.backup,
+        replication: Replication::None,
+        lag: match role {
+            Role::Primary => Lag::Known(std::time::Duration::ZERO),
+            Role::Replica => Lag::Unknown,
+        },
+        usable_since: None,
+    }
+}
+
+/// One line for each change that somebody may have to act on.
+fn log(old: &ServerView, new: &ServerView) {
+    let (server, role) = (&*new.name, new.role);
+    if old.health.word() != new.health.word() {
+        let (was, is) = (old.health.word(), new.health.word());
+        match &new.health {
+            Health::Down { why } => warn!(server, %role, was, is, reason = %why, "server health"),
+            _ => info!(server, %role, was, is, "server health"),
+        }
+    }
+    if old.admin != new.admin {
+        info!(server, %role, was = old.admin.word(), is = new.admin.word(), "server state set");
+    }
+    if old.replication.word() != new.replication.word() {
+        let (was, is) = (old.replication.word(), new.replication.word());
+        match &new.replication {
+            Replication::Stopped { why } => warn!(server, %role, was, is, reason = %why, "replication"),
+            _ => info!(server, %role, was, is, lag = %new.lag, "replication"),
+        }
+    }
+}
