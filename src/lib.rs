@@ -27,7 +27,7 @@
 //! | 3 | [`backend`], [`routing`] |
 //! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`] |
-//! | 4 | [`frontend`] |
+//! | 4 | [`monitor`], [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
 //!
@@ -50,6 +50,7 @@ pub mod backend;
 pub mod config;
 pub mod frontend;
 pub mod gtid;
+pub mod monitor;
 pub mod net;
 pub mod routing;
 pub mod sandbox;

@@ -1,7 +1,7 @@
 //! Every command of the protocol, sent as raw packets to a server and through the proxy: the answers are the same.
 
 use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
-use crate::fixture::{Flavour, Proxy, on_both_flavours};
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
 use splitrail::wire::command::Command;
 use splitrail::wire::framing::Expect;
@@ -84,6 +84,15 @@ const STATEMENTS: &[&str] = &[
     "START TRANSACTION READ ONLY",
     "COMMIT AND CHAIN",
     "COMMIT",
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT",
+    "BEGIN",
+    "DELETE FROM t",
+    "ROLLBACK AND CHAIN",
+    "DROP TABLE t",
+    "XA START 'all-answers'",
+    "SELECT 1",
+    "XA END 'all-answers'",
+    "XA ROLLBACK 'all-answers'",
     "SAVEPOINT s",
     "LOCK TABLES app.nothing READ",
 ];
@@ -360,4 +369,29 @@ async fn connection_attributes_reach_mysql_with_the_proxys_own() {
     assert!(seen[0].starts_with("_os=x,_proxy="), "{seen:?}");
     assert!(seen[0].ends_with("program_name=attributes_test"), "{seen:?}");
     raw.run("COMMIT").await;
+}
+
+#[tokio::test]
+async fn a_login_shows_its_own_attributes_though_the_pool_is_full() {
+    let cluster = Cluster::shared(Flavour::MySql).await;
+    let proxy = Proxy::before(cluster)
+        .with("pool: {max_connections: 1}")
+        .start()
+        .await;
+    let mut who = Who::of(cluster, Who::usual());
+    for name in ["attributes of one", "attributes of two", "attributes of one"] {
+        who.attributes = vec![("program_name".to_owned(), name.to_owned())];
+        let mut raw = Raw::open(&proxy.address(), &who).await;
+        let mine = "SELECT attr_value FROM performance_schema.session_connect_attrs WHERE attr_name = 'program_name' \
+                    AND processlist_id = CONNECTION_ID()";
+        assert_eq!(raw.value(mine).await, name);
+        let closed =
+            "SELECT variable_value FROM performance_schema.session_status WHERE variable_name = 'Com_do'";
+        assert_eq!(
+            raw.value(closed).await,
+            "0",
+            "a login's counters begin at nothing"
+        );
+        raw.run("DO 1").await;
+    }
 }

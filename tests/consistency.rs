@@ -93,7 +93,7 @@ async fn session(mut client: Conn, own: u64, primary: u64, goal: u64, seen: Arc<
     let _ = client.disconnect().await;
 }
 
-async fn run(cluster: &Cluster, proxy: &Proxy<'_>, goal: u64) -> Arc<Seen> {
+async fn under_load(cluster: &Cluster, proxy: &Proxy<'_>, goal: u64) -> Arc<Seen> {
     let primary: u64 = cluster.primary().query("SELECT @@server_id").await.unwrap()[0];
     let seen = Arc::new(Seen::default());
     let mut tasks = JoinSet::new();
@@ -109,16 +109,28 @@ async fn run(cluster: &Cluster, proxy: &Proxy<'_>, goal: u64) -> Arc<Seen> {
 
 async fn prepare(cluster: &Cluster) {
     let primary = cluster.primary();
-    primary.execute("CREATE TABLE test.counters (id INT PRIMARY KEY, n BIGINT)").await.unwrap();
+    primary
+        .execute("CREATE TABLE test.counters (id INT PRIMARY KEY, n BIGINT)")
+        .await
+        .unwrap();
     for id in 0..SESSIONS {
-        primary.execute(format!("INSERT INTO test.counters VALUES ({id}, 0)")).await.unwrap();
+        primary
+            .execute(format!("INSERT INTO test.counters VALUES ({id}, 0)"))
+            .await
+            .unwrap();
     }
     cluster.catch_up().await.unwrap();
 }
 
 fn report(flavour: Flavour, what: &str, seen: &Seen) -> (u64, u64) {
-    let (reads, replicas) = (seen.reads.load(Ordering::Relaxed), seen.from_replicas.load(Ordering::Relaxed));
-    println!("{flavour}, {what}: {reads} reads, {:.0} % of them on replicas", 100.0 * replicas as f64 / reads as f64);
+    let (reads, replicas) = (
+        seen.reads.load(Ordering::Relaxed),
+        seen.from_replicas.load(Ordering::Relaxed),
+    );
+    println!(
+        "{flavour}, {what}: {reads} reads, {:.0} % of them on replicas",
+        100.0 * replicas as f64 / reads as f64
+    );
     (reads, replicas)
 }
 
@@ -127,14 +139,14 @@ on_both_flavours! {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         prepare(&cluster).await;
         let proxy = Proxy::before(&cluster).start().await;
-        let seen = run(&cluster, &proxy, reads()).await;
+        let seen = under_load(&cluster, &proxy, reads()).await;
         report(flavour, "both replicas up to date", &seen);
         assert_eq!(seen.stale.load(Ordering::Relaxed), 0, "own writes were missed");
         assert_eq!(seen.backward.load(Ordering::Relaxed), 0, "something was seen and then not");
         assert!(seen.from_replicas.load(Ordering::Relaxed) > 0, "no replica was asked");
 
         delay(&cluster, flavour, 0, 1).await;
-        let seen = run(&cluster, &proxy, reads()).await;
+        let seen = under_load(&cluster, &proxy, reads()).await;
         report(flavour, "one replica a second late", &seen);
         assert_eq!(seen.stale.load(Ordering::Relaxed), 0, "own writes were missed");
         assert_eq!(seen.backward.load(Ordering::Relaxed), 0, "something was seen and then not");
@@ -196,4 +208,3 @@ on_both_flavours! {
         }).await;
     }
 }
-

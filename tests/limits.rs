@@ -47,6 +47,15 @@ async fn wait_for_connections(cluster: &Cluster, user: &str, count: usize) {
     .await;
 }
 
+/// Waits until the queue of `max_waiting: 1` is full: one more is turned away then.
+async fn wait_until_queued(stranger: &mut Conn) {
+    wait_for("somebody to wait", async || {
+        let (_, _, text) = code(stranger.query_drop("SELECT 'is it full?'").await);
+        text.contains("too many statements are waiting").then_some(())
+    })
+    .await;
+}
+
 on_both_flavours! {
     async fn clients_in_total(flavour) {
         let cluster = Cluster::shared(flavour).await;
@@ -191,7 +200,8 @@ on_both_flavours! {
     async fn a_full_pool_makes_clients_wait(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let settings = "pool: {max_connections: 1, acquire_timeout: 400ms, max_waiting: 1}";
-        let proxy = Proxy::before(cluster).with(settings).start().await;
+        // One thread serves who came first first.
+        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").start().await;
         let (mut holder, mut waiting, mut third) =
             (proxy.client().await, proxy.client().await, proxy.client().await);
         holder.query_drop("BEGIN").await.unwrap();
@@ -205,14 +215,29 @@ on_both_flavours! {
         let texts = [code(first).2, code(second).2];
         assert!(texts.iter().any(|text| text.contains("too many statements are waiting")), "{texts:?}");
         // Who waits gets the connection when it is free.
-        let ((), value) = tokio::join!(
-            async {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                holder.query_drop("COMMIT").await.unwrap();
-            },
-            waiting.query_first::<u32, _>("SELECT 7")
-        );
+        let (value, ()) = tokio::join!(waiting.query_first::<u32, _>("SELECT 7"), async {
+            wait_until_queued(&mut third).await;
+            holder.query_drop("COMMIT").await.unwrap();
+        });
         assert_eq!(value.unwrap(), Some(7));
+    }
+
+    async fn who_hangs_up_leaves_the_queue(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let settings = "pool: {max_connections: 1, acquire_timeout: 20s, max_waiting: 1}";
+        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").start().await;
+        let user = account(cluster, "IDENTIFIED BY ''").await;
+        let (mut holder, mut other) = (proxy.client().await, proxy.client().await);
+        let mut leaver = Plain::login(proxy.port(), &user).await;
+        holder.query_drop("BEGIN").await.unwrap();
+        leaver.query("SELECT 'nobody waits for this'").await;
+        wait_until_queued(&mut other).await;
+        drop(leaver);
+        proxy.wait_for_log(&["disconnected", &user]).await;
+        // There is a place in the queue again, and the first to wait is the first to be served.
+        let (value, committed) = tokio::join!(other.query_first::<u32, _>("SELECT 8"), holder.query_drop("COMMIT"));
+        committed.unwrap();
+        assert_eq!(value.unwrap(), Some(8));
     }
 
     async fn many_clients_share_few_connections(flavour) {

@@ -137,6 +137,25 @@ on_both_flavours! {
         served(&mut other).await;
     }
 
+    async fn a_hung_server_does_not_hang_who_is_put_in_place(flavour) {
+        let cluster = Cluster::of(flavour).start().await;
+        let proxy = Proxy::before(&cluster)
+            .with("pool: {max_connections: 1, acquire_timeout: 700ms, connect_timeout: 700ms}")
+            .start()
+            .await;
+        let (mut first, mut second) = (proxy.client().await, proxy.client().await);
+        first.query_drop("SET time_zone='+07:00'").await.unwrap();
+        second.query_drop("SET time_zone='+08:00'").await.unwrap();
+        assert_eq!(one(&mut second, "SELECT @@time_zone").await, "+08:00");
+        cluster.primary().pause();
+        // The connection is in the other one's state: nothing of this statement is sent before that is put right.
+        let error = fails(&mut first, "SELECT @@time_zone").await;
+        assert!(error.to_string().contains("db1") && error.to_string().contains("700ms"), "{error}");
+        cluster.primary().resume();
+        served(&mut first).await;
+        assert_eq!(one(&mut first, "SELECT @@time_zone").await, "+07:00");
+    }
+
     async fn nothing_is_lost_when_many_share_few(flavour) {
         stress(flavour).await;
     }

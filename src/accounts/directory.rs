@@ -4,12 +4,11 @@
 //! the next one together, so that every login is judged by rows read after it began, and many logins at once
 //! take few queries.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder, Row};
+use mysql_async::{Conn, Row};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -20,6 +19,7 @@ use super::account::Account;
 use super::host::HostPattern;
 use super::refusal::{self, Flavour, Refusal};
 use super::rows::{self, AccountRow};
+use super::source::Source;
 
 /// Logins that wait for an answer; one more waits for a place.
 const QUEUE: usize = 1024;
@@ -35,17 +35,6 @@ const DNS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// No server has an account with a longer name.
 const LONGEST_USER: usize = 512;
-
-/// Where accounts are read.
-#[derive(Clone)]
-pub struct Source {
-    /// The server's name in messages.
-    pub server: String,
-    /// How the monitor account connects to it.
-    pub opts: Opts,
-    /// Without TLS as well, if the server offers none.
-    pub plain_too: bool,
-}
 
 /// A handle to the task that reads accounts; the task ends when the last one is dropped.
 #[derive(Clone)]
@@ -162,20 +151,8 @@ impl Reader {
     }
 
     async fn connect(&mut self) -> Result<Connection, Failure> {
-        let Source { opts, plain_too, .. } = self.source.borrow_and_update().clone();
-        // A Unix socket found by asking the server would be one of another machine.
-        let opts = OptsBuilder::from_opts(opts)
-            .prefer_socket(false)
-            .stmt_cache_size(0);
-        let connected = async {
-            match Conn::new(opts.clone()).await {
-                Err(Error::Driver(DriverError::NoClientSslFlagFromServer)) if plain_too => {
-                    Conn::new(opts.ssl_opts(None)).await
-                }
-                connected => connected,
-            }
-        };
-        let mut conn = self.in_time(connected).await?;
+        let source = self.source.borrow_and_update().clone();
+        let mut conn = self.in_time(source.connect()).await?;
         let version: Option<String> = self.in_time(conn.query_first("select @@version")).await?;
         let flavour = Flavour::from_version(&version.unwrap_or_default());
         Ok(Connection { conn, flavour })
@@ -270,18 +247,10 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Source {
-    /// The options hold the monitor account's password.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Source")
-            .field("server", &self.server)
-            .finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use mysql_async::OptsBuilder;
+
     use super::*;
 
     fn answer(hosts: &[&str], resolves: bool) -> Answer {

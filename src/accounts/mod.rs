@@ -20,14 +20,16 @@ pub mod refusal;
 mod rows;
 pub mod server_auth;
 pub mod shared;
+pub mod source;
 pub mod static_user;
 
 pub use account::{Account, BackendLogin, Method, Transport};
 pub use address::ClientAddress;
 pub use client_auth::{ClientAuth, ClientChannel, ClientLogin, ClientStep, Then};
 pub use credential::Credential;
-pub use directory::{Directory, Source};
+pub use directory::Directory;
 pub use refusal::{Flavour, Refusal};
 pub use server_auth::{FirstReply, ServerAuth, ServerAuthError, ServerChannel, ServerStep};
 pub use shared::{Accounts, Setup};
+pub use source::Source;
 pub use static_user::{StaticPassword, StaticUser};

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::frontend::listener::{self, Door};
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
+use crate::monitor;
 use crate::net::tls::TlsError;
 use crate::net::{Interrupt, buffer};
 use crate::topology::Topology;
@@ -73,11 +74,13 @@ async fn serve(config: Config) -> Result<(), StartError> {
     }
     let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
+    let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
     let shared = Shared::new(config, servers, accounts, topology, tls, senders);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
     tasks.spawn(learn(shared.clone()));
+    tasks.spawn(monitor);
     for (door, listener) in doors {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         tasks.spawn(listener::accept(door, listener, shared.clone()));

@@ -95,7 +95,9 @@ async fn open(
 ) -> Result<Box<Connection>, BackendError> {
     let mut link = Link::new(dial(server).await?);
     let (greeting, sequence) = read_greeting(server, &mut link).await?;
-    server.set_profile(Profile::of(&greeting));
+    let profile = Profile::of(&greeting);
+    let tells_transactions = profile.tells_transactions();
+    server.set_profile(profile);
     let mut login = LoginAttempt {
         server,
         key,
@@ -124,6 +126,8 @@ async fn open(
         insert_id: 0,
         warned_session: 0,
         was_pooled: false,
+        tells_transactions,
+        told_transaction: tracked::NO_TRANSACTION,
         status,
         prepared: Prepared::default(),
         scramble: greeting.scramble,
@@ -150,12 +154,22 @@ async fn open(
 impl Connection {
     /// Makes the server tell what becomes of the session.
     pub async fn track(&mut self) -> Result<(), BackendError> {
+        let [track, ask] = self.tracking();
+        let [tracked, _] = self
+            .run_all([(Command::QUERY, &track), (Command::QUERY, &ask)])
+            .await?;
+        self.tracked(tracked)
+    }
+
+    /// The statements that ask for it, and for what the login has made of the session.
+    fn tracking(&self) -> [Vec<u8>; 2] {
         let sql = tracked::statement(self.server.is_mariadb());
-        let (track, ask) = (self.as_query(&sql), self.as_query(tracked::FROM_LOGIN.as_bytes()));
-        let tracked = self.run(Command::QUERY, &track).await?;
-        self.told = Variables::default();
-        self.run(Command::QUERY, &ask).await?;
-        match tracked {
+        [self.as_query(&sql), self.as_query(tracked::FROM_LOGIN.as_bytes())]
+    }
+
+    fn tracked(&mut self, answer: Answer) -> Result<(), BackendError> {
+        self.told_transaction = tracked::NO_TRANSACTION;
+        match answer {
             Answer::Ok => {
                 self.initial = std::mem::take(&mut self.told);
                 Ok(())
@@ -197,9 +211,17 @@ impl Connection {
         };
         let mut payload = Vec::new();
         request.encode(&mut payload, self.capabilities);
-        let sent = self.link.send_payload(0, &payload).await;
-        sent.map_err(|error| lost(&self.server, error))?;
-        self.status = converse(&self.server, &mut self.link, &mut auth, self.capabilities).await?;
+        let limit = self.server.pool.acquire_timeout;
+        let again = async {
+            let sent = self.link.send_payload(0, &payload).await;
+            sent.map_err(|error| lost(&self.server, error))?;
+            converse(&self.server, &mut self.link, &mut auth, self.capabilities).await
+        };
+        let silent = |_| BackendError::Silent {
+            server: self.server.name().to_owned(),
+            limit,
+        };
+        self.status = tokio::time::timeout(limit, again).await.map_err(silent)??;
         self.prepared.clear();
         (self.id_session, self.warned_session) = (0, 0);
         self.state = State {
@@ -215,13 +237,21 @@ impl Connection {
 
     /// Empties the server's session, but for the schema.
     pub async fn reset(&mut self) -> Result<(), BackendError> {
-        if let Answer::Error { message, .. } = self.run(Command::RESET_CONNECTION, &[]).await? {
+        let [track, ask] = self.tracking();
+        let commands = [
+            (Command::RESET_CONNECTION, &[][..]),
+            (Command::QUERY, &track),
+            (Command::QUERY, &ask),
+        ];
+        let [reset, tracked, _] = self.run_all(commands).await?;
+        if let Answer::Error { message, .. } = reset {
             return Err(login_failed(&self.server, &message));
         }
         self.state.variables = Default::default();
+        self.state.user_variables = Default::default();
         self.prepared.clear();
         (self.id_session, self.warned_session) = (0, 0);
-        self.track().await
+        self.tracked(tracked)
     }
 }
 

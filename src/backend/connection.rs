@@ -11,6 +11,7 @@ use super::prepared::Prepared;
 use super::server::Server;
 use super::slots::Permit;
 use crate::net::Link;
+use crate::session::tracked::ToldState;
 use crate::session::{State, Template, Variables};
 use crate::wire::command::Command;
 use crate::wire::err::ErrPacket;
@@ -42,6 +43,11 @@ pub struct Connection {
     pub warned_session: u64,
     /// It has been idle before, and may have been closed by the server meanwhile.
     pub was_pooled: bool,
+    /// The server tells every client that follows its session of transactions that begin and end, ...
+    pub tells_transactions: bool,
+    /// ... and this is the state of which it would have told last: what a client that is told is to hear next
+    /// depends on it.
+    pub told_transaction: ToldState,
     pub status: Status,
     pub prepared: Prepared,
     /// What the server greeted with: a change of user begins with it.
@@ -109,18 +115,54 @@ impl Connection {
     /// Sends a command whose payload is small.
     pub async fn send(&mut self, command: Command, body: &[u8]) -> Result<(), BackendError> {
         let mut out = Vec::with_capacity(HEADER + 1 + body.len());
-        put_with(&mut out, 0, |out| {
-            out.push(command.0);
-            out.extend_from_slice(body);
-        });
+        put_command(&mut out, command, body);
         self.link.send(&out).await.map_err(|error| self.lost(error))
     }
 
-    /// Runs a command of our own and reads its whole answer; rows are thrown away.
+    /// Runs a command of our own and reads its whole answer; rows are thrown away. Nobody but us knows that the
+    /// server is at work, so it is not waited for without end.
     pub async fn run(&mut self, command: Command, body: &[u8]) -> Result<Answer, BackendError> {
-        self.told = Variables::default();
-        self.send(command, body).await?;
-        self.answer(Expect::Results).await
+        let [answer] = self.run_all([(command, body)]).await?;
+        Ok(answer)
+    }
+
+    /// Runs several, the next one whatever became of the one before it, and waits only once where it can.
+    pub async fn run_all<const N: usize>(
+        &mut self,
+        commands: [(Command, &[u8]); N],
+    ) -> Result<[Answer; N], BackendError> {
+        let limit = self.server.pool.acquire_timeout;
+        match tokio::time::timeout(limit, self.converse(commands)).await {
+            Ok(answers) => answers,
+            Err(_) => Err(BackendError::Silent {
+                server: self.server.name().to_owned(),
+                limit,
+            }),
+        }
+    }
+
+    async fn converse<const N: usize>(
+        &mut self,
+        commands: [(Command, &[u8]); N],
+    ) -> Result<[Answer; N], BackendError> {
+        let mut answers = [const { Answer::Ok }; N];
+        // Compressed packets are numbered by command: a server that has read two at once loses count.
+        let at_once = self.link.next_number().is_none();
+        if at_once {
+            let mut out = Vec::with_capacity(commands.iter().map(|(_, body)| HEADER + 1 + body.len()).sum());
+            for (command, body) in commands {
+                put_command(&mut out, command, body);
+            }
+            self.link.send(&out).await.map_err(|error| self.lost(error))?;
+        }
+        for (answer, (command, body)) in answers.iter_mut().zip(commands) {
+            if !at_once {
+                self.send(command, body).await?;
+            }
+            self.told = Variables::default();
+            *answer = self.answer(Expect::Results).await?;
+        }
+        Ok(answers)
     }
 
     pub async fn answer(&mut self, expect: Expect) -> Result<Answer, BackendError> {
@@ -189,6 +231,10 @@ impl Connection {
             .variables
             .statement_towards(&wanted.variables, &self.initial)
         {
+            self.execute(&sql).await?;
+        }
+        let user_variables = &self.state.user_variables;
+        if let Some(sql) = user_variables.statement_towards(&wanted.user_variables, &self.initial) {
             self.execute(&sql).await?;
         }
         if let Some(schema) = wanted
@@ -262,6 +308,13 @@ impl Connection {
         }
         self.link.send(&out).await.map_err(|error| self.lost(error))
     }
+}
+
+fn put_command(out: &mut Vec<u8>, command: Command, body: &[u8]) {
+    put_with(out, 0, |out| {
+        out.push(command.0);
+        out.extend_from_slice(body);
+    });
 }
 
 /// Where the packets of an answer to ourselves leave what they say.

@@ -33,10 +33,15 @@ pub enum BackendError {
     },
     #[error("too many statements are waiting for a connection to server '{server}' already")]
     PoolQueueFull { server: String },
+    #[error("the client hung up before a connection to server '{server}' became free")]
+    ClientLeft { server: String },
     #[error("Server shutdown in progress")]
     Stopping,
     #[error("lost connection to server '{server}': {source}")]
     Lost { server: String, source: io::Error },
+    /// It did not answer a statement of our own.
+    #[error("server '{server}' did not put the session in place within {limit:?}")]
+    Silent { server: String, limit: Duration },
     #[error("server '{server}' sent what is not the protocol: {source}")]
     Protocol { server: String, source: Malformed },
     /// The server did not take the session's state; the connection is closed.
@@ -70,7 +75,10 @@ impl BackendError {
     pub fn is_lost(&self) -> bool {
         matches!(
             self,
-            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Lost { .. } | Self::Refused { code: 1053, .. }
+            Self::Connect { .. }
+                | Self::ConnectTimeout { .. }
+                | Self::Lost { .. }
+                | Self::Refused { code: 1053, .. }
         )
     }
 
@@ -91,9 +99,12 @@ impl BackendError {
             } => (*code, *sqlstate, message.clone()),
             Self::PoolTimeout { .. } | Self::PoolQueueFull { .. } => (1040, *b"08004", self.to_string()),
             // Codes from 2000 on are the clients' own: MariaDB's library takes one from a server for a broken packet.
-            Self::Connect { .. } | Self::ConnectTimeout { .. } | Self::Tls { .. } | Self::Lost { .. } => {
-                (1158, *b"08S01", self.to_string())
-            }
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Tls { .. }
+            | Self::Lost { .. }
+            | Self::Silent { .. }
+            | Self::ClientLeft { .. } => (1158, *b"08S01", self.to_string()),
             Self::Stopping => (1053, *b"08S01", self.to_string()),
             Self::Login { .. } => (1045, *b"28000", self.to_string()),
             Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),

@@ -227,7 +227,7 @@ impl Pools {
             return connect::connect(server, key, permit, wanted, attributes).await;
         }
         if let Some(connection) = pool.take(None, wanted, None, now) {
-            return Ok(connection);
+            return own(connection, wanted, attributes).await;
         }
         self.wait(server, key, wanted, attributes).await
     }
@@ -242,7 +242,7 @@ impl Pools {
         let name = || server.name().to_owned();
         let deadline = Instant::now() + server.pool.acquire_timeout;
         loop {
-            let Some(granted) = server.slots.wait(key.clone()) else {
+            let Some(mut place) = server.slots.wait(key.clone()) else {
                 return Err(BackendError::PoolQueueFull { server: name() });
             };
             self.spare(server.index);
@@ -250,7 +250,7 @@ impl Pools {
             // Whoever gave a permit back just before we joined the queue did not see us there.
             let grant = match server.slots.try_reserve() {
                 Some(permit) => Grant::Permit(permit),
-                None => match tokio::time::timeout_at(deadline, granted).await {
+                None => match tokio::time::timeout_at(deadline, place.grant()).await {
                     Ok(Ok(grant)) => grant,
                     Ok(Err(_)) => continue,
                     Err(_) => {
@@ -263,6 +263,8 @@ impl Pools {
                     }
                 },
             };
+            // What opening a connection takes is not to be spent in the queue.
+            drop(place);
             match grant {
                 Grant::Permit(permit) => {
                     return connect::connect(server, key, permit, wanted, attributes).await;
@@ -343,6 +345,24 @@ impl Pools {
             .map(|(_, pool)| pool.idle())
             .sum()
     }
+}
+
+/// The connection, or where a client has just logged in and it was opened for another kind of client, one in its
+/// place: the server is to show the client's own attributes, and counters that begin at nothing.
+async fn own(
+    mut connection: Box<Connection>,
+    wanted: &State,
+    attributes: Attributes<'_>,
+) -> Result<Box<Connection>, BackendError> {
+    if !attributes.is_login || *connection.attributes == *attributes.block {
+        return Ok(connection);
+    }
+    let Some(permit) = connection.permit.take() else {
+        return Ok(connection);
+    };
+    let (server, key) = (connection.server.clone(), connection.key.clone());
+    drop(connection);
+    connect::connect(&server, &key, permit, wanted, attributes).await
 }
 
 /// Whether a connection has been idle for too long; its permit is given back then. All threads together keep the

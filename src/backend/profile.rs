@@ -42,4 +42,10 @@ impl Profile {
             .windows(7)
             .any(|window| window.eq_ignore_ascii_case(b"mariadb"))
     }
+
+    /// Whether clients that follow their session hear of transactions though they have not asked for it. Seen on
+    /// MySQL 9; MariaDB tells those who asked.
+    pub fn tells_transactions(&self) -> bool {
+        !self.is_mariadb() && self.number() >= 90_000
+    }
 }

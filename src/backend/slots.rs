@@ -29,6 +29,13 @@ struct Waiter {
     sender: oneshot::Sender<Grant>,
 }
 
+/// A place in the queue; left when dropped.
+#[derive(Debug)]
+pub struct Place {
+    slots: Arc<Slots>,
+    receiver: oneshot::Receiver<Grant>,
+}
+
 /// What a waiter is given.
 #[derive(Debug)]
 pub enum Grant {
@@ -81,17 +88,26 @@ impl Slots {
     }
 
     /// Joins the queue; `None` when it is full.
-    pub fn wait(&self, key: Key) -> Option<oneshot::Receiver<Grant>> {
+    pub fn wait(self: &Arc<Self>, key: Key) -> Option<Place> {
         let mut queue = self.lock();
-        queue.retain(|waiter| !waiter.sender.is_closed());
         if queue.len() >= self.max_waiting {
-            self.waiting.store(queue.len(), Ordering::SeqCst);
             return None;
         }
         let (sender, receiver) = oneshot::channel();
         queue.push_back(Waiter { key, sender });
         self.waiting.store(queue.len(), Ordering::SeqCst);
-        Some(receiver)
+        drop(queue);
+        Some(Place {
+            slots: self.clone(),
+            receiver,
+        })
+    }
+
+    /// Takes out who does not wait any more.
+    fn forget_gone(&self) {
+        let mut queue = self.lock();
+        queue.retain(|waiter| !waiter.sender.is_closed());
+        self.waiting.store(queue.len(), Ordering::SeqCst);
     }
 
     /// Hands a connection to the first who waits, or gives it back. One that does not fit is closed,
@@ -154,6 +170,25 @@ impl Slots {
         self.queue
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    /// What the one who waits is given; an error when nothing will come any more.
+    pub async fn grant(&mut self) -> Result<Grant, oneshot::error::RecvError> {
+        (&mut self.receiver).await
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // After a grant, too: then it is not in the queue, and there is nothing to take out.
+        if !self.receiver.is_terminated() {
+            self.receiver.close();
+            self.slots.forget_gone();
+        }
     }
 }
 

@@ -15,7 +15,8 @@ pub struct Pool {
     pub max_age: Option<Duration>,
     /// A connection that was idle for this long is closed while more than `min_idle` are open; `None`: never.
     pub idle_timeout: Option<Duration>,
-    /// How long a statement waits for a connection when the pool is full.
+    /// How long a statement waits for a connection when the pool is full, and for the server to answer what puts
+    /// the session in place on it.
     pub acquire_timeout: Duration,
     /// From the first SYN to the end of the server's login.
     pub connect_timeout: Duration,

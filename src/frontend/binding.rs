@@ -111,8 +111,8 @@ impl Client {
 
     async fn acquire(&mut self, server: usize) -> Result<Box<Connection>, BackendError> {
         let place = self.seat(server);
-        let seat = &mut self.seats[place];
-        let ticket = seat.ticket.take();
+        let ticket = self.seats[place].ticket.take();
+        let seat = &self.seats[place];
         let (key, pool) = (&seat.key, &*seat.pool);
         let attributes = Attributes {
             block: &self.login.attributes,
@@ -128,6 +128,16 @@ impl Client {
             biased;
             acquired = acquired => acquired,
             () = self.signal.stopped() => Err(BackendError::Stopping),
+            () = self.leaves_the_queue(server) => Err(BackendError::ClientLeft { server: server.name().to_owned() }),
+        }
+    }
+
+    /// Waits until the client hangs up while others wait, too. One that has only said all that it has to say cannot
+    /// be told from it, and is served as long as nobody waits.
+    async fn leaves_the_queue(&self, server: &Server) {
+        self.link.socket().read_closed().await;
+        while !server.slots.has_waiters() {
+            tokio::time::sleep(crate::util::clock::TICK).await;
         }
     }
 

@@ -3,16 +3,16 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::binding::Seat;
 use super::outcome::{Broken, End, Outcome};
 use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
 use super::worker::Worker;
-use super::binding::Seat;
 use crate::backend::{BackendError, Connection, Key, Server};
-use crate::net::{Link, Signal};
 use crate::config::ListenerMode;
+use crate::net::{Link, Signal};
 use crate::routing::Policy;
 use crate::session::{Hold, Session};
 use crate::sql::{Class, Facts, Features, Flags};
@@ -277,11 +277,7 @@ impl Client {
     }
 
     /// Draws the conclusions from a response, or tells the client why there is none.
-    pub async fn finish(
-        &mut self,
-        answered: Result<Outcome, Broken>,
-        facts: &Facts,
-    ) -> Result<Outcome, End> {
+    pub async fn finish(&mut self, answered: Result<Outcome, Broken>, facts: &Facts) -> Result<Outcome, End> {
         let features = &facts.features;
         match answered {
             Ok(outcome) => {

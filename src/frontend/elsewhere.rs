@@ -73,7 +73,10 @@ impl Client {
     pub fn asker<'a>(&'a self, facts: &Facts, tried: Servers) -> crate::routing::Asker<'a> {
         let begins = matches!(facts.class, crate::sql::Class::Begin { .. });
         let stays = if begins {
-            self.session.holds.iter().find(|hold| *hold != crate::session::Hold::Diagnostics)
+            self.session
+                .holds
+                .iter()
+                .find(|hold| *hold != crate::session::Hold::Diagnostics)
         } else {
             self.session.must_stay(&facts.features, facts.tables.as_deref())
         };
@@ -198,11 +201,18 @@ impl Client {
                     self.worker.shared.topology.failed(index);
                     return Ok(Attempt::Again);
                 }
-                tracing::debug!(client = self.id, code, "a replica refuses a write: it goes to the primary");
+                tracing::debug!(
+                    client = self.id,
+                    code,
+                    "a replica refuses a write: it goes to the primary"
+                );
                 self.worker.router.borrow_mut().refusals.remember(facts.digest);
                 Ok(Attempt::Home)
             }
-            Err(Broken::Server { error, started: false }) => Ok(self.not_there(index, &error)),
+            Err(Broken::Server {
+                error,
+                started: false,
+            }) => Ok(self.not_there(index, &error)),
             answered => {
                 if answered.is_ok() {
                     self.worker.shared.topology.succeeded(index);
@@ -322,4 +332,3 @@ fn wait_statement(mariadb: bool, position: &str, limit: std::time::Duration) -> 
     };
     format!("SELECT 'waited',{function}('{position}',{seconds:.3})")
 }
-

@@ -32,7 +32,10 @@ impl Client {
 
     /// The order has to reach the server that the connection is of.
     pub async fn bind_for_kill(&mut self, kill: &Kill) -> Result<(), BackendError> {
-        let place = kill.id.and_then(|id| self.target(id)).and_then(|entry| entry.place());
+        let place = kill
+            .id
+            .and_then(|id| self.target(id))
+            .and_then(|entry| entry.place());
         match place {
             Some((server, _)) if server != self.server.index => self.visit(server).await,
             _ => self.bind().await,

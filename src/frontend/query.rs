@@ -21,6 +21,7 @@ impl Client {
         let text = payload.get(start..).unwrap_or_default();
         let facts = self.worker.facts.borrow_mut().look(text, self.session.dialect);
         let features = &facts.features;
+        self.session.announce(text, features);
         self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
         let whole = header.length <= LOOKED_AT;
         if whole && self.kills_itself(features) {
@@ -95,12 +96,7 @@ struct Counts {
 
 impl Client {
     /// Sends a statement whose text was changed, or may have to be once there is a connection.
-    async fn rewritten_query(
-        &mut self,
-        mut payload: Vec<u8>,
-        text: &[u8],
-        facts: &Facts,
-    ) -> Result<(), End> {
+    async fn rewritten_query(&mut self, mut payload: Vec<u8>, text: &[u8], facts: &Facts) -> Result<(), End> {
         let decision = self.route(facts, Servers::default());
         if matches!(decision.place, Place::Server { .. }) {
             let mut payload = payload.clone();

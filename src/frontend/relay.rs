@@ -10,6 +10,7 @@ use super::numbers::Numbers;
 use super::outcome::{Broken, Outcome};
 use super::registry::Registry;
 use super::request::{self, PassError};
+use super::shown::{self, Audience};
 use crate::backend::Connection;
 use crate::net::link::Filled;
 use crate::net::{Interrupt, Link, Signal};
@@ -20,8 +21,8 @@ use crate::wire::err::ErrPacket;
 use crate::wire::framing::{Expect, Framer, Kind, Next, Prepared};
 use crate::wire::ok::OkPacket;
 use crate::wire::packet::{HEADER, Header, put_packet};
-use crate::wire::track::{Change, Changes, put_wanted};
-use crate::wire::{Capabilities, Malformed, Status};
+use crate::wire::track::Changes;
+use crate::wire::{Capabilities, Malformed};
 
 /// The two ends of one response.
 pub struct Relay<'a> {
@@ -63,6 +64,14 @@ enum Verdict {
     Replace(Vec<u8>),
     /// The client sends a file now.
     File,
+}
+
+// === impl Verdict ===
+
+impl Verdict {
+    fn of(replacement: Option<Vec<u8>>) -> Self {
+        replacement.map_or(Self::Pass, Self::Replace)
+    }
 }
 
 // === impl Relay ===
@@ -143,11 +152,24 @@ impl Relay<'_> {
         let bytes = self.connection.link.inbox.bytes();
         while let Next::Packet { kind, length } = framer.next(bytes, &mut position)? {
             let packet = &bytes[position..position + length];
-            let capabilities = (self.connection.capabilities, self.capabilities);
             let payload = &packet[HEADER..];
             let verdict = match (kind, self.processes) {
                 (Kind::Row, Some(registry)) => show_process(payload, registry, self.connection.server.index),
-                _ => judge(kind, payload, self.session, capabilities, self.statement, outcome)?,
+                _ => {
+                    let audience = Audience {
+                        capabilities: self.capabilities,
+                        hears_transactions: self.connection.tells_transactions,
+                        told: &mut self.connection.told_transaction,
+                    };
+                    judge(
+                        kind,
+                        payload,
+                        self.session,
+                        (self.connection.capabilities, audience),
+                        self.statement,
+                        outcome,
+                    )?
+                }
             };
             let begins = position == 0 && !outcome.started;
             if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
@@ -253,13 +275,13 @@ fn judge(
     kind: Kind,
     payload: &[u8],
     session: &mut Session,
-    (server, client): (Capabilities, Capabilities),
+    (server, audience): (Capabilities, Audience<'_>),
     statement: Option<u32>,
     outcome: &mut Outcome,
 ) -> Result<Verdict, Malformed> {
     let observed = &mut outcome.observed;
     // The client has set session tracking itself: all that is tracked is for it.
-    let is_own = session.holds.has(Hold::Tracking) && client.has(Capabilities::SESSION_TRACK);
+    let is_own = session.holds.has(Hold::Tracking) && audience.capabilities.has(Capabilities::SESSION_TRACK);
     match kind {
         Kind::Progress | Kind::Row => Ok(Verdict::Pass),
         Kind::LocalInfile => Ok(Verdict::File),
@@ -279,21 +301,23 @@ fn judge(
             payload[1..5].copy_from_slice(&id.to_le_bytes());
             Ok(Verdict::Replace(payload))
         }
-        Kind::ColumnsEnd => Ok(show_eof(&EofPacket::parse(payload)?, is_own)),
+        Kind::ColumnsEnd => {
+            let eof = EofPacket::parse(payload)?;
+            Ok(Verdict::of(shown::eof(&eof).filter(|_| !is_own)))
+        }
         Kind::End if payload.len() <= 5 => {
             let eof = EofPacket::parse(payload)?;
             observed.ended(eof.status, eof.warnings, false);
             observed.affected = None;
-            Ok(show_eof(&eof, is_own))
+            Ok(Verdict::of(shown::eof(&eof).filter(|_| !is_own)))
         }
         Kind::Ok | Kind::End => {
             let ok = OkPacket::parse(payload, server)?;
             observe(&ok, session, observed)?;
             if is_own {
-                Ok(Verdict::Pass)
-            } else {
-                show(&ok, client)
+                return Ok(Verdict::Pass);
             }
+            Ok(Verdict::of(shown::ok(&ok, audience)?))
         }
     }
 }
@@ -327,59 +351,4 @@ fn observe(ok: &OkPacket<'_>, session: &mut Session, observed: &mut Observation)
         observed.changed(session, &change?);
     }
     Ok(())
-}
-
-/// An EOF has no room for the session's changes. That there are any, MariaDB says here all the same: of those
-/// that only this proxy asked for.
-fn show_eof(eof: &EofPacket, is_own: bool) -> Verdict {
-    if is_own || !eof.status.has(Status::SESSION_STATE_CHANGED) {
-        return Verdict::Pass;
-    }
-    let mut payload = Vec::with_capacity(5);
-    EofPacket {
-        status: eof.status.without(Status::SESSION_STATE_CHANGED),
-        ..*eof
-    }
-    .encode(&mut payload);
-    Verdict::Replace(payload)
-}
-
-/// What the client may see of an OK: of the session's changes those that it would be told of by itself.
-fn show(ok: &OkPacket<'_>, client: Capabilities) -> Result<Verdict, Malformed> {
-    if !ok.status.has(Status::SESSION_STATE_CHANGED) {
-        return Ok(Verdict::Pass);
-    }
-    let mut visible = Vec::new();
-    if client.has(Capabilities::SESSION_TRACK) {
-        put_wanted(&mut visible, ok.track, is_visible)?;
-    }
-    let status = if visible.is_empty() {
-        ok.status.without(Status::SESSION_STATE_CHANGED)
-    } else {
-        ok.status
-    };
-    let mut payload = Vec::with_capacity(16 + ok.info.len() + visible.len());
-    OkPacket {
-        track: &visible,
-        status,
-        ..*ok
-    }
-    .encode(&mut payload, client);
-    Ok(Verdict::Replace(payload))
-}
-
-/// The servers' defaults of `session_track_system_variables` and its like: the same on both flavours.
-fn is_visible(change: &Change<'_>) -> bool {
-    match change {
-        Change::Schema(_) => true,
-        Change::SystemVariable { name, .. } => matches!(
-            *name,
-            b"autocommit"
-                | b"character_set_client"
-                | b"character_set_connection"
-                | b"character_set_results"
-                | b"time_zone"
-        ),
-        _ => false,
-    }
 }

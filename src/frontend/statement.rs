@@ -66,7 +66,11 @@ impl Client {
                 id,
                 template: &template,
             };
-            if self.elsewhere(request, &template.facts, decision).await?.is_some() {
+            if self
+                .elsewhere(request, &template.facts, decision)
+                .await?
+                .is_some()
+            {
                 return Ok(());
             }
         }
@@ -106,7 +110,11 @@ impl Client {
 
     pub async fn execute(&mut self, header: Header, command: Command) -> Result<(), End> {
         if let Some(id) = self.may_execute_elsewhere(header, command) {
-            let template = self.session.statements.get(id).map(|statement| statement.template.clone());
+            let template = self
+                .session
+                .statements
+                .get(id)
+                .map(|statement| statement.template.clone());
             let template = template.unwrap_or_default();
             let decision = self.route(&template.facts, Servers::default());
             if decision.place == Place::Nowhere {

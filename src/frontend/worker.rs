@@ -14,10 +14,10 @@ use super::login;
 use super::shared::{Message, Shared};
 use super::templates::Templates;
 use crate::backend::Pools;
+use crate::net::{Interrupt, Link, Signal};
 use crate::routing::Router;
 use crate::routing::balance::Balancer;
 use crate::sql::FactsCache;
-use crate::net::{Interrupt, Link, Signal};
 use crate::util::clock;
 
 pub struct Worker {

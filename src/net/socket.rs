@@ -10,6 +10,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::util::clock;
+
 #[derive(Debug)]
 pub enum Socket {
     Tcp(TcpStream),
@@ -70,6 +72,22 @@ impl Socket {
             Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
         };
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Waits until the peer has said that it sends no more, or has gone. Nothing is read.
+    pub async fn read_closed(&self) {
+        let interest = tokio::io::Interest::READABLE;
+        loop {
+            let ready = match self {
+                Self::Tcp(stream) => stream.ready(interest).await,
+                Self::Unix(stream) => stream.ready(interest).await,
+            };
+            if ready.map_or(true, |ready| ready.is_read_closed()) {
+                return;
+            }
+            // What there is to read stays there, and is news each time.
+            tokio::time::sleep(clock::TICK).await;
+        }
     }
 
     /// What every connection of a proxy wants: no delay, and a peer that vanished noticed some day.

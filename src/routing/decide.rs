@@ -147,7 +147,12 @@ impl Router {
         if let Some(hold) = asker.stays {
             return home(Why::Held(hold));
         }
-        let starts = matches!(facts.class, Class::Begin { read_only: Some(true) });
+        let starts = matches!(
+            facts.class,
+            Class::Begin {
+                read_only: Some(true)
+            }
+        );
         let reads = match facts.class {
             Class::Read => true,
             Class::ReadIf => self.only_reads(facts, asker.schema),
@@ -212,7 +217,9 @@ impl Router {
             }
         }
         let chosen = self.balancer.choose(&candidates, asker.source, now);
-        let chosen = chosen.and_then(|place| candidates.get(place)).map(|candidate| candidate.index);
+        let chosen = chosen
+            .and_then(|place| candidates.get(place))
+            .map(|candidate| candidate.index);
         self.candidates = candidates;
         match chosen {
             Some(index) if Some(index) == snapshot.primary => Decision::at_home(why),

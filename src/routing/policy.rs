@@ -53,7 +53,10 @@ impl Policy {
     pub fn level(&self, facts: &Facts) -> ConsistencyLevel {
         match facts.hint.consistency.filter(|_| self.hints) {
             Some(hinted) => level(hinted),
-            None if facts.hint.max_lag.is_some() && self.hints && self.level == ConsistencyLevel::Eventual => {
+            None if facts.hint.max_lag.is_some()
+                && self.hints
+                && self.level == ConsistencyLevel::Eventual =>
+            {
                 ConsistencyLevel::Bounded
             }
             None => self.level,

@@ -88,7 +88,9 @@ impl Why {
     /// Of two reasons why nobody was found, the one that says more.
     pub(super) fn worse(self, obstacle: Option<Obstacle>) -> Self {
         match (self, obstacle) {
-            (_, Some(Obstacle::SeenElsewhere | Obstacle::TooFarBehind | Obstacle::Behind)) => Self::NotSeenYet,
+            (_, Some(Obstacle::SeenElsewhere | Obstacle::TooFarBehind | Obstacle::Behind)) => {
+                Self::NotSeenYet
+            }
             (Self::NoReplica | Self::AllFailed, Some(Obstacle::Lag)) => Self::AllLag,
             (Self::NoReplica, Some(Obstacle::Failed)) => Self::AllFailed,
             (why, _) => why,
@@ -110,7 +112,9 @@ impl Obstacle {
             Self::Lag => "it is further behind than max_lag, or its replication has stopped",
             Self::Behind => "it has not got what the session has seen; a read would wait for it",
             Self::TooFarBehind => "it will not have what the session has seen within consistency.wait",
-            Self::SeenElsewhere => "the session read on another server, and this one may lack what it saw there",
+            Self::SeenElsewhere => {
+                "the session read on another server, and this one may lack what it saw there"
+            }
             Self::Backup => "it is a backup, for when no other replica can",
         }
     }

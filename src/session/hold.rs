@@ -12,7 +12,7 @@ pub enum Hold {
     LockedTables = 1 << 2,
     /// GET_LOCK.
     NamedLock = 1 << 3,
-    /// User variables, roles, and whatever else the server calls a change of state without saying which.
+    /// Roles, what procedures did, and whatever else the server calls a change of state without saying which.
     State = 1 << 4,
     Handler = 1 << 5,
     Cursor = 1 << 6,
@@ -33,9 +33,11 @@ pub enum Hold {
     Unsettled = 1 << 15,
     /// The server takes nothing but a new password, and does not say what becomes of the session.
     PasswordExpired = 1 << 16,
+    /// User variables whose values only the server knows.
+    UserVariables = 1 << 17,
 }
 
-const ALL: [Hold; 17] = [
+const ALL: [Hold; 18] = [
     Hold::Transaction,
     Hold::NextTransaction,
     Hold::LockedTables,
@@ -53,6 +55,7 @@ const ALL: [Hold; 17] = [
     Hold::TextPrepare,
     Hold::Unsettled,
     Hold::PasswordExpired,
+    Hold::UserVariables,
 ];
 
 /// A set of reasons.

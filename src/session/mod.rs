@@ -2,6 +2,7 @@
 //! No I/O: the frontend tells it what was said, and asks.
 
 pub mod elsewhere;
+pub mod announced;
 pub mod hold;
 pub mod observation;
 #[allow(clippy::module_inception)]
@@ -11,6 +12,7 @@ pub mod session;
 pub mod state;
 pub mod statements;
 pub mod tracked;
+pub mod user_variables;
 pub mod variables;
 
 pub use hold::{Hold, Holds};
@@ -20,4 +22,5 @@ pub use seen::Seen;
 pub use session::Session;
 pub use state::State;
 pub use statements::{Statement, Statements, Template};
+pub use user_variables::UserVariables;
 pub use variables::Variables;

@@ -92,8 +92,7 @@ impl Observation {
 }
 
 /// What makes a change of state more than the variables that the server named with it.
-const BEYOND_VARIABLES: Flags = Flags::ASSIGNS_USER_VARIABLE
-    .union(Flags::CREATE_TEMPORARY)
+const BEYOND_VARIABLES: Flags = Flags::CREATE_TEMPORARY
     .union(Flags::TEXT_PREPARE)
     .union(Flags::UNKNOWN_CALL)
     .union(Flags::BROKEN);
@@ -122,7 +121,8 @@ impl Session {
         self.holds
             .set(Hold::Transaction, self.status.has(Status::IN_TRANSACTION));
         self.note_results(features, observed);
-        self.hold_for_state(features, observed);
+        let carried = self.carry_user_variables(features, observed);
+        self.hold_for_state(features, observed, carried);
         self.hold_for_locks(features, observed);
         self.hold_for_transactions(features, observed);
         let asks = Flags::CALC_FOUND_ROWS | Flags::DIAGNOSTICS;
@@ -152,17 +152,19 @@ impl Session {
         self.is_unsure |= observed.charset_alone && features.has(Flags::SETS_COLLATION | UNFORESEEN);
     }
 
-    fn hold_for_state(&mut self, features: &Features, observed: &Observation) {
+    /// `carried`: the user variables that it assigns to are known with their values.
+    fn hold_for_state(&mut self, features: &Features, observed: &Observation, carried: bool) {
+        let assigns = features.has(Flags::ASSIGNS_USER_VARIABLE);
         let alone = !features.has(Flags::SEVERAL | Flags::BROKEN | Flags::STORED_PROGRAM);
         let done = alone && !observed.failed;
         let counted = self.count_state(features, observed, done);
-        let explained = counted || observed.explained || (alone && features.verb == Verb::Drop);
+        let explained = counted || observed.explained || (alone && (assigns || features.verb == Verb::Drop));
         let explains_all = explained && !features.has(BEYOND_VARIABLES.without(counted_flags(counted)));
         if observed.state_changed && !explains_all {
             self.holds.insert(Hold::State);
         }
         let silent = !observed.could_tell && !observed.failed;
-        if silent && features.has(Flags::ASSIGNS_USER_VARIABLE | Flags::UNKNOWN_CALL) {
+        if silent && features.has(Flags::UNKNOWN_CALL) {
             self.holds.insert(Hold::State);
         }
         // MariaDB does not report `SET @@name`: it is rewritten where it was understood.
@@ -172,8 +174,11 @@ impl Session {
         // A procedure may have made a temporary table or set a user variable in a way that MySQL does not report
         // (CREATE .. AS SELECT, SELECT .. INTO), and nothing says so afterwards.
         let unseen = unseen || features.verbs.contains(Verb::Call) || features.verbs.contains(Verb::Compound);
-        if unseen || features.has(Flags::ASSIGNS_USER_VARIABLE | Flags::SETS_ROLE) {
+        if unseen || features.has(Flags::SETS_ROLE) {
             self.holds.insert(Hold::State);
+        }
+        if assigns && !carried {
+            self.holds.insert(Hold::UserVariables);
         }
         let created = features.has(Flags::CREATE_TEMPORARY | Flags::TEXT_PREPARE);
         if created && !alone {

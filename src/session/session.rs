@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use std::time::Duration;
 
+use super::announced::Announced;
 use super::hold::Holds;
 use super::seen::Seen;
 use super::state::State;
@@ -36,6 +37,8 @@ pub struct Session {
     /// Something changed that the server did not report: it is asked before the connection goes.
     pub is_unsure: bool,
     pub(super) counts: Counts,
+    /// What the statement under way says in its text, for when it is done.
+    pub(super) announced: Option<Announced>,
 }
 
 /// How many there are of what holds a connection.

@@ -5,6 +5,13 @@
 //! Variables that the next statement consumes (`insert_id`, `timestamp`, `gtid_next`) are not here: a session that
 //! sets one keeps its connection.
 
+use crate::wire::track::Change;
+
+/// The transaction's state as a client was told it last: the beginning of eight characters, `T_R` or `___`.
+pub type ToldState = [u8; 3];
+
+pub const NO_TRANSACTION: ToldState = *b"___";
+
 /// Asks for the names and values that the server derived from the login. To set a variable to what it is would
 /// tell as much, but a character set's name stands for its default collation, and the login named a collation.
 pub const FROM_LOGIN: &str = "SELECT 'character_set_client',@@character_set_client \
@@ -42,6 +49,22 @@ pub fn undo_statement(is_mariadb: bool) -> Vec<u8> {
 /// MariaDB reports with `*` what is no setting to restore.
 pub fn is_transient(name: &[u8]) -> bool {
     TRANSIENT.contains(&name)
+}
+
+/// The servers' defaults of `session_track_system_variables` and its like: the same on both flavours.
+pub fn is_told_by_default(change: &Change<'_>) -> bool {
+    match change {
+        Change::Schema(_) => true,
+        Change::SystemVariable { name, .. } => matches!(
+            *name,
+            b"autocommit"
+                | b"character_set_client"
+                | b"character_set_connection"
+                | b"character_set_results"
+                | b"time_zone"
+        ),
+        _ => false,
+    }
 }
 
 const TRANSIENT: &[&[u8]] = &[

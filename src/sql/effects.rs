@@ -29,8 +29,21 @@ impl Facts {
     /// Whether its result may show what is in tables, so that the session has seen that.
     pub fn may_read_tables(&self) -> bool {
         let names_none = self.tables.as_ref().is_some_and(|tables| tables.is_empty());
-        let runs = [Verb::Call, Verb::Execute, Verb::ExecuteImmediate, Verb::Compound, Verb::Other];
-        let shows = [Verb::Select, Verb::With, Verb::Table, Verb::Values, Verb::Handler, Verb::Checksum];
+        let runs = [
+            Verb::Call,
+            Verb::Execute,
+            Verb::ExecuteImmediate,
+            Verb::Compound,
+            Verb::Other,
+        ];
+        let shows = [
+            Verb::Select,
+            Verb::With,
+            Verb::Table,
+            Verb::Values,
+            Verb::Handler,
+            Verb::Checksum,
+        ];
         let has = |verbs: &[Verb]| verbs.iter().any(|verb| self.features.verbs.contains(*verb));
         if self.features.has(Flags::BROKEN | Flags::UNKNOWN_CALL) || has(&runs) {
             return true;

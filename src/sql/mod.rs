@@ -5,6 +5,7 @@
 //! not understand it reports as such ([`Flags::BROKEN`], [`Flags::UNKNOWN_CALL`]), never as harmless.
 
 mod analyse;
+mod assignments;
 mod builtin;
 mod cache;
 mod dialect;
@@ -25,6 +26,7 @@ mod word;
 
 pub use analyse::analyse;
 pub use cache::FactsCache;
+pub use assignments::{Literal, UserAssignment, user_assignments};
 pub use dialect::{Charset, Dialect, Flavour};
 pub use digest::digest_text;
 pub use facts::{Class, Facts, Name, Table};

@@ -51,8 +51,10 @@ mod tests {
         };
         assert_eq!(run(800), 800);
         assert_eq!(run(1600), 900);
-        let last = (0..200).map(|_| run(0)).next_back();
-        assert!(last.is_some_and(|average| (1..8).contains(&average)));
+        for _ in 0..200 {
+            run(0);
+        }
+        assert!((1..8).contains(&load.latency.load(Ordering::Relaxed)));
         assert_eq!(load.in_flight.load(Ordering::Relaxed), 0);
         load.latency.store(u64::MAX, Ordering::Relaxed);
         load.enter();

@@ -145,6 +145,8 @@ pub enum LagSource {
     SecondsBehind,
     /// A thread is stopped.
     Threads,
+    /// The source cannot be reached: the last figure grows by the time since then.
+    Disconnected,
 }
 
 // === impl Channel ===

@@ -55,6 +55,10 @@ impl Record {
         match &observation.outcome {
             Outcome::Answered(status) => {
                 self.view.replication = replication(status);
+                if status.lag_source == LagSource::Disconnected {
+                    self.grow(observation.began, Lag::Infinite);
+                    return;
+                }
                 self.view.lag = lag(self.view.role, status, behind);
                 self.lag_at = Some(observation.began);
             }
@@ -63,17 +67,20 @@ impl Record {
                 self.view.lag = lag_of_nothing(self.view.role);
                 self.lag_at = None;
             }
-            // Since the figure was read the data can have grown older by that time, and not by more.
-            Outcome::Failed(_) => {
-                let now = observation.began + observation.took;
-                if let (Lag::Known(lag), Some(then), Role::Replica) =
-                    (self.view.lag, self.lag_at, self.view.role)
-                {
-                    self.view.lag = Lag::Known(lag.saturating_add(now.saturating_duration_since(then)));
-                    self.lag_at = Some(now);
-                }
-            }
+            Outcome::Failed(_) => self.grow(observation.began + observation.took, self.view.lag),
         }
+    }
+
+    /// Since a figure was read the data can have grown older by that time, and not by more.
+    fn grow(&mut self, now: Instant, unknown: Lag) {
+        self.view.lag = match (self.view.role, self.view.lag, self.lag_at) {
+            (Role::Primary, ..) => lag_of_nothing(Role::Primary),
+            (Role::Replica, Lag::Known(lag), Some(then)) => {
+                self.lag_at = Some(then.max(now));
+                Lag::Known(lag.saturating_add(now.saturating_duration_since(then)))
+            }
+            (Role::Replica, ..) => unknown,
+        };
     }
 
     fn change(&mut self, now: Instant, change: impl FnOnce(&mut ServerView)) {
@@ -128,6 +135,7 @@ impl LagSource {
             Self::Applier => "applier",
             Self::SecondsBehind => "seconds behind",
             Self::Threads => "threads",
+            Self::Disconnected => "disconnected",
         }
     }
 }

@@ -180,7 +180,10 @@ impl Topology {
         let shared = &self.servers[index];
         let failures = shared.count_failure();
         shared.known.store(Arc::default());
-        shared.suspected.notify_one();
+        // Nobody needs to be told of more.
+        if failures <= self.threshold {
+            shared.suspected.notify_one();
+        }
         if failures == self.threshold {
             let mut inner = self.lock();
             let why = format!("sessions lost it, {failures} times in a row");

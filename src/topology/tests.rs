@@ -197,6 +197,27 @@ async fn a_failed_probe_never_makes_data_look_younger() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn without_its_source_a_replica_grows_old_from_where_it_was() {
+    let topology = topology("");
+    let second = Duration::from_secs(1);
+    let disconnected = || {
+        answer(Status {
+            lag_source: LagSource::Disconnected,
+            ..replica("0-1-1", Lag::Unknown)
+        })
+    };
+    topology.observe(REPLICA, disconnected());
+    assert_eq!(seen(&topology).lag, Lag::Infinite, "nobody knows since when");
+    topology.observe(REPLICA, answer(replica("0-1-1", Lag::Known(second))));
+    advance(second * 3).await;
+    topology.observe(REPLICA, disconnected());
+    assert_eq!(seen(&topology).lag, Lag::Known(second * 4));
+    advance(second).await;
+    topology.observe(REPLICA, disconnected());
+    assert_eq!(seen(&topology).lag, Lag::Known(second * 5));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_thread_that_stands_still_is_told_with_its_reason() {
     let topology = topology("");
     up(&topology);

@@ -21,6 +21,7 @@ pub mod ok;
 pub mod packet;
 pub mod proxy_protocol;
 pub mod query;
+pub mod result;
 pub mod status;
 pub mod track;
 

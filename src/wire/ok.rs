@@ -65,14 +65,14 @@ impl<'a> OkPacket<'a> {
         Ok(packet)
     }
 
-    /// Appends the payload in the form that `capabilities` ask for. The status says that the session changed
-    /// when, and only when, the changes are written.
+    /// Appends the payload in the form that `capabilities` ask for. When the status says that the session changed,
+    /// and only then, the changes are written, if only to say that none is left of them.
     pub fn encode(&self, out: &mut Vec<u8>, capabilities: Capabilities) {
-        let tracked = capabilities.has(Capabilities::SESSION_TRACK) && !self.track.is_empty();
-        let mut status = self.status.without(Status::SESSION_STATE_CHANGED);
-        if tracked {
-            status = status | Status::SESSION_STATE_CHANGED;
+        let mut status = self.status;
+        if !capabilities.has(Capabilities::SESSION_TRACK) {
+            status = status.without(Status::SESSION_STATE_CHANGED);
         }
+        let tracked = status.has(Status::SESSION_STATE_CHANGED);
         out.put_u8(if self.ends_rows { END_OF_ROWS } else { OK });
         out.put_lenenc(self.affected_rows);
         out.put_lenenc(self.last_insert_id);

@@ -1,0 +1,118 @@
+//! The task that reads the primary's stored functions from time to time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Row};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tracing::{debug, warn};
+
+use super::advice::Lack;
+use super::fields::Fields;
+use crate::accounts::{Flavour, Source};
+use crate::topology::{Function, Readers, Topology};
+
+const EVERY: Duration = Duration::from_secs(10);
+/// The catalogue may be large and slow, and nobody waits for it.
+const AT_LEAST: Duration = Duration::from_secs(5);
+/// With more functions than this, none of them is taken for one that only reads.
+const MOST: usize = 10_000;
+
+const QUERY: &str = "SELECT CAST(ROUTINE_SCHEMA AS BINARY) AS in_schema, \
+    CAST(ROUTINE_NAME AS BINARY) AS named, SQL_DATA_ACCESS IN ('NO SQL', 'READS SQL DATA') AS only_reads FROM information_schema.ROUTINES \
+    WHERE ROUTINE_TYPE = 'FUNCTION' LIMIT 10001";
+
+/// What these have tells of the server that it runs on, which is not the same on each.
+const OF_THE_SERVER: [&[u8]; 2] = [b"sys", b"mysql"];
+
+pub(super) struct Functions {
+    /// In the order of the servers.
+    sources: Vec<Source>,
+    timeout: Duration,
+    topology: Arc<Topology>,
+    /// To the server with this number.
+    connection: Option<(usize, Conn)>,
+    is_told: bool,
+}
+
+// === impl Functions ===
+
+impl Functions {
+    pub(super) fn new(sources: Vec<Source>, timeout: Duration, topology: Arc<Topology>) -> Self {
+        Self {
+            sources,
+            timeout: timeout.max(AT_LEAST),
+            topology,
+            connection: None,
+            is_told: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let began: Instant = ticks.tick().await;
+            let Some(primary) = self.topology.snapshot().primary else {
+                continue;
+            };
+            let limit = self.timeout;
+            match timeout(limit, self.read(primary)).await {
+                Ok(Ok(readers)) => self.topology.set_readers(readers),
+                // What was read before stays true enough: a function that is gone fails, wherever it is called.
+                Ok(Err(error)) => debug!(%error, "the stored functions cannot be read"),
+                Err(_) => debug!(took = ?began.elapsed(), "the stored functions cannot be read in time"),
+            }
+        }
+    }
+
+    async fn read(&mut self, primary: usize) -> Result<Readers, Error> {
+        let kept = self.connection.take().filter(|(index, _)| *index == primary);
+        let (is_new, mut conn) = match kept {
+            Some((_, conn)) => (false, conn),
+            None => (true, self.sources[primary].connect().await?),
+        };
+        let mut found: Result<Vec<Row>, Error> = conn.query(QUERY).await;
+        if !is_new && !matches!(found, Ok(_) | Err(Error::Server(_))) {
+            conn = self.sources[primary].connect().await?;
+            found = conn.query(QUERY).await;
+        }
+        let found = found?;
+        if found.is_empty() && !std::mem::replace(&mut self.is_told, true) {
+            self.advise(primary, &mut conn).await?;
+        }
+        self.connection = Some((primary, conn));
+        if found.len() > MOST {
+            if !std::mem::replace(&mut self.is_told, true) {
+                warn!("more than {MOST} stored functions: statements that call one go to the primary");
+            }
+            return Ok(Readers::default());
+        }
+        Ok(Readers::new(found.into_iter().filter_map(function)))
+    }
+
+    /// Servers come with some functions of their own: who sees none may not see any.
+    async fn advise(&self, primary: usize, conn: &mut Conn) -> Result<(), Error> {
+        let asked: Option<Row> = conn
+            .query_first("SELECT @@version AS version, CURRENT_USER() AS user")
+            .await?;
+        let fields = asked.map(Fields::of).unwrap_or_default();
+        let (version, user) = (fields.text(&["version"]), fields.text(&["user"]));
+        let mariadb = Flavour::from_version(&version) == Flavour::MariaDb;
+        let server = &self.sources[primary].server;
+        let run = Lack::Functions.grant(mariadb, &user);
+        warn!(server, run, "{}", Lack::Functions.what());
+        Ok(())
+    }
+}
+
+fn function(row: Row) -> Option<Function> {
+    let fields = Fields::of(row);
+    let (schema, name) = (fields.bytes(&["in_schema"])?, fields.bytes(&["named"])?);
+    (!OF_THE_SERVER.contains(&schema)).then(|| Function {
+        schema: schema.to_vec(),
+        name: name.to_vec(),
+        only_reads: fields.flag(&["only_reads"]).unwrap_or(false),
+    })
+}

@@ -1,0 +1,242 @@
+//! From the fields of a server's answers to what it says about itself. Pure.
+
+use std::time::Duration;
+
+use super::fields::Fields;
+use super::lag;
+use crate::gtid::{Malformed, Position};
+use crate::topology::{Channel, SemiSync, Status, Thread, ThreadState};
+
+/// What does not change while a connection lasts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Identity {
+    pub(super) mariadb: bool,
+    pub(super) version: String,
+    pub(super) uuid: String,
+    /// The monitor's account, as the server calls it.
+    pub(super) user: String,
+}
+
+/// What one probe was told.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) variables: Fields,
+    pub(super) counters: Fields,
+    /// A row for each channel; `None`: may not be seen.
+    pub(super) replication: Option<Vec<Fields>>,
+    /// The age of the oldest transaction that is being applied.
+    pub(super) applying: Option<Duration>,
+}
+
+/// Servers with more sources than this are not expected.
+const MOST_CHANNELS: usize = 256;
+
+pub(super) fn status(identity: &Identity, answers: &Answers) -> Result<Status, Malformed> {
+    let (mariadb, variables) = (identity.mariadb, &answers.variables);
+    let position = |name| Position::parse(mariadb, variables.bytes(&[name]).unwrap_or_default());
+    let executed = position("executed")?;
+    let applied = if mariadb { Some(position("applied")?) } else { None };
+    let channels = match &answers.replication {
+        Some(rows) => {
+            let rows = rows.iter().take(MOST_CHANNELS);
+            Some(
+                rows.map(|row| channel(mariadb, row))
+                    .collect::<Result<Vec<_>, _>>()?,
+            )
+        }
+        None => None,
+    };
+    let reached = applied.as_ref().unwrap_or(&executed);
+    let (lag, lag_source) = lag::judge(channels.as_deref().unwrap_or_default(), reached, answers.applying);
+    Ok(Status {
+        version: identity.version.clone(),
+        mariadb,
+        uuid: identity.uuid.clone(),
+        server_id: small(variables, &["server_id"]),
+        uptime: answers.counters.number(&["uptime"]).map(Duration::from_secs),
+        read_only: variables.flag(&["read_only"]).unwrap_or(false),
+        super_read_only: variables.flag(&["super_read_only"]).unwrap_or(false),
+        executed,
+        applied,
+        channels,
+        semi_sync: semi_sync(&answers.counters),
+        lag,
+        lag_source,
+    })
+}
+
+fn channel(mariadb: bool, row: &Fields) -> Result<Channel, Malformed> {
+    let thread = |running: &[&str], code: &str, message: &str| Thread {
+        state: match row.text(running).as_str() {
+            "Yes" => ThreadState::Running,
+            "Connecting" | "Preparing" => ThreadState::Connecting,
+            _ => ThreadState::Stopped,
+        },
+        code: small(row, &[code]),
+        message: row.text(&[message]),
+    };
+    let retrieved = row
+        .bytes(&["retrieved_gtid_set", "gtid_io_pos"])
+        .unwrap_or_default();
+    let by_gtid = match row.bytes(&["using_gtid"]) {
+        Some(using) => using != b"No",
+        None => row.flag(&["auto_position"]).unwrap_or(false),
+    };
+    let behind = row.number(&["seconds_behind_source", "seconds_behind_master"]);
+    Ok(Channel {
+        name: row.text(&["channel_name", "connection_name"]),
+        source_host: row.text(&["source_host", "master_host"]),
+        source_port: small(row, &["source_port", "master_port"]),
+        source_id: small(row, &["source_server_id", "master_server_id"]),
+        source_uuid: row.text(&["source_uuid", "master_uuid"]),
+        io: thread(
+            &["replica_io_running", "slave_io_running"],
+            "last_io_errno",
+            "last_io_error",
+        ),
+        sql: thread(
+            &["replica_sql_running", "slave_sql_running"],
+            "last_sql_errno",
+            "last_sql_error",
+        ),
+        retrieved: Position::parse(mariadb, retrieved)?,
+        by_gtid,
+        behind: behind.map(Duration::from_secs),
+        delay: Duration::from_secs(row.number(&["sql_delay"]).unwrap_or_default()),
+    })
+}
+
+fn semi_sync(counters: &Fields) -> SemiSync {
+    SemiSync {
+        source: counters.flag(&["rpl_semi_sync_source_status", "rpl_semi_sync_master_status"]),
+        clients: small(
+            counters,
+            &["rpl_semi_sync_source_clients", "rpl_semi_sync_master_clients"],
+        ),
+        replica: counters.flag(&["rpl_semi_sync_replica_status", "rpl_semi_sync_slave_status"]),
+    }
+}
+
+/// A number; 0 where there is none, or none that fits.
+fn small<T: TryFrom<u64> + Default>(row: &Fields, names: &[&str]) -> T {
+    let number = row.number(names).and_then(|number| T::try_from(number).ok());
+    number.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{Lag, LagSource};
+
+    const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+    #[test]
+    fn a_replica_of_mysql() {
+        let executed = format!("{UUID}:1-5");
+        let identity = Identity {
+            version: "9.7.4".to_owned(),
+            uuid: UUID.to_owned(),
+            ..Identity::default()
+        };
+        let answers = Answers {
+            variables: [
+                ("server_id", "2"),
+                ("read_only", "1"),
+                ("super_read_only", "1"),
+                ("executed", &*executed),
+            ]
+            .into(),
+            counters: [
+                ("Uptime", "77"),
+                ("Rpl_semi_sync_replica_status", "ON"),
+                ("Rpl_semi_sync_source_status", "OFF"),
+            ]
+            .into(),
+            replication: Some(vec![
+                [
+                    ("Source_Host", "db1"),
+                    ("Source_Port", "3306"),
+                    ("Source_Server_Id", "1"),
+                    ("Source_UUID", UUID),
+                    ("Replica_IO_Running", "Yes"),
+                    ("Replica_SQL_Running", "No"),
+                    ("Last_SQL_Errno", "1062"),
+                    ("Last_SQL_Error", "Duplicate entry"),
+                    ("Retrieved_Gtid_Set", &*executed),
+                    ("Auto_Position", "1"),
+                    ("SQL_Delay", "3"),
+                ]
+                .into(),
+            ]),
+            applying: None,
+        };
+        let status = status(&identity, &answers).unwrap();
+        assert!(status.read_only && status.super_read_only && status.applied.is_none());
+        assert_eq!(
+            (status.server_id, status.uptime),
+            (2, Some(Duration::from_secs(77)))
+        );
+        assert_eq!(
+            (status.lag, status.lag_source),
+            (Lag::Infinite, LagSource::Threads)
+        );
+        let semi_sync = SemiSync {
+            source: Some(false),
+            clients: 0,
+            replica: Some(true),
+        };
+        assert_eq!(status.semi_sync, semi_sync);
+        let channel = &status.channels.unwrap()[0];
+        assert_eq!((channel.source_host.as_str(), channel.source_port), ("db1", 3306));
+        assert_eq!(
+            channel.trouble().unwrap(),
+            "the SQL thread is stopped: 1062 Duplicate entry"
+        );
+        assert!(channel.by_gtid && channel.retrieved == status.executed && channel.delay.as_secs() == 3);
+    }
+
+    #[test]
+    fn a_replica_of_mariadb_is_where_its_applier_is() {
+        let identity = Identity {
+            mariadb: true,
+            ..Identity::default()
+        };
+        let answers = Answers {
+            variables: [("read_only", "ON"), ("executed", "0-2-9"), ("applied", "0-1-5")].into(),
+            replication: Some(vec![
+                [
+                    ("Slave_IO_Running", "Yes"),
+                    ("Slave_SQL_Running", "Yes"),
+                    ("Gtid_IO_Pos", "0-1-6"),
+                    ("Using_Gtid", "Slave_Pos"),
+                    ("Seconds_Behind_Master", "2"),
+                    ("Connection_name", "east"),
+                ]
+                .into(),
+            ]),
+            ..Answers::default()
+        };
+        let status = status(&identity, &answers).unwrap();
+        assert_eq!(
+            status.applied.map(|applied| applied.to_string()).as_deref(),
+            Some("0-1-5")
+        );
+        assert_eq!(
+            (status.lag, status.lag_source),
+            (Lag::Known(Duration::from_secs(2)), LagSource::SecondsBehind)
+        );
+        assert!(status.read_only && status.channels.unwrap()[0].name == "east");
+        assert_eq!(status.semi_sync, SemiSync::default());
+    }
+
+    #[test]
+    fn what_may_not_be_seen_is_unknown_and_garbage_is_an_error() {
+        let blind = status(&Identity::default(), &Answers::default()).unwrap();
+        assert_eq!((blind.channels, blind.lag), (None, Lag::Unknown));
+        let answers = Answers {
+            variables: [("executed", "0-1-5")].into(),
+            ..Answers::default()
+        };
+        assert!(status(&Identity::default(), &answers).is_err());
+    }
+}
