@@ -11,7 +11,9 @@ use crate::backend::connect::Attributes;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ServerTlsMode;
+use crate::net::Link;
 use crate::session::{Hold, Template};
+use crate::util::clock;
 
 /// A server as one session uses it.
 #[derive(Debug)]
@@ -111,8 +113,8 @@ impl Client {
 
     async fn acquire(&mut self, server: usize) -> Result<Box<Connection>, BackendError> {
         let place = self.seat(server);
-        let ticket = self.seats[place].ticket.take();
-        let seat = &self.seats[place];
+        let seat = &mut self.seats[place];
+        let ticket = seat.ticket.take();
         let (key, pool) = (&seat.key, &*seat.pool);
         let attributes = Attributes {
             block: &self.login.attributes,
@@ -128,16 +130,10 @@ impl Client {
             biased;
             acquired = acquired => acquired,
             () = self.signal.stopped() => Err(BackendError::Stopping),
-            () = self.leaves_the_queue(server) => Err(BackendError::ClientLeft { server: server.name().to_owned() }),
-        }
-    }
-
-    /// Waits until the client hangs up while others wait, too. One that has only said all that it has to say cannot
-    /// be told from it, and is served as long as nobody waits.
-    async fn leaves_the_queue(&self, server: &Server) {
-        self.link.socket().read_closed().await;
-        while !server.slots.has_waiters() {
-            tokio::time::sleep(crate::util::clock::TICK).await;
+            () = leaves_the_queue(&self.link, server) => {
+                let server = server.name().to_owned();
+                Err(BackendError::ClientLeft { server })
+            }
         }
     }
 
@@ -181,6 +177,15 @@ impl Client {
             ticket: None,
         });
         self.seats.len() - 1
+    }
+}
+
+/// Waits until the client hangs up while statements wait for this server. One that has only said all that it has to
+/// say cannot be told from it, and is served as long as nobody waits.
+async fn leaves_the_queue(client: &Link, server: &Server) {
+    client.socket().read_closed().await;
+    while !server.slots.has_waiters() {
+        tokio::time::sleep(clock::TICK).await;
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::bytes::{Malformed, Reader, Result};
 use super::capability::Capabilities;
+use super::query::Attributes;
 
 /// Where things are in the payload of an EXECUTE.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Execute {
     pub bound: Option<usize>,
     /// The types (and names, with query attributes), if they are there.
     pub types: Option<Range<usize>>,
+    /// How many parameters come, query attributes among them.
+    count: usize,
 }
 
 const PARAMETER_COUNT_AVAILABLE: u8 = 8;
@@ -41,6 +44,7 @@ impl Execute {
             flags,
             bound: None,
             types: None,
+            count,
         };
         if count == 0 {
             return Ok(found);
@@ -60,11 +64,50 @@ impl Execute {
         }
         Ok(found)
     }
+
+    /// The query attributes that follow the statement's `parameters`, whatever these are named. `remembered` has
+    /// the types of an earlier execution, for when none come with this one. Where a parameter was sent as long
+    /// data its value is not here, and nobody can say which: the caller must not ask then.
+    ///
+    /// Needs the whole payload; what cannot be read is the server's to judge, and has no attributes.
+    pub fn attributes<'a>(
+        &self,
+        payload: &'a [u8],
+        parameters: u16,
+        remembered: Option<&'a [u8]>,
+    ) -> Attributes<'a> {
+        let found = self.parse_attributes(payload, remembered);
+        let mut attributes = found.unwrap_or_default();
+        for _ in 0..parameters {
+            attributes.next();
+        }
+        attributes
+    }
+
+    fn parse_attributes<'a>(
+        &self,
+        payload: &'a [u8],
+        remembered: Option<&'a [u8]>,
+    ) -> Option<Attributes<'a>> {
+        if self.flags & PARAMETER_COUNT_AVAILABLE == 0 {
+            return None;
+        }
+        let bound = self.bound?;
+        let nulls = payload.get(bound.checked_sub(self.count.div_ceil(8))?..bound)?;
+        let (types, values) = match &self.types {
+            Some(types) => (payload.get(types.clone())?, payload.get(types.end..)?),
+            None => (remembered?, payload.get(bound + 1..)?),
+        };
+        let checked = Attributes::checked(nulls, Reader::new(types), Reader::new(values), self.count);
+        checked.ok().map(|(attributes, _)| attributes)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::query::Value;
+    use proptest::prelude::*;
 
     #[test]
     fn types_are_found_with_and_without_names() {
@@ -85,5 +128,58 @@ mod tests {
         }
         let without = Execute::parse(&plain[..10], 0, Capabilities::NONE).unwrap();
         assert_eq!(without.bound, None);
+    }
+    /// Two parameters, the second NULL, and the attribute `r` with the value `db2`.
+    const WITH_ATTRIBUTE: &[u8] = b"\x17\x07\0\0\0\x08\x01\0\0\0\x03\x02\x01\
+        \x08\0\x01r\x08\0\0\xfe\0\x01r\x01\x02\x03\x04\x05\x06\x07\x08\x03db2";
+
+    #[test]
+    fn attributes_are_what_comes_after_the_parameters() {
+        let named = Capabilities::QUERY_ATTRIBUTES;
+        let execute = Execute::parse(WITH_ATTRIBUTE, 2, named).unwrap();
+        let found: Vec<_> = execute.attributes(WITH_ATTRIBUTE, 2, None).collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].name, found[0].value), (&b"r"[..], Value::Text(b"db2")));
+        for end in 0..WITH_ATTRIBUTE.len() {
+            if let Ok(execute) = Execute::parse(&WITH_ATTRIBUTE[..end], 2, named) {
+                assert_eq!(execute.attributes(&WITH_ATTRIBUTE[..end], 2, None).count(), 0);
+            }
+        }
+        // A client that says nothing of their number has none.
+        let mut without = WITH_ATTRIBUTE.to_vec();
+        without[5] = 0;
+        let execute = Execute::parse(&without, 2, Capabilities::NONE).unwrap();
+        assert_eq!(execute.attributes(&without, 2, None).count(), 0);
+    }
+
+    #[test]
+    fn types_may_be_those_of_an_earlier_execution() {
+        let named = Capabilities::QUERY_ATTRIBUTES;
+        let first = Execute::parse(WITH_ATTRIBUTE, 2, named).unwrap();
+        let types = first.types.unwrap();
+        let mut again = WITH_ATTRIBUTE[..types.start].to_vec();
+        again[12] = 0;
+        again.extend(&WITH_ATTRIBUTE[types.end..]);
+        let execute = Execute::parse(&again, 2, named).unwrap();
+        assert_eq!(execute.attributes(&again, 2, None).count(), 0);
+        let found = execute.attributes(&again, 2, Some(&WITH_ATTRIBUTE[types])).next();
+        assert_eq!(found.unwrap().value, Value::Text(b"db2"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(
+            mut bytes in proptest::collection::vec(any::<u8>(), 11..100),
+            parameters in 0u16..20,
+            count in 0u8..20,
+            remembered in proptest::collection::vec(any::<u8>(), 0..30),
+        ) {
+            bytes[5] |= PARAMETER_COUNT_AVAILABLE;
+            bytes[10] = count;
+            if let Ok(execute) = Execute::parse(&bytes, parameters, Capabilities::QUERY_ATTRIBUTES) {
+                let found = execute.attributes(&bytes, parameters, Some(&remembered)).count();
+                prop_assert!(found <= usize::from(count));
+            }
+        }
     }
 }
