@@ -61,7 +61,7 @@ impl Scanner<'_> {
         match self.statement.verb {
             Verb::Select | Verb::Insert | Verb::Update | Verb::Delete | Verb::Replace => {}
             Verb::Set => self.set_word(word),
-            Verb::With if self.statement.depth == 0 => self.main_verb(word),
+            Verb::With if self.statement.depth == self.statement.verb_depth => self.main_verb(word),
             Verb::Kill => self.kill_word(word),
             Verb::Create | Verb::Drop | Verb::Alter => self.definition_word(word),
             Verb::Show => self.show_word(word),

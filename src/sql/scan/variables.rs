@@ -84,6 +84,7 @@ impl Scanner<'_> {
     }
 
     pub(super) fn take_assign(&mut self) -> Seen {
+        self.begin_if_new();
         if self.last == Seen::UserVariable {
             self.features.flags = self.statement.before_variable;
             self.flag(Flags::ASSIGNS_USER_VARIABLE);
