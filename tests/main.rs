@@ -14,6 +14,7 @@ mod large;
 mod limits;
 mod listeners;
 mod pool;
+mod routing_corpus;
 mod sandbox;
 mod sandbox_command;
 mod sessions;
