@@ -16,6 +16,7 @@ mod limits;
 mod listeners;
 mod monitor;
 mod pool;
+mod routing_corpus;
 mod sandbox;
 mod sandbox_command;
 mod sessions;
