@@ -1,8 +1,8 @@
 //! What a session is: what must be put back on another server connection, and what ties it to the one it has.
 //! No I/O: the frontend tells it what was said, and asks.
 
-pub mod elsewhere;
 pub mod announced;
+pub mod elsewhere;
 pub mod hold;
 pub mod observation;
 #[allow(clippy::module_inception)]

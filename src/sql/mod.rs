@@ -25,8 +25,8 @@ mod verb;
 mod word;
 
 pub use analyse::analyse;
-pub use cache::FactsCache;
 pub use assignments::{Literal, UserAssignment, user_assignments};
+pub use cache::FactsCache;
 pub use dialect::{Charset, Dialect, Flavour};
 pub use digest::digest_text;
 pub use facts::{Class, Facts, Name, Table};
