@@ -1,9 +1,10 @@
 //! What a session is: what must be put back on another server connection, and what ties it to the one it has.
 //! No I/O: the frontend tells it what was said, and asks.
 
-pub mod elsewhere;
 pub mod announced;
+pub mod elsewhere;
 pub mod hold;
+pub mod locks;
 pub mod observation;
 #[allow(clippy::module_inception)]
 pub mod preferences;
@@ -11,6 +12,7 @@ pub mod seen;
 pub mod session;
 pub mod state;
 pub mod statements;
+pub mod temporary;
 pub mod tracked;
 pub mod user_variables;
 pub mod variables;

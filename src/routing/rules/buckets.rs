@@ -137,7 +137,11 @@ mod tests {
         );
         tokio::time::advance(Duration::from_secs(60)).await;
         let passed = (0..10).filter(|_| buckets.ask(1, Instant::now()) == Verdict::Pass);
-        assert_eq!(passed.count(), 3, "what was not used is not saved up beyond the burst");
+        assert_eq!(
+            passed.count(),
+            3,
+            "what was not used is not saved up beyond the burst"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,8 +9,10 @@ use crate::config::{Config, ConsistencyLevel, RuleTarget};
 use crate::sql::{self, Dialect};
 
 fn set(rules: &str) -> RuleSet {
-    let text = format!("servers: [db1, db2]\nlisteners: ['a:1', {{address: 'b:2', name: two}}]\nrules:\n{rules}");
-    let config = Config::parse(&text, Path::new("proxy.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
+    let text =
+        format!("servers: [db1, db2]\nlisteners: ['a:1', {{address: 'b:2', name: two}}]\nrules:\n{rules}");
+    let config =
+        Config::parse(&text, Path::new("proxy.yaml")).unwrap_or_else(|problems| panic!("{problems}"));
     RuleSet::compile(&config.rules)
 }
 
@@ -57,19 +59,30 @@ fn each_matcher_matches_what_it_says() {
     assert!(takes("schema: SHOP", "SELECT 1") && !takes("schema: archive", "SELECT 1"));
     assert!(takes("listener: 'a:1'", "SELECT 1") && !takes("listener: two", "SELECT 1"));
     assert!(takes("verb: [delete, select]", "select 1") && !takes("verb: insert", "SELECT 1"));
-    assert!(takes("verb: delete", "SELECT 1; DELETE FROM t"), "any of several statements");
+    assert!(
+        takes("verb: delete", "SELECT 1; DELETE FROM t"),
+        "any of several statements"
+    );
     assert!(takes("text: 'from\\s+t\\b'", "SELECT *\nFROM  t") && !takes("text: '^t'", "SELECT * FROM t"));
     assert!(takes("tables: t", "SELECT * FROM t") && !takes("tables: u", "SELECT * FROM t"));
     assert!(takes("tables: shop.t", "SELECT * FROM t") && takes("tables: 'shop.*'", "SELECT * FROM T"));
-    assert!(takes("tables: shop.t", "SELECT * FROM x JOIN shop.t") && !takes("tables: a.t", "SELECT * FROM t"));
+    assert!(
+        takes("tables: shop.t", "SELECT * FROM x JOIN shop.t") && !takes("tables: a.t", "SELECT * FROM t")
+    );
     assert!(!takes("user: app, verb: insert", "SELECT 1"), "all must match");
 }
 
 #[test]
 fn a_statement_is_like_its_example() {
     let example = "digest: ['SELECT a FROM t WHERE id = 1 AND b IN (1, 2)']";
-    assert!(takes(example, "SELECT a FROM t WHERE id = 42 AND b IN ('x', 3, 5)"));
-    assert!(takes(example, "SELECT a  FROM t -- comment\nWHERE id = ? AND b IN (?,?)"));
+    assert!(takes(
+        example,
+        "SELECT a FROM t WHERE id = 42 AND b IN ('x', 3, 5)"
+    ));
+    assert!(takes(
+        example,
+        "SELECT a  FROM t -- comment\nWHERE id = ? AND b IN (?,?)"
+    ));
     assert!(!takes(example, "SELECT b FROM t WHERE id = 42 AND b IN (1, 2)"));
     assert!(takes("digest: 'SELECT ?'", "SELECT 'x'"));
 }
@@ -84,7 +97,9 @@ fn networks_are_where_clients_come_from() {
 
 #[test]
 fn what_is_not_known_does_not_match() {
-    let rules = set("  - {name: r, match: {schema: shop}, block: no}\n  - {name: s, match: {tables: shop.t}, block: no}");
+    let rules = set(
+        "  - {name: r, match: {schema: shop}, block: no}\n  - {name: s, match: {tables: shop.t}, block: no}",
+    );
     assert!(ask(&rules, APP, None, "SELECT * FROM t").is_empty());
     assert!(!takes("tables: t", "this is no statement of t at all ("));
 }
@@ -115,7 +130,10 @@ fn a_rule_that_continues_leaves_room_for_others() {
     let actions = ask(&rules, APP, None, "SELECT 1");
     assert_eq!(rules.target(&actions).unwrap().rule, "a");
     let consistency = rules.consistency(&actions).unwrap();
-    assert_eq!((consistency.rule, *consistency.value), ("c", ConsistencyLevel::Strong));
+    assert_eq!(
+        (consistency.rule, *consistency.value),
+        ("c", ConsistencyLevel::Strong)
+    );
     assert_eq!(rules.max_lag(&actions).unwrap().rule, "d");
     assert_eq!(rules.timeout(&actions), None);
     assert_eq!(rules.last(&actions), Some("d"));
@@ -143,7 +161,9 @@ fn without_rules_nothing_happens() {
 #[tokio::test(start_paused = true)]
 async fn a_rate_is_shared_by_those_it_names() {
     let passed = |per: &str| {
-        let rules = set(&format!("  - {{name: r, throttle: {{rate: 1/m, per: {per}, wait: 0s}}}}"));
+        let rules = set(&format!(
+            "  - {{name: r, throttle: {{rate: 1/m, per: {per}, wait: 0s}}}}"
+        ));
         let mut passed = 0;
         for (user, address, text) in [
             ("a", "10.0.0.1", "SELECT 1"),
@@ -169,13 +189,18 @@ async fn a_rate_is_shared_by_those_it_names() {
         }
         passed
     };
-    assert_eq!((passed("all"), passed("user"), passed("address"), passed("digest")), (1, 3, 2, 2));
+    assert_eq!(
+        (passed("all"), passed("user"), passed("address"), passed("digest")),
+        (1, 3, 2, 2)
+    );
 }
 
 // === Rewrite ===
 
 fn rewritten(pattern: &str, with: &str, text: &[u8], most: usize) -> Result<Option<Vec<u8>>, TooLong> {
-    let rules = set(&format!("  - {{name: r, rewrite: {{pattern: '{pattern}', with: '{with}'}}}}"));
+    let rules = set(&format!(
+        "  - {{name: r, rewrite: {{pattern: '{pattern}', with: '{with}'}}}}"
+    ));
     let actions = ask(&rules, APP, None, "SELECT 1");
     rewrite(rules.rewrite(&actions).unwrap().value, text, most)
 }
@@ -187,19 +212,33 @@ fn every_match_is_replaced() {
         new.map(|new| String::from_utf8(new).unwrap())
     };
     assert_eq!(
-        new(r"\s*force index \(\w+\)", "", "SELECT 1 FROM t FORCE INDEX (a), u force index (b)").unwrap(),
+        new(
+            r"\s*force index \(\w+\)",
+            "",
+            "SELECT 1 FROM t FORCE INDEX (a), u force index (b)"
+        )
+        .unwrap(),
         "SELECT 1 FROM t, u"
     );
-    assert_eq!(new(r"(\w+)=(?<value>\d+)", "${value}=$1 $$", "a=1 b=2").unwrap(), "1=a $ 2=b $");
+    assert_eq!(
+        new(r"(\w+)=(?<value>\d+)", "${value}=$1 $$", "a=1 b=2").unwrap(),
+        "1=a $ 2=b $"
+    );
     assert_eq!(new("x", "y", "SELECT 1"), None);
-    assert_eq!(new("^", "SET @a = 1; ", "SELECT 1").unwrap(), "SET @a = 1; SELECT 1");
+    assert_eq!(
+        new("^", "SET @a = 1; ", "SELECT 1").unwrap(),
+        "SET @a = 1; SELECT 1"
+    );
     assert_eq!(rewritten("b", "c", b"a\xFFb", 10).unwrap().unwrap(), b"a\xFFc");
 }
 
 #[test]
 fn no_text_grows_without_end() {
     let text = "a".repeat(1000);
-    assert_eq!(rewritten("a", &"b".repeat(1000), text.as_bytes(), 100_000), Err(TooLong));
+    assert_eq!(
+        rewritten("a", &"b".repeat(1000), text.as_bytes(), 100_000),
+        Err(TooLong)
+    );
     assert_eq!(rewritten("a", "bb", text.as_bytes(), 1999), Err(TooLong));
     assert!(rewritten("a", "bb", text.as_bytes(), 2000).unwrap().is_some());
 }
