@@ -15,6 +15,7 @@ mod large;
 mod limits;
 mod listeners;
 mod monitor;
+mod model;
 mod pool;
 mod routing_corpus;
 mod sandbox;

@@ -20,10 +20,13 @@ mod hint;
 mod key;
 mod lexer;
 mod local;
+mod lock_call;
 mod own;
 mod quote;
 mod reason;
 mod scan;
+mod temporary;
+mod tokens;
 mod verb;
 mod word;
 
@@ -38,10 +41,12 @@ pub use flags::Flags;
 pub use hint::{BadHint, Hint, HintLevel, HintTarget};
 pub use lexer::{Lexer, Token, TokenKind};
 pub use local::is_server_local;
+pub use lock_call::{LockCall, lock_call};
 pub use own::{Own, Setting};
 pub use quote::{quote_identifier, quote_string};
 pub use reason::Reason;
 pub use scan::scan;
+pub use temporary::{TableChange, table_change};
 pub use verb::{Verb, Verbs};
 
 #[cfg(test)]
