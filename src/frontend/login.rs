@@ -437,6 +437,7 @@ impl Arrival {
             statements: 0,
             mode: self.listener.mode,
             policy,
+            configured_policy: policy,
             source,
             lists_processes: false,
             listener: self.listener.name.clone(),
