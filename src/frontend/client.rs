@@ -9,6 +9,7 @@ use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
+use super::rows::{OwnStatus, Rows, Speaks};
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ListenerMode;
@@ -60,8 +61,7 @@ pub struct Client {
     pub configured_policy: Policy,
     /// Stands for where it comes from.
     pub source: u64,
-    /// The command under way lists processes, in which the client should find itself.
-    pub lists_processes: bool,
+    pub speaks: Speaks,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
@@ -161,7 +161,7 @@ impl Client {
     /// Makes the client known to the other threads.
     pub fn enlist(&mut self) {
         let (worker, user) = (self.worker.index, self.login.user.clone());
-        self.entry = Arc::new(Entry::new(worker, user));
+        self.entry = Arc::new(Entry::new(worker, user, self.login.key.clone()));
         self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
@@ -261,8 +261,14 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
-        let lists_processes = std::mem::take(&mut self.lists_processes);
-        let processes = lists_processes.then_some(&*self.worker.shared.registry);
+        let rows = match std::mem::take(&mut self.speaks) {
+            Speaks::OfNone => None,
+            Speaks::OfProcesses => Some(Rows::Processes {
+                registry: &self.worker.shared.registry,
+                server: connection.server.index,
+            }),
+            Speaks::OfStatus => Some(Rows::Status(OwnStatus::new(&self.link, self.capabilities))),
+        };
         let relay = Relay {
             client: &mut self.link,
             connection,
@@ -273,7 +279,7 @@ impl Client {
             may_move,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
             numbers: None,
-            processes,
+            rows,
         };
         relay.run(expect).await
     }

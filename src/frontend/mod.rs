@@ -17,6 +17,7 @@ pub mod relay;
 pub mod reply;
 pub mod request;
 pub mod reset;
+pub mod rows;
 pub mod shared;
 pub mod shown;
 pub mod statement;

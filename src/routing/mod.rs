@@ -5,6 +5,7 @@ pub mod decide;
 pub mod policy;
 pub mod reason;
 pub mod refusals;
+pub mod results;
 pub mod rules;
 
 pub use decide::{Asker, Decision, Explanation, Place, Router, Servers};

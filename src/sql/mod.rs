@@ -15,6 +15,7 @@ mod facts;
 mod features;
 mod flags;
 mod hint;
+mod key;
 mod lexer;
 mod local;
 mod own;
@@ -41,5 +42,7 @@ pub use reason::Reason;
 pub use scan::scan;
 pub use verb::{Verb, Verbs};
 
+#[cfg(test)]
+mod corpus_tests;
 #[cfg(test)]
 mod tests;
