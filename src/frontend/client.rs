@@ -57,6 +57,8 @@ pub struct Client {
     pub mode: ListenerMode,
     /// What this client's reads may miss.
     pub policy: Policy,
+    /// The same before the session had settings of its own.
+    pub configured_policy: Policy,
     /// Stands for where it comes from.
     pub source: u64,
     pub speaks: Speaks,

@@ -422,6 +422,7 @@ impl Arrival {
             statements: 0,
             mode: self.listener.mode,
             policy,
+            configured_policy: policy,
             source,
             speaks: Default::default(),
             listener: self.listener.name.clone(),

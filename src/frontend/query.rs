@@ -5,6 +5,7 @@ use super::command::LOOKED_AT;
 use super::elsewhere::Request;
 use super::outcome::End;
 use super::rows::Speaks;
+use super::wishes;
 use crate::routing::{Decision, Place, Servers};
 use crate::sql::{self, Facts, Features, Flags, Function, Verb};
 use crate::wire::Capabilities;
@@ -21,6 +22,15 @@ impl Client {
         let start = self.text_offset(payload);
         let text = payload.get(start..).unwrap_or_default();
         let facts = self.worker.facts.borrow_mut().look(text, self.session.dialect);
+        let wishes = wishes::of_query(payload, self.capabilities, self.server.is_mariadb());
+        if header.length <= LOOKED_AT
+            && let Some(own) = &facts.own
+        {
+            let text = text.to_vec();
+            self.skip().await?;
+            return self.answer_own(own, &text, wishes).await;
+        }
+        let facts = wishes::obeyed(&mut self.session, facts, wishes);
         let features = &facts.features;
         self.session.announce(text, features);
         self.speaks = Speaks::of(text, features);
