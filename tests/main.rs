@@ -15,6 +15,7 @@ mod large;
 mod limits;
 mod listeners;
 mod pool;
+mod rules;
 mod sandbox;
 mod sandbox_command;
 mod sessions;

@@ -9,6 +9,7 @@ use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
+use super::rules::Steering;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ListenerMode;
@@ -56,6 +57,7 @@ pub struct Client {
     pub mode: ListenerMode,
     /// What this client's reads may miss.
     pub policy: Policy,
+    pub steering: Steering,
     /// Stands for where it comes from.
     pub source: u64,
     /// The command under way lists processes, in which the client should find itself.

@@ -12,6 +12,7 @@ use super::client::{Client, Login};
 use super::outcome::End;
 use super::registry::{Entry, Place};
 use super::reply;
+use super::rules::Steering;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Identity, Key, Profile, connect};
@@ -419,7 +420,7 @@ impl Arrival {
         let policy = Policy::new(&self.worker.shared.config).with_level(Some(self.listener.consistency));
         let source = self.address.map(|address| address.ip());
         let source = foldhash::fast::FixedState::default().hash_one(source);
-        Client {
+        let mut client = Client {
             link: self.link,
             worker: self.worker,
             signal: self.signal,
@@ -437,12 +438,15 @@ impl Arrival {
             statements: 0,
             mode: self.listener.mode,
             policy,
+            steering: Steering::default(),
             source,
             lists_processes: false,
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,
-        }
+        };
+        client.select_rules();
+        client
     }
 }
 

@@ -16,6 +16,7 @@ pub mod relay;
 pub mod reply;
 pub mod request;
 pub mod reset;
+pub mod rules;
 pub mod shared;
 pub mod shown;
 pub mod statement;

@@ -31,6 +31,7 @@ impl Client {
             return Err(End::ServerLost);
         }
         self.session.reset();
+        self.steering.forget_all();
         self.login.key.was_reset = true;
         self.seats.clear();
         self.unbind();
@@ -116,6 +117,7 @@ impl Client {
         self.seats.clear();
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
+        self.select_rules();
         self.enlist();
     }
 }
