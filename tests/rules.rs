@@ -60,7 +60,11 @@ on_both_flavours! {
              \x20 - {{name: primary, match: {{text: to the first}}, target: {{server: {}}}}}\n",
             cluster.servers()[0].name
         );
-        let proxy = Proxy::before(&cluster).with(rules).with("routing: {balance: first}").start().await;
+        let proxy = Proxy::before(&cluster)
+            .with(rules)
+            .with("routing: {balance: first}\nconsistency: {level: eventual}")
+            .start()
+            .await;
         let mut ids = Vec::new();
         for server in cluster.servers() {
             ids.push(server.query::<u64>("SELECT @@server_id").await.unwrap()[0]);
@@ -77,8 +81,8 @@ on_both_flavours! {
         let hinted: u64 = client.query_first("/* splitrail: primary */ SELECT @@server_id /* to the last */").await.unwrap().unwrap();
         assert_eq!(hinted, ids[0]);
         // What writes is not sent to a replica, whatever a rule says.
-        client.query_drop("CREATE TABLE test.written (a INT)").await.unwrap();
-        client.query_drop("INSERT INTO test.written VALUES (1) /* to the last */").await.unwrap();
+        client.query_drop("CREATE TABLE app.written (a INT)").await.unwrap();
+        client.query_drop("INSERT INTO app.written VALUES (1) /* to the last */").await.unwrap();
     }
 
     async fn a_rule_changes_a_text(flavour) {
