@@ -201,7 +201,7 @@ on_both_flavours! {
         let cluster = Cluster::shared(flavour).await;
         let settings = "pool: {max_connections: 1, acquire_timeout: 400ms, max_waiting: 1}";
         // One thread serves who came first first.
-        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").start().await;
+        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").main_listener("mode: primary").start().await;
         let (mut holder, mut waiting, mut third) =
             (proxy.client().await, proxy.client().await, proxy.client().await);
         holder.query_drop("BEGIN").await.unwrap();
@@ -225,7 +225,7 @@ on_both_flavours! {
     async fn who_hangs_up_leaves_the_queue(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let settings = "pool: {max_connections: 1, acquire_timeout: 20s, max_waiting: 1}";
-        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").start().await;
+        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").main_listener("mode: primary").start().await;
         let user = account(cluster, "IDENTIFIED BY ''").await;
         let (mut holder, mut other) = (proxy.client().await, proxy.client().await);
         let mut leaver = Plain::login(proxy.port(), &user).await;

@@ -14,6 +14,7 @@ mod infile;
 mod large;
 mod limits;
 mod listeners;
+mod monitor;
 mod pool;
 mod rules;
 mod sandbox;

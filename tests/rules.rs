@@ -4,7 +4,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 
 use crate::fixture::proxy::connect;
-use crate::fixture::{Cluster, Proxy, on_both_flavours};
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
 fn told<T>(result: Result<T, Error>) -> (u16, String) {
     match result {
@@ -124,6 +124,46 @@ on_both_flavours! {
             client.query_drop("SELECT 'soon'").await.unwrap();
         }
         assert!(began.elapsed() >= std::time::Duration::from_millis(140), "{:?}", began.elapsed());
+    }
+
+    async fn what_takes_too_long_is_stopped(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = cluster.new_database().await;
+        let rules = "rules: [{name: quick, match: {text: in time}, timeout: 300ms}]";
+        let proxy = Proxy::before(cluster).with(rules).start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let (mut holder, mut client) = (connect(options()).await.unwrap(), connect(options()).await.unwrap());
+        holder.query_drop("CREATE TABLE t (a INT PRIMARY KEY, b INT)").await.unwrap();
+        holder.query_drop("INSERT INTO t VALUES (1, 1)").await.unwrap();
+        holder.query_drop("BEGIN").await.unwrap();
+        holder.query_drop("UPDATE t SET b = 2").await.unwrap();
+        let late = match flavour {
+            Flavour::MySql => 3024,
+            Flavour::MariaDb => 1969,
+        };
+        let update = "UPDATE t SET b = 3 /* in time */";
+        let (code, text) = told(client.query_drop(update).await);
+        assert_eq!(code, late, "{text}");
+        assert_eq!(told(client.exec_drop(update, ()).await).0, late);
+        assert_eq!(told(client.query_drop("SELECT BENCHMARK(1000000000000, MD5(1)) /* in time */").await).0, late);
+        holder.query_drop("COMMIT").await.unwrap();
+
+        // Nothing of it hits a later statement, and who is in time is left alone.
+        for _ in 0..20 {
+            client.query_drop(update).await.unwrap();
+            let rows: Vec<u64> = client.query("SELECT b FROM t").await.unwrap();
+            assert_eq!(rows, [3]);
+        }
+        // A transaction outlives the statement that was stopped.
+        holder.query_drop("BEGIN").await.unwrap();
+        holder.query_drop("UPDATE t SET b = 4").await.unwrap();
+        client.query_drop("BEGIN").await.unwrap();
+        client.query_drop("INSERT INTO t VALUES (2, 2)").await.unwrap();
+        assert_eq!(told(client.query_drop("UPDATE t SET b = 5 WHERE a = 1 /* in time */").await).0, late);
+        client.query_drop("COMMIT").await.unwrap();
+        holder.query_drop("COMMIT").await.unwrap();
+        let rows: Vec<u64> = client.query("SELECT b FROM t ORDER BY a").await.unwrap();
+        assert_eq!(rows, [4, 2]);
     }
 
     async fn rules_follow_a_change_of_the_user(flavour) {

@@ -541,6 +541,82 @@ on_both_flavours! {
         ").await;
     }
 
+    async fn user_variables_with_plain_values_follow_their_session(flavour) {
+        let see = "SELECT @a, @b, @c, @d, @e, @f, @g, @h, @i, @j, CHARSET(@b), COLLATION(@b), COLLATION(@f), \
+            COLLATION(@g), COLLATION(@h), COLLATION(@i), COLLATION(@a), COLLATION(@j), COERCIBILITY(@b), @b = 'X', @d + 1, @f + 0";
+        // The types; those of a variable that was never set are not the same as of one set to NULL.
+        let made = "DROP TABLE IF EXISTS made; CREATE TABLE made AS SELECT @a AS a, @b AS b, @d AS d, @e AS e, @f AS f, \
+            @g AS g, @h AS h, @i AS i, @j AS j; SHOW CREATE TABLE made";
+        same(flavour, 1, &format!("
+            A: SET @a = 5, @b := 'x', @c = NULL, @d = -1.5, @e = TRUE, @f=x'41', @g = _utf8mb4'é' COLLATE utf8mb4_bin
+            B: {see}
+            A: {see}
+            A: SET @H = _latin1'abc', @i = 'it''s \\\\ \"', @j = 'ö'
+            B: SET @a = 'other'
+            A: {see}
+            B: {see}
+            A: {made}
+            B: SELECT @a
+            C: {see}
+            A: SET @a = NULL, @b = NULL
+            B: {see}
+            A: {see}
+            A: SET @a = 18446744073709551615, @b = 1e3, @c = 0x4142, @d = b'1000001', @e = -9223372036854775808
+            B: SELECT 1
+            A: {see}
+        ")).await;
+        same(flavour, 1, &format!("
+            A: SET NAMES latin1
+            A: SET @a = 'x', @b = 'x' COLLATE latin1_bin, @c = \"y\"
+            A: SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci
+            B: {see}
+            A: {see}
+            A: SET @d = 'x', @e = 'ü'
+            A: SET NAMES utf8mb4
+            B: {see}
+            A: {see}
+            A: SET @f = '', @g = 'ß', sql_mode = 'NO_BACKSLASH_ESCAPES'
+        ")).await;
+        same(flavour, 1, &format!("
+            A: SET sql_mode = 'NO_BACKSLASH_ESCAPES'
+            A: SET @b = 'a\\b', @a = 1e3, @c = 18446744073709551615, @d = b'1000001', @e = -9223372036854775808
+            B: {see}
+            A: {see}
+            A: SET @a = 'x', @b = 17
+            B. reset
+            A: {see}
+            B: {see}
+            A. reset
+            A: {see}
+            B: SET character_set_connection = latin1
+            B: SET @a = 'x', @b = _binary'x'
+            A: {see}
+            B: {see}
+            B: SET @j = 1, @j = 2, @j = NULL
+            A: SELECT @j
+            B: CREATE TABLE nulls AS SELECT @j AS j
+            B: SHOW CREATE TABLE nulls
+        ")).await;
+    }
+
+    async fn a_trigger_may_count_in_a_user_variable(flavour) {
+        same(flavour, 3, "
+            A: CREATE TABLE t (a INT)
+            A: CREATE TRIGGER counts BEFORE INSERT ON t FOR EACH ROW SET @sum = @sum + NEW.a
+            A: CREATE TABLE u (a INT)
+            A: CREATE TRIGGER picks BEFORE INSERT ON u FOR EACH ROW SELECT NEW.a INTO @picked
+            A: SET @sum = 0, @picked = 0
+            B: SELECT @sum
+            A: INSERT INTO t VALUES (3), (4)
+            B: SELECT @sum
+            A: SELECT @sum
+            B: SET @sum = 0, @picked = 0
+            B: INSERT INTO u VALUES (3), (4)
+            C: SELECT @picked
+            B: SELECT @picked
+        ").await;
+    }
+
     async fn temporary_tables_stay_as_long_as_they_are(flavour) {
         same(flavour, 2, "
             A: CREATE PROCEDURE makes() CREATE TEMPORARY TABLE made AS SELECT 5 AS five

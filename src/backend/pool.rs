@@ -277,7 +277,7 @@ impl Pools {
                     };
                     connection.link = connection.link.reattach().map_err(source)?;
                     if connection.is_usable(clock::now()) && connection.link.is_quiet() {
-                        return Ok(Box::new(connection));
+                        return own(Box::new(connection), wanted, attributes).await;
                     }
                 }
             }

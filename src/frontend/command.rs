@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::client::{Client, FIRST, STOPPING};
 use super::outcome::End;
+use super::rows::Speaks;
 use crate::net::Interrupt;
 use crate::net::buffer;
 use crate::net::link::Filled;
@@ -132,7 +133,10 @@ impl Client {
 
     /// Everything that needs no more than to be passed on, known or unknown.
     async fn other(&mut self, command: Command) -> Result<(), End> {
-        self.lists_processes = command == Command::PROCESS_INFO;
+        self.speaks = match command {
+            Command::PROCESS_INFO => Speaks::OfProcesses,
+            _ => Speaks::OfNone,
+        };
         let expect = match command {
             Command::STATISTICS => Expect::Text,
             Command::FIELD_LIST => Expect::Rows,

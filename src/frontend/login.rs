@@ -410,7 +410,7 @@ impl Arrival {
         };
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
-        let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone()));
+        let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone(), key.clone()));
         let login = Login {
             key,
             user: opened.user,
@@ -440,7 +440,7 @@ impl Arrival {
             policy,
             steering: Steering::default(),
             source,
-            lists_processes: false,
+            speaks: Default::default(),
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,

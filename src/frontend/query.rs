@@ -4,6 +4,7 @@ use super::client::Client;
 use super::command::LOOKED_AT;
 use super::elsewhere::Request;
 use super::outcome::End;
+use super::rows::Speaks;
 use crate::routing::{Decision, Place, Servers};
 use crate::sql::{self, Facts, Features, Flags, Function, Verb};
 use crate::wire::Capabilities;
@@ -66,7 +67,7 @@ impl Client {
         let text = payload.get(start..).unwrap_or_default();
         let features = &facts.features;
         self.session.announce(text, features);
-        self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
+        self.speaks = Speaks::of(text, features);
         let whole = header.length <= LOOKED_AT;
         if whole && self.kills_itself(features) {
             let text = text.to_vec();

@@ -1,6 +1,7 @@
 //! Rules at work: a client's statements refused, held back, changed, and sent where a rule wants them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -155,6 +156,12 @@ impl Client {
                 Err(End::Killed)
             }
         }
+    }
+
+    /// How long the statement under way may take.
+    pub fn time_limit(&self) -> Option<Duration> {
+        let timeout = self.rules().timeout(&self.steering.actions)?;
+        Some(*timeout.value)
     }
 
     /// The text as a rule changes it.

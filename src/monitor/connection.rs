@@ -168,7 +168,8 @@ async fn run(conn: &mut Conn, text: &str) -> (Vec<Vec<Row>>, Option<Error>) {
             return (sets, Some(error));
         }
         if result.is_empty() {
-            return (sets, None);
+            // The driver keeps the error of a later statement back until here.
+            return (sets, result.drop_result().await.err());
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a session is: what must be put back on another server connection, and what ties it to the one it has.
 //! No I/O: the frontend tells it what was said, and asks.
 
-pub mod elsewhere;
 pub mod announced;
+pub mod elsewhere;
 pub mod hold;
 pub mod observation;
 #[allow(clippy::module_inception)]
@@ -17,7 +17,7 @@ pub mod variables;
 
 pub use hold::{Hold, Holds};
 pub use observation::Observation;
-pub use preferences::Preferences;
+pub use preferences::{BadPreference, Preferences, Wishes};
 pub use seen::Seen;
 pub use session::Session;
 pub use state::State;

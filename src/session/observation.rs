@@ -103,6 +103,15 @@ const UNFORESEEN: Flags = Flags::UNKNOWN_CALL
     .union(Flags::BROKEN)
     .union(Flags::STORED_PROGRAM);
 
+/// Statements that run triggers.
+const PROGRAMS: [Verb; 5] = [
+    Verb::Insert,
+    Verb::Replace,
+    Verb::Update,
+    Verb::Delete,
+    Verb::Load,
+];
+
 // === impl Session ===
 
 impl Session {
@@ -177,7 +186,11 @@ impl Session {
         if unseen || features.has(Flags::SETS_ROLE) {
             self.holds.insert(Hold::State);
         }
-        if assigns && !carried {
+        // A trigger or a function may assign by SELECT .. INTO, which no server reports.
+        let unforeseen = features.has(UNFORESEEN.without(Flags::SEVERAL));
+        let runs_programs = unforeseen || PROGRAMS.into_iter().any(|verb| features.verbs.contains(verb));
+        let endangered = runs_programs && !self.state.user_variables.is_empty();
+        if (assigns && !carried) || endangered {
             self.holds.insert(Hold::UserVariables);
         }
         let created = features.has(Flags::CREATE_TEMPORARY | Flags::TEXT_PREPARE);

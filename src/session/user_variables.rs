@@ -211,6 +211,9 @@ pub struct Settings<'a> {
     pub is_unsure: bool,
 }
 
+/// A character set and a collation by their names, as far as they have been named.
+type Named<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 // === impl Settings ===
 
 impl Settings<'_> {
@@ -246,7 +249,7 @@ impl Settings<'_> {
     }
 
     /// The character set and the collation of a literal, where the session has set them.
-    fn connection(&self) -> Option<(Option<&[u8]>, Option<&[u8]>)> {
+    fn connection(&self) -> Option<Named<'_>> {
         if self.is_unsure {
             return None;
         }
@@ -279,4 +282,102 @@ fn charset_of(collation: &[u8]) -> &[u8] {
         .position(|byte| *byte == b'_')
         .unwrap_or(collation.len());
     &collation[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::user_assignments;
+
+    fn with(known: &UserVariables, sql: &str, variables: &[(&str, &str)]) -> Option<UserVariables> {
+        let mut set = Variables::default();
+        for (name, value) in variables {
+            set.set(name.as_bytes(), value.as_bytes());
+        }
+        let settings = Settings {
+            variables: &set,
+            dialect: Dialect::default(),
+            is_unsure: false,
+        };
+        known.with(
+            &user_assignments(sql.as_bytes(), Dialect::default()).unwrap(),
+            settings,
+        )
+    }
+
+    fn of(sql: &str) -> UserVariables {
+        with(&UserVariables::default(), sql, &[]).unwrap()
+    }
+
+    fn towards(has: &UserVariables, wanted: &UserVariables) -> String {
+        let mut initial = Variables::default();
+        initial.set(b"collation_connection", b"utf8mb4_0900_ai_ci");
+        let sql = has.statement_towards(wanted, &initial).unwrap_or_default();
+        String::from_utf8(sql).unwrap()
+    }
+
+    #[test]
+    fn only_what_differs_is_set() {
+        let none = UserVariables::default();
+        let (one, two) = (of("SET @a=1, @b='x'"), of("SET @b='x', @C=-2.50"));
+        assert_eq!(
+            towards(&none, &one),
+            "SET @`a`=1,@`b`=_utf8mb4 x'78' COLLATE utf8mb4_0900_ai_ci"
+        );
+        assert_eq!(towards(&one, &two), "SET @`a`=x'',@`a`=NULL,@`c`=-2.50");
+        assert_eq!(towards(&one, &of("SET @b='x', @a=1")), "");
+        assert!(one.same_as(&of("SET @B='x', @A=1")));
+    }
+
+    #[test]
+    fn null_keeps_the_type_of_what_it_replaces() {
+        let none = UserVariables::default();
+        assert!(of("SET @a=NULL").is_empty());
+        let (value, null) = (of("SET @a=1"), of("SET @a=1, @a=NULL"));
+        assert_eq!(towards(&none, &null), "SET @`a`=1,@`a`=NULL");
+        assert_eq!(towards(&value, &null), "SET @`a`=NULL");
+        assert_eq!(towards(&null, &value), "SET @`a`=1");
+    }
+
+    #[test]
+    fn a_text_is_what_its_session_made_of_it() {
+        let none = UserVariables::default();
+        let made = |sql: &str, variables: &[(&str, &str)]| {
+            with(&none, sql, variables).map(|wanted| towards(&none, &wanted))
+        };
+        let latin1 = [
+            ("character_set_client", "latin1"),
+            ("character_set_connection", "latin1"),
+        ];
+        let utf8 = [
+            ("character_set_client", "utf8mb4"),
+            ("collation_connection", "utf8mb4_bin"),
+        ];
+        assert_eq!(made("SET @a='x'", &latin1).unwrap(), "SET @`a`=_latin1 x'78'");
+        assert_eq!(made("SET @a='é'", &latin1), None);
+        assert_eq!(
+            made("SET @a='é'", &utf8).unwrap(),
+            "SET @`a`=_utf8mb4 x'c3a9' COLLATE utf8mb4_bin"
+        );
+        assert_eq!(
+            made("SET @a=_latin1'x' COLLATE latin1_bin", &utf8).unwrap(),
+            "SET @`a`=_latin1 x'78' COLLATE latin1_bin"
+        );
+        assert_eq!(made("SET @a='x'", &[("character_set_connection", "ucs2")]), None);
+        assert_eq!(made("SET @a='x'", &[("collation_connection", "utf16_bin")]), None);
+        let changed = [("default_collation_for_utf8mb4", "utf8mb4_general_ci")];
+        assert_eq!(made("SET @a=_utf8mb4'x'", &changed), None);
+    }
+
+    #[test]
+    fn there_are_only_so_many() {
+        let many = |count: usize, value: &str| {
+            let list: Vec<_> = (0..count).map(|index| format!("@v{index}={value}")).collect();
+            with(&UserVariables::default(), &format!("SET {}", list.join(",")), &[])
+        };
+        assert_eq!(many(MAX_COUNT, "1").unwrap().len(), MAX_COUNT);
+        assert!(many(MAX_COUNT + 1, "1").is_none());
+        let long = format!("'{}'", "x".repeat(MAX_BYTES));
+        assert!(many(1, &long).is_none());
+    }
 }

@@ -40,6 +40,7 @@ pub struct Lexer<'text> {
     in_comment: bool,
     broken: bool,
     version_comment: bool,
+    code_comment: bool,
     /// Where the first comments with a hint have it, behind the colon.
     hints: [(usize, usize); HINTS],
     hint_count: usize,
@@ -112,6 +113,7 @@ impl<'text> Lexer<'text> {
             in_comment: false,
             broken: false,
             version_comment: false,
+            code_comment: false,
             hints: [(0, 0); HINTS],
             hint_count: 0,
         }
@@ -129,6 +131,11 @@ impl<'text> Lexer<'text> {
     /// Whether a comment was met that not every server reads as code, so that another server may read the text otherwise.
     pub fn met_version_comment(&self) -> bool {
         self.version_comment
+    }
+
+    /// Whether a comment was met that some server may read as code.
+    pub fn met_code_comment(&self) -> bool {
+        self.code_comment
     }
 
     /// What stands behind `splitrail:` in the comments so far.
@@ -277,6 +284,7 @@ impl Lexer<'_> {
             self.skip_block(false);
             return self.note_hint(start, self.at.saturating_sub(2));
         }
+        self.code_comment = true;
         self.advance(if marked_mariadb { 4 } else { 3 });
         let (digits, number) = self.version_number();
         self.version_comment |= number > Dialect::OLDEST_SERVER || marked_mariadb;

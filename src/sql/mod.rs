@@ -15,6 +15,7 @@ mod facts;
 mod features;
 mod flags;
 mod hint;
+mod key;
 mod lexer;
 mod local;
 mod own;
@@ -25,8 +26,8 @@ mod verb;
 mod word;
 
 pub use analyse::analyse;
-pub use cache::FactsCache;
 pub use assignments::{Literal, UserAssignment, user_assignments};
+pub use cache::FactsCache;
 pub use dialect::{Charset, Dialect, Flavour};
 pub use digest::digest_text;
 pub use facts::{Class, Facts, Name, Table};
@@ -41,5 +42,7 @@ pub use reason::Reason;
 pub use scan::scan;
 pub use verb::{Verb, Verbs};
 
+#[cfg(test)]
+mod corpus_tests;
 #[cfg(test)]
 mod tests;
