@@ -32,6 +32,7 @@ impl Client {
         }
         self.session.reset();
         self.policy = self.configured_policy;
+        self.steering.forget_all();
         self.login.key.was_reset = true;
         self.seats.clear();
         self.unbind();
@@ -109,6 +110,7 @@ impl Client {
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
         self.policy = self.configured_policy;
+        self.select_rules();
         self.enlist();
     }
 }

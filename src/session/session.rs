@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::announced::Announced;
 use super::hold::Holds;
-use super::preferences::Preferences;
 use super::locks::Locks;
+use super::preferences::Preferences;
 use super::seen::Seen;
 use super::state::State;
 use super::statements::Statements;
