@@ -83,7 +83,10 @@ async fn session(mut client: Conn, own: u64, (primary, first): (u64, u64), goal:
         if written.is_multiple_of(16) {
             // What a transaction shows on the primary is not taken back afterwards.
             let mut transaction = client.start_transaction(Default::default()).await.unwrap();
-            let rows: Vec<(u64, u64)> = transaction.query("SELECT id, n FROM checks.counters").await.unwrap();
+            let rows: Vec<(u64, u64)> = transaction
+                .query("SELECT id, n FROM checks.counters")
+                .await
+                .unwrap();
             transaction.commit().await.unwrap();
             for (id, n) in rows {
                 last[id as usize] = n.max(last[id as usize]);
@@ -96,7 +99,11 @@ async fn session(mut client: Conn, own: u64, (primary, first): (u64, u64), goal:
 async fn under_load(cluster: &Cluster, proxy: &Proxy<'_>, goal: u64) -> Arc<Seen> {
     let primary: u64 = cluster.primary().query("SELECT @@server_id").await.unwrap()[0];
     // No counter begins below where it was.
-    let first: u64 = cluster.primary().query("SELECT MAX(n) FROM checks.counters").await.unwrap()[0];
+    let first: u64 = cluster
+        .primary()
+        .query("SELECT MAX(n) FROM checks.counters")
+        .await
+        .unwrap()[0];
     let seen = Arc::new(Seen::default());
     let mut tasks = JoinSet::new();
     for own in 0..SESSIONS {

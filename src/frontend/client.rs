@@ -4,12 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::binding::Seat;
+use super::deadline::{Deadline, Stopped};
 use super::outcome::{Broken, End, Outcome};
 use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
 use super::rows::{OwnStatus, Rows, Speaks};
+use super::rules::Steering;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ListenerMode;
@@ -57,6 +59,9 @@ pub struct Client {
     pub mode: ListenerMode,
     /// What this client's reads may miss.
     pub policy: Policy,
+    /// The same before the session had settings of its own.
+    pub configured_policy: Policy,
+    pub steering: Steering,
     /// Stands for where it comes from.
     pub source: u64,
     pub speaks: Speaks,
@@ -256,9 +261,12 @@ impl Client {
         statement: Option<u32>,
         may_move: bool,
     ) -> Result<Outcome, Broken> {
+        let limit = self.time_limit();
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
+        let deadline = limit.map(|limit| Deadline::new(limit, connection));
+        let stopped = Stopped::default();
         let rows = match std::mem::take(&mut self.speaks) {
             Speaks::OfNone => None,
             Speaks::OfProcesses => Some(Rows::Processes {
@@ -278,8 +286,20 @@ impl Client {
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
             numbers: None,
             rows,
+            stopped: &stopped,
         };
-        relay.run(expect).await
+        let Some(deadline) = deadline else {
+            return relay.run(expect).await;
+        };
+        let answered = deadline.over(relay.run(expect), &stopped).await;
+        if stopped.get()
+            && answered.is_ok()
+            && let Some(connection) = &mut self.connection
+        {
+            // Whatever is left of the order to stop hits this.
+            let _ = connection.execute(b"DO 0").await;
+        }
+        answered
     }
 
     /// Draws the conclusions from a response, or tells the client why there is none.

@@ -8,6 +8,7 @@ use super::rows::Speaks;
 use crate::net::Interrupt;
 use crate::net::buffer;
 use crate::net::link::Filled;
+use crate::routing::rules::Actions;
 use crate::session::Hold;
 use crate::sql::Facts;
 use crate::wire::command::Command;
@@ -112,6 +113,7 @@ impl Client {
             let text = "Out of memory: limits.buffer_memory is used up; try again later";
             return self.error(1041, b"08004", text).await;
         }
+        self.steer(Actions::default());
         match command {
             Command::QUIT => Err(End::Quit),
             Command::QUERY => self.query(header).await,

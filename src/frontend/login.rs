@@ -12,6 +12,7 @@ use super::client::{Client, Login};
 use super::outcome::End;
 use super::registry::{Entry, Place};
 use super::reply;
+use super::rules::Steering;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Identity, Key, Profile, connect};
@@ -404,7 +405,7 @@ impl Arrival {
         let policy = Policy::new(&self.worker.shared.config).with_level(Some(self.listener.consistency));
         let source = self.address.map(|address| address.ip());
         let source = foldhash::fast::FixedState::default().hash_one(source);
-        Client {
+        let mut client = Client {
             link: self.link,
             worker: self.worker,
             signal: self.signal,
@@ -422,12 +423,16 @@ impl Arrival {
             statements: 0,
             mode: self.listener.mode,
             policy,
+            configured_policy: policy,
+            steering: Steering::default(),
             source,
             speaks: Default::default(),
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,
-        }
+        };
+        client.select_rules();
+        client
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::task::Poll;
 
 use super::client::FIRST;
+use super::deadline::Stopped;
 use super::elsewhere::may_move;
 use super::numbers::Numbers;
 use super::outcome::{Broken, Outcome};
@@ -38,6 +39,8 @@ pub struct Relay<'a> {
     pub may_move: bool,
     /// Longest packet of a file that the client sends.
     pub max_packet: u64,
+    /// The statement may have been stopped for taking too long.
+    pub stopped: &'a Stopped,
     /// For rows that speak of the client's connection.
     pub rows: Option<Rows<'a>>,
     /// Where one of the two sides compresses.
@@ -171,6 +174,10 @@ impl Relay<'_> {
                     )?
                 }
             };
+            let verdict = match self.late(kind, outcome) {
+                Some(payload) => Verdict::Replace(payload),
+                None => verdict,
+            };
             let begins = position == 0 && !outcome.started;
             if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
                 return Ok((position + length, Pause::Refused));
@@ -198,6 +205,14 @@ impl Relay<'_> {
             rewritten.put_bytes(&bytes[copied..position]);
         }
         Ok((position, Pause::ForMore))
+    }
+
+    /// What the client is told of a statement that was stopped for taking too long.
+    fn late(&self, kind: Kind, outcome: &mut Outcome) -> Option<Vec<u8>> {
+        let code = outcome.error.filter(|_| kind == Kind::Error)?;
+        let (code, payload) = self.stopped.reword(code, self.connection.server.is_mariadb())?;
+        outcome.error = Some(code);
+        Some(payload)
     }
 
     async fn forward(

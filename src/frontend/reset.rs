@@ -31,6 +31,8 @@ impl Client {
             return Err(End::ServerLost);
         }
         self.session.reset();
+        self.policy = self.configured_policy;
+        self.steering.forget_all();
         self.login.key.was_reset = true;
         self.seats.clear();
         self.unbind();
@@ -107,6 +109,8 @@ impl Client {
         self.seats.clear();
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
+        self.policy = self.configured_policy;
+        self.select_rules();
         self.enlist();
     }
 }

@@ -9,5 +9,5 @@ pub mod results;
 pub mod rules;
 
 pub use decide::{Asker, Decision, Explanation, Place, Router, Servers};
-pub use policy::Policy;
+pub use policy::{Policy, Target};
 pub use reason::{Obstacle, Why};

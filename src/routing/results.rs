@@ -204,8 +204,12 @@ fn is_valid(
     written: &HashMap<Box<[u8]>, Moment>,
     all_written: Moment,
 ) -> bool {
-    let untouched = |table: &Box<[u8]>| written.get(table).is_none_or(|written| *written <= began);
-    all_written <= began && tables.iter().all(untouched)
+    let untouched = |moment: &Moment| *moment <= began;
+    all_written <= began
+        && tables
+            .iter()
+            .filter_map(|table| written.get(table))
+            .all(untouched)
 }
 
 /// A table's name in the form that [`Results`] compares: letters of either case are one.
