@@ -4,6 +4,7 @@ use crate::fixture::proxy::unique;
 use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
+use splitrail::wire::bytes::Put;
 use splitrail::wire::command::Command;
 use splitrail::wire::framing::Expect;
 
@@ -415,5 +416,58 @@ async fn a_login_shows_its_own_attributes_though_the_pool_is_full() {
         let expected = b"\x06Com_do\x010".to_vec();
         assert!(counted.contains(&expected), "a login's counters begin at nothing");
         raw.run("DO 1").await;
+    }
+}
+
+/// QUERY with attributes that have values.
+fn query_with_attributes(sql: &str, attributes: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.put_lenenc(attributes.len() as u64);
+    body.put_lenenc(1);
+    // None is NULL, and their types follow: each a string under its name.
+    body.put_bytes(&vec![0; attributes.len().div_ceil(8)]);
+    body.put_u8(1);
+    for (name, _) in attributes {
+        body.put_u16(0xfe);
+        body.put_lenenc_bytes(name.as_bytes());
+    }
+    for (_, value) in attributes {
+        body.put_lenenc_bytes(value.as_bytes());
+    }
+    body.put_bytes(sql.as_bytes());
+    body
+}
+
+#[tokio::test]
+async fn query_attributes_reach_mysql_with_their_values() {
+    let proxy = Proxy::shared(Flavour::MySql).await;
+    let install = "INSTALL COMPONENT 'file://component_query_attributes'";
+    // It fails where it is there already, and the answers are compared in any case.
+    let installed = proxy.cluster.primary().execute(install).await.is_ok();
+    let who = Who::of(proxy.cluster, Who::usual() | Capabilities::QUERY_ATTRIBUTES);
+    let answers = same_both_ways(proxy, &who, async |raw: &mut Raw| {
+        let mut steps = Steps::new();
+        for sql in [
+            "SELECT mysql_query_attribute_string('colour'), mysql_query_attribute_string('none')",
+            // Texts that the proxy rewrites keep their attributes.
+            "SELECT mysql_query_attribute_string('trace'), CONNECTION_ID() > 0",
+        ] {
+            let body = query_with_attributes(sql, &[("colour", "blau grün"), ("trace", "00-4bf9-01")]);
+            let answer = raw.command(Command::QUERY, &body, Expect::Results).await;
+            let rows = answer
+                .into_iter()
+                .filter(|packet| !packet.starts_with(b"\x03def"))
+                .collect();
+            steps.push((sql.to_owned(), rows));
+        }
+        steps
+    })
+    .await;
+    if installed {
+        assert!(
+            shown(&answers[0].1).contains("blau gr"),
+            "{}",
+            shown(&answers[0].1)
+        );
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::fixture::plain::Plain;
-use crate::fixture::proxy::{connect, unique, wait_for};
+use crate::fixture::proxy::{connect, wait_for};
 use crate::fixture::{Cluster, Proxy, on_both_flavours};
 
 fn code<T>(result: Result<T, Error>) -> (u16, String, String) {
@@ -20,17 +20,7 @@ fn code<T>(result: Result<T, Error>) -> (u16, String, String) {
 }
 
 async fn account(cluster: &Cluster, options: &str) -> String {
-    let user = unique("limited");
-    let primary = cluster.primary();
-    primary
-        .execute(format!("CREATE USER '{user}'@'%' {options}"))
-        .await
-        .unwrap();
-    primary
-        .execute(format!("GRANT ALL ON app.* TO '{user}'@'%'"))
-        .await
-        .unwrap();
-    user
+    cluster.new_account("limited", options).await
 }
 
 /// Connections that the account has open at the primary, whoever opened them.

@@ -14,10 +14,10 @@ use crate::fixture::proxy::connect;
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
 /// The clients of one script, each with its letter.
-struct Clients<'a> {
-    options: mysql_async::OptsBuilder,
-    database: &'a str,
-    open: BTreeMap<char, Conn>,
+pub struct Clients<'a> {
+    pub options: mysql_async::OptsBuilder,
+    pub database: &'a str,
+    pub open: BTreeMap<char, Conn>,
 }
 
 // === impl Clients ===
@@ -32,7 +32,7 @@ impl Clients<'_> {
     }
 
     /// Runs one line: a client's letter, how, and what. `A: text`, `A? prepared`, `A. reset`, `A. vanish`.
-    async fn line(&mut self, line: &str) -> String {
+    pub async fn line(&mut self, line: &str) -> String {
         let name = line.chars().next().unwrap();
         let (how, what) = (&line[1..2], line[2..].trim().replace("{db}", self.database));
         let answer = match (how, what.as_str()) {
@@ -106,7 +106,7 @@ async fn render<P: mysql_async::prelude::Protocol>(
 }
 
 /// Scripts do what replicas stumble over, such as XA transactions that are prepared and rolled back.
-async fn alone(flavour: Flavour) -> &'static Cluster {
+pub async fn alone(flavour: Flavour) -> &'static Cluster {
     static MYSQL: OnceCell<Cluster> = OnceCell::const_new();
     static MARIADB: OnceCell<Cluster> = OnceCell::const_new();
     let cell = match flavour {
@@ -628,7 +628,8 @@ on_both_flavours! {
             A: DROP TEMPORARY TABLE IF EXISTS other
             B: SELECT 2
             A: SELECT * FROM t
-            A: DROP TEMPORARY TABLE t
+            A: CREATE TEMPORARY TABLE IF NOT EXISTS {db}.t (a INT)
+            A: DROP TABLE t
             -- The hold has ended: two others use both connections.
             B: BEGIN
             C: BEGIN
@@ -675,6 +676,23 @@ on_both_flavours! {
             B. vanish
             C: SELECT GET_LOCK('{db}_b', 5)
             C: DO RELEASE_LOCK('{db}_b')
+            A: BEGIN
+            B: BEGIN
+            A: COMMIT
+            C: SELECT GET_LOCK('{db}', 0)
+            C: SELECT GET_LOCK('{db}', 0)
+            C: DO RELEASE_LOCK('{db}')
+            B: COMMIT
+            A: SELECT IS_FREE_LOCK('{db}')
+            C: DO RELEASE_LOCK('{db}')
+            A: SELECT IS_FREE_LOCK('{db}')
+            C: SELECT GET_LOCK('{db}', 0)
+            C: DO RELEASE_ALL_LOCKS()
+            A: BEGIN
+            B: BEGIN
+            A: COMMIT
+            C: SELECT 1
+            B: COMMIT
         ").await;
     }
 
@@ -815,7 +833,7 @@ on_both_flavours! {
     }
 }
 
-fn isolation(flavour: Flavour) -> &'static str {
+pub fn isolation(flavour: Flavour) -> &'static str {
     match flavour {
         Flavour::MySql => "@@transaction_isolation",
         Flavour::MariaDb => "@@tx_isolation",

@@ -10,8 +10,8 @@ use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
-use super::rules::Steering;
 use super::rows::{OwnStatus, Rows, Speaks};
+use super::rules::Steering;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ListenerMode;
@@ -59,6 +59,8 @@ pub struct Client {
     pub mode: ListenerMode,
     /// What this client's reads may miss.
     pub policy: Policy,
+    /// The same before the session had settings of its own.
+    pub configured_policy: Policy,
     pub steering: Steering,
     /// Stands for where it comes from.
     pub source: u64,

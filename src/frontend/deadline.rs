@@ -69,8 +69,7 @@ impl Deadline {
             filler: [0; FILLER],
         };
         let state = State::default();
-        let mut connection =
-            connect(&self.server, &key, Permit::uncounted(), &state, attributes).await?;
+        let mut connection = connect(&self.server, &key, Permit::uncounted(), &state, attributes).await?;
         let sql = format!("KILL QUERY {}", self.thread);
         connection.execute(sql.as_bytes()).await
     }

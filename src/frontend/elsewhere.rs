@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Since the session's last read, a probe may have told what that read can have shown at most.
-    fn learn_position(&mut self, topology: &crate::topology::Topology) {
+    pub fn learn_position(&mut self, topology: &crate::topology::Topology) {
         let Some(server) = self.session.seen.read_on() else {
             return;
         };

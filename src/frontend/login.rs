@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::authentication::{Exchange, Proof};
+use super::authentication::{Exchange, Proof, logged};
 use super::client::{Client, Login};
 use super::outcome::End;
 use super::registry::{Entry, Place};
@@ -117,12 +117,6 @@ fn peer(address: Option<SocketAddr>) -> String {
     address.map_or_else(|| "local".to_owned(), |address| address.to_string())
 }
 
-/// What somebody is told who has too many connections already.
-pub fn too_many(user: &[u8], limit: Option<u32>) -> String {
-    let (user, limit) = (String::from_utf8_lossy(user), limit.unwrap_or_default());
-    format!("User '{user}' has exceeded the 'max_user_connections' resource (current value: {limit})")
-}
-
 // === impl Arrival ===
 
 impl Arrival {
@@ -227,14 +221,8 @@ impl Arrival {
             Err(Some(refusal)) => return Err(self.reject(&refusal).await),
             Err(None) => return Err(End::Gone),
         };
-        let limit = accepted
-            .max_connections
-            .or(self.worker.shared.config.limits.per_user);
-        let counted = self
-            .place
-            .belongs_to(&opened.user, limit.map(|limit| limit as usize));
-        if counted.is_err() {
-            let text = too_many(&opened.user, limit);
+        let per_user = self.worker.shared.config.limits.per_user;
+        if let Err(text) = accepted.count(&mut self.place, &opened.user, per_user) {
             return Err(self.refuse(1226, b"42000", &text).await);
         }
         Ok(accepted.identity)
@@ -377,10 +365,7 @@ impl Arrival {
         let end = self
             .refuse(refusal.code, &refusal.sqlstate, &refusal.message)
             .await;
-        self.why = Some(format!(
-            "{} {}: {}",
-            refusal.code, refusal.message, refusal.reason
-        ));
+        self.why = Some(logged(refusal));
         end
     }
 
@@ -438,6 +423,7 @@ impl Arrival {
             statements: 0,
             mode: self.listener.mode,
             policy,
+            configured_policy: policy,
             steering: Steering::default(),
             source,
             speaks: Default::default(),

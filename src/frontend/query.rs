@@ -5,6 +5,7 @@ use super::command::LOOKED_AT;
 use super::elsewhere::Request;
 use super::outcome::End;
 use super::rows::Speaks;
+use super::wishes;
 use crate::routing::{Decision, Place, Servers};
 use crate::sql::{self, Facts, Features, Flags, Function, Verb};
 use crate::wire::Capabilities;
@@ -21,9 +22,18 @@ impl Client {
         let start = self.text_offset(payload);
         let text = payload.get(start..).unwrap_or_default();
         let facts = self.worker.facts.borrow_mut().look(text, self.session.dialect);
-        let wishes = self.wishes(&facts, text);
-        self.steer(wishes);
-        if !wishes.is_empty() {
+        let wishes = wishes::of_query(payload, self.capabilities, self.server.is_mariadb());
+        if header.length <= LOOKED_AT
+            && let Some(own) = &facts.own
+        {
+            let text = text.to_vec();
+            self.skip().await?;
+            return self.answer_own(own, &text, wishes).await;
+        }
+        let facts = wishes::obeyed(&mut self.session, facts, wishes);
+        let actions = self.wishes(&facts, text);
+        self.steer(actions);
+        if !actions.is_empty() {
             return self.steered_query(header, start, &facts).await;
         }
         self.unchanged_query(header, start, &facts).await

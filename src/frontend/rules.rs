@@ -175,7 +175,10 @@ impl Client {
         rules::rewrite(said.value, text, limit).map_err(|TooLong| Refused {
             code: 1153,
             sqlstate: b"08S01",
-            text: format!("Rule '{}' makes the statement bigger than 'max_allowed_packet' bytes", said.rule),
+            text: format!(
+                "Rule '{}' makes the statement bigger than 'max_allowed_packet' bytes",
+                said.rule
+            ),
         })
     }
 

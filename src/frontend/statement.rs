@@ -201,6 +201,7 @@ impl Client {
             .map(|statement| statement.template.clone());
         let template = template.unwrap_or_default();
         let facts = &template.facts;
+        self.session.announce_prepared(&template);
         let outcome = match types {
             None => self.pass(Expect::Results, facts).await?,
             Some((at, types)) => {

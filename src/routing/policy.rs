@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use super::decide::Servers;
 use super::rules::{Actions, RuleSet};
-use crate::config::{
-    AutocommitOffReads, Config, ConsistencyLevel, ReadsFromPrimary, RuleTarget, WhenAllLag,
-};
+use crate::config::{AutocommitOffReads, Config, ConsistencyLevel, ReadsFromPrimary, RuleTarget, WhenAllLag};
 use crate::session::Preferences;
 use crate::sql::{Facts, HintLevel};
 

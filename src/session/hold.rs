@@ -58,6 +58,69 @@ const ALL: [Hold; 18] = [
     Hold::UserVariables,
 ];
 
+// === impl Hold ===
+
+impl Hold {
+    /// As it is shown to people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::NextTransaction => "next transaction",
+            Self::LockedTables => "locked tables",
+            Self::NamedLock => "named lock",
+            Self::State => "state",
+            Self::Handler => "handler",
+            Self::Cursor => "cursor",
+            Self::LongData => "long data",
+            Self::Diagnostics => "diagnostics",
+            Self::OneShot => "one-shot variable",
+            Self::Tracking => "tracking",
+            Self::DistributedTransaction => "distributed transaction",
+            Self::BackupLock => "backup lock",
+            Self::TemporaryTables => "temporary tables",
+            Self::TextPrepare => "prepared text",
+            Self::Unsettled => "unsettled",
+            Self::PasswordExpired => "expired password",
+            Self::UserVariables => "user variables",
+        }
+    }
+
+    /// Why it holds, and what ends it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Transaction => "a transaction is open, until COMMIT or ROLLBACK",
+            Self::NextTransaction => "SET TRANSACTION is for the next transaction, until that is over",
+            Self::LockedTables => "tables are locked, until UNLOCK TABLES",
+            Self::NamedLock => "GET_LOCK() took a lock, until it is released",
+            Self::State => {
+                "a procedure, a role or something else changed what only this connection knows, until the session \
+                 is reset"
+            }
+            Self::Handler => "a HANDLER is open, until HANDLER .. CLOSE",
+            Self::Cursor => {
+                "a cursor is open, until its last row is read or its statement is reset or closed"
+            }
+            Self::LongData => "part of a parameter has been sent, until its statement is executed",
+            Self::Diagnostics => {
+                "the last statement left warnings or counts, until the next one or until others need the connection"
+            }
+            Self::OneShot => {
+                "a variable was set that cannot be set elsewhere, such as timestamp, until the session is reset"
+            }
+            Self::Tracking => "the client set session_track variables itself, until the session is reset",
+            Self::DistributedTransaction => "an XA transaction is under way, until it is over",
+            Self::BackupLock => "a backup lock is held, until it is released",
+            Self::TemporaryTables => "there are temporary tables, until they are dropped",
+            Self::TextPrepare => "PREPARE made statements, until DEALLOCATE PREPARE",
+            Self::Unsettled => "an error left open what its statement did, until the next one has succeeded",
+            Self::PasswordExpired => "the password has expired, until the client logs in anew",
+            Self::UserVariables => {
+                "user variables have values that only this connection knows, until the session is reset"
+            }
+        }
+    }
+}
+
 /// A set of reasons.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Holds(u32);

@@ -4,6 +4,7 @@
 pub mod announced;
 pub mod elsewhere;
 pub mod hold;
+pub mod locks;
 pub mod observation;
 #[allow(clippy::module_inception)]
 pub mod preferences;
@@ -11,6 +12,7 @@ pub mod seen;
 pub mod session;
 pub mod state;
 pub mod statements;
+pub mod temporary;
 pub mod tracked;
 pub mod user_variables;
 pub mod variables;

@@ -130,10 +130,18 @@ impl Session {
         self.holds
             .set(Hold::Transaction, self.status.has(Status::IN_TRANSACTION));
         self.note_results(features, observed);
-        let carried = self.carry_user_variables(features, observed);
-        self.hold_for_state(features, observed, carried);
+        let announced = self.take_announced(features);
+        let meaning = announced.as_ref().map(|announced| &announced.meaning);
+        let carried = self.carry_user_variables(meaning, observed);
+        let created = self.note_tables(features, observed, announced.as_ref());
+        self.hold_for_state(features, observed, carried, created);
+        self.note_locks(features, observed, meaning);
         self.hold_for_locks(features, observed);
         self.hold_for_transactions(features, observed);
+        self.hold_for_diagnostics(features, observed);
+    }
+
+    pub(super) fn hold_for_diagnostics(&mut self, features: &Features, observed: &Observation) {
         let asks = Flags::CALC_FOUND_ROWS | Flags::DIAGNOSTICS;
         self.asks_counts |= features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
         self.holds.set(
@@ -142,8 +150,7 @@ impl Session {
         );
     }
 
-    /// What later statements may ask of this one.
-    fn note_results(&mut self, features: &Features, observed: &Observation) {
+    pub(super) fn note_counts(&mut self, observed: &Observation) {
         self.row_count = match observed.affected {
             Some(affected) if !observed.failed => i64::try_from(affected).unwrap_or(-1),
             _ => -1,
@@ -151,6 +158,11 @@ impl Session {
         if let Some(rows) = observed.rows {
             self.found_rows = rows;
         }
+    }
+
+    /// What later statements may ask of this one.
+    fn note_results(&mut self, features: &Features, observed: &Observation) {
+        self.note_counts(observed);
         if let Some(id) = observed.insert_id {
             self.insert_id = id;
         }
@@ -161,12 +173,13 @@ impl Session {
         self.is_unsure |= observed.charset_alone && features.has(Flags::SETS_COLLATION | UNFORESEEN);
     }
 
-    /// `carried`: the user variables that it assigns to are known with their values.
-    fn hold_for_state(&mut self, features: &Features, observed: &Observation, carried: bool) {
+    /// `carried`: the user variables that it assigns to are known with their values. `created`: that it made a
+    /// temporary table is known.
+    fn hold_for_state(&mut self, features: &Features, observed: &Observation, carried: bool, created: bool) {
         let assigns = features.has(Flags::ASSIGNS_USER_VARIABLE);
         let alone = !features.has(Flags::SEVERAL | Flags::BROKEN | Flags::STORED_PROGRAM);
         let done = alone && !observed.failed;
-        let counted = self.count_state(features, observed, done);
+        let counted = self.count_state(features, done) || created;
         let explained = counted || observed.explained || (alone && (assigns || features.verb == Verb::Drop));
         let explains_all = explained && !features.has(BEYOND_VARIABLES.without(counted_flags(counted)));
         if observed.state_changed && !explains_all {
@@ -193,8 +206,7 @@ impl Session {
         if (assigns && !carried) || endangered {
             self.holds.insert(Hold::UserVariables);
         }
-        let created = features.has(Flags::CREATE_TEMPORARY | Flags::TEXT_PREPARE);
-        if created && !alone {
+        if features.has(Flags::TEXT_PREPARE) && !alone {
             self.holds.insert(Hold::State);
         }
         let holds = &mut self.holds;
@@ -207,20 +219,9 @@ impl Session {
     }
 
     /// Counts what comes and goes by name. A count that is too high holds for too long, and harms nobody.
-    fn count_state(&mut self, features: &Features, observed: &Observation, done: bool) -> bool {
-        let tells_missing = self.state.variables.get(b"sql_notes") != Some(b"OFF");
+    fn count_state(&mut self, features: &Features, done: bool) -> bool {
         let counts = &mut self.counts;
-        let before = (counts.temporary_tables, counts.texts);
-        if done && features.has(Flags::CREATE_TEMPORARY) {
-            counts.temporary_tables += 1;
-        } else if done
-            && features.verb == Verb::Drop
-            && observed.state_changed
-            && observed.warnings == 0
-            && tells_missing
-        {
-            counts.temporary_tables = counts.temporary_tables.saturating_sub(1);
-        }
+        let before = counts.texts;
         let lasts = features.verb == Verb::Prepare;
         if done && lasts && features.has(Flags::TEXT_PREPARE) {
             counts.texts += 1;
@@ -234,32 +235,17 @@ impl Session {
         } else if features.has(Flags::HANDLER_OPEN | Flags::HANDLER_CLOSE) {
             counts.handlers += u32::from(features.has(Flags::HANDLER_OPEN));
         }
-        self.holds.set(Hold::TemporaryTables, counts.temporary_tables > 0);
+        self.holds.set(Hold::TemporaryTables, !self.temporary.is_empty());
         self.holds.set(Hold::TextPrepare, counts.texts > 0);
         self.holds.set(Hold::Handler, counts.handlers > 0);
-        before != (counts.temporary_tables, counts.texts)
+        before != counts.texts
     }
 
     fn hold_for_locks(&mut self, features: &Features, observed: &Observation) {
         let alone = !features.has(Flags::SEVERAL | Flags::BROKEN);
         let failed_alone = alone && observed.failed;
         let done = alone && !observed.failed;
-        let counts = &mut self.counts;
-        let single = done && features.has(Flags::SINGLE_LOCK_CALL);
-        if features.has(Flags::GET_LOCK) && !failed_alone {
-            match observed.first_row_is_one {
-                Some(got) if single => counts.locks += u32::from(got),
-                _ => counts.more_locks = true,
-            }
-        } else if features.has(Flags::RELEASE_LOCK) && single && observed.first_row_is_one == Some(true) {
-            counts.locks = counts.locks.saturating_sub(1);
-        }
-        let releases = features.has(Flags::RELEASE_ALL_LOCKS) && !features.has(Flags::GET_LOCK);
-        if done && releases {
-            (counts.locks, counts.more_locks) = (0, false);
-        }
-        self.holds
-            .set(Hold::NamedLock, counts.locks > 0 || counts.more_locks);
+        self.holds.set(Hold::NamedLock, !self.locks.is_empty());
         // A release among other statements may have come before a new lock.
         let mut hold = |takes: Flags, gives: Flags, hold: Hold| {
             if features.has(takes) && !failed_alone {

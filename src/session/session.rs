@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::announced::Announced;
 use super::hold::Holds;
+use super::locks::Locks;
 use super::preferences::Preferences;
 use super::seen::Seen;
 use super::state::State;
 use super::statements::Statements;
+use super::temporary::TemporaryTables;
 use crate::sql::{Charset, Dialect};
 use crate::wire::Status;
 
@@ -39,20 +41,18 @@ pub struct Session {
     pub asks_counts: bool,
     /// Something changed that the server did not report: it is asked before the connection goes.
     pub is_unsure: bool,
+    pub temporary: TemporaryTables,
+    pub(super) locks: Locks,
     pub(super) counts: Counts,
     /// What the statement under way says in its text, for when it is done.
     pub(super) announced: Option<Announced>,
 }
 
-/// How many there are of what holds a connection.
+/// How many there are of what holds a connection and has no name.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub temporary_tables: u32,
     pub texts: u32,
     pub handlers: u32,
-    pub locks: u32,
-    /// Locks were taken in a way that cannot be counted.
-    pub more_locks: bool,
 }
 
 static SERIAL: AtomicU64 = AtomicU64::new(1);

@@ -2,7 +2,8 @@
 //! could be said again elsewhere with the same effect. Everything else is `None`, and up to the server.
 
 use super::dialect::{Charset, Dialect};
-use super::lexer::{Lexer, Token, TokenKind};
+use super::lexer::{Token, TokenKind};
+use super::tokens::Tokens;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserAssignment {
@@ -30,62 +31,43 @@ const INTRODUCED: [&[u8]; 5] = [b"ascii", b"binary", b"latin1", b"utf8mb3", b"ut
 /// All that the text assigns, in order.
 pub fn user_assignments(text: &[u8], dialect: Dialect) -> Option<Vec<UserAssignment>> {
     let mut parser = Parser {
+        tokens: Tokens::new(text, dialect),
         text,
         dialect,
-        lexer: Lexer::new(text, dialect),
-        ahead: None,
     };
     let found = parser.run()?;
-    (!parser.lexer.is_broken()).then_some(found)
+    (!parser.tokens.are_broken()).then_some(found)
 }
 
 struct Parser<'text> {
+    tokens: Tokens<'text>,
     text: &'text [u8],
     dialect: Dialect,
-    lexer: Lexer<'text>,
-    ahead: Option<Token>,
 }
 
 // === impl Parser ===
 
-impl<'text> Parser<'text> {
-    fn next(&mut self) -> Token {
-        match self.ahead.take() {
-            Some(token) => token,
-            None => self.lexer.next_token(),
-        }
-    }
-
-    fn peek(&mut self) -> Token {
-        let token = self.next();
-        self.ahead = Some(token);
-        token
-    }
-
-    fn text_of(&self, token: Token) -> &'text [u8] {
-        self.text.get(token.start..token.end).unwrap_or_default()
-    }
-
-    fn is_word(&self, token: Token, word: &str) -> bool {
-        token.kind == TokenKind::Word && self.text_of(token).eq_ignore_ascii_case(word.as_bytes())
-    }
-
+impl Parser<'_> {
     fn run(&mut self) -> Option<Vec<UserAssignment>> {
-        let first = self.next();
-        if !self.is_word(first, "SET") {
+        if !self.tokens.take_word("SET") {
             return None;
         }
         let mut found = Vec::new();
         loop {
             let name = self.name()?;
-            if !matches!(self.next().kind, TokenKind::Assign | TokenKind::Symbol(b'=')) {
+            if !matches!(
+                self.tokens.next_token().kind,
+                TokenKind::Assign | TokenKind::Symbol(b'=')
+            ) {
                 return None;
             }
             let value = self.value()?;
             found.push(UserAssignment { name, value });
-            match self.next().kind {
+            match self.tokens.next_token().kind {
                 TokenKind::Symbol(b',') => {}
-                TokenKind::Symbol(b';') if self.next().kind == TokenKind::End => return Some(found),
+                TokenKind::Symbol(b';') if self.tokens.next_token().kind == TokenKind::End => {
+                    return Some(found);
+                }
                 TokenKind::End => return Some(found),
                 _ => return None,
             }
@@ -94,11 +76,11 @@ impl<'text> Parser<'text> {
 
     /// Only names of which there is no doubt whether two are the same.
     fn name(&mut self) -> Option<Box<[u8]>> {
-        let token = self.next();
+        let token = self.tokens.next_token();
         if token.kind != TokenKind::UserVariable {
             return None;
         }
-        let name = self.text_of(token).get(1..)?;
+        let name = self.tokens.text_of(token).get(1..)?;
         let name = match name {
             [quote @ (b'`' | b'\'' | b'"'), inner @ .., last] if quote == last => inner,
             name => name,
@@ -109,12 +91,12 @@ impl<'text> Parser<'text> {
     }
 
     fn value(&mut self) -> Option<Literal> {
-        let token = self.next();
+        let token = self.tokens.next_token();
         match token.kind {
-            TokenKind::Number => Some(Literal::Exact(self.text_of(token).into())),
+            TokenKind::Number => Some(Literal::Exact(self.tokens.text_of(token).into())),
             TokenKind::Symbol(sign @ (b'-' | b'+')) => {
-                let number = self.next();
-                let digits = self.text_of(number);
+                let number = self.tokens.next_token();
+                let digits = self.tokens.text_of(number);
                 let decimal = number.kind == TokenKind::Number && !matches!(digits, [b'0', b'x' | b'b', ..]);
                 decimal.then(|| Literal::Exact([&[sign], digits].concat().into()))
             }
@@ -125,13 +107,13 @@ impl<'text> Parser<'text> {
     }
 
     fn word(&mut self, token: Token) -> Option<Literal> {
-        let word = self.text_of(token).to_ascii_lowercase();
+        let word = self.tokens.text_of(token).to_ascii_lowercase();
         match &*word {
             b"null" => return Some(Literal::Null),
             b"true" | b"false" => return Some(Literal::Exact(word.into())),
             _ => {}
         }
-        let next = self.next();
+        let next = self.tokens.next_token();
         if next.kind != TokenKind::String {
             return None;
         }
@@ -148,19 +130,17 @@ impl<'text> Parser<'text> {
     }
 
     fn string(&mut self, token: Token, charset: Option<Box<[u8]>>) -> Option<Literal> {
-        let bytes = unquote(self.text_of(token), self.dialect)?;
-        let next = self.peek();
-        if !self.is_word(next, "COLLATE") {
+        let bytes = unquote(self.tokens.text_of(token), self.dialect)?;
+        if !self.tokens.take_word("COLLATE") {
             return Some(Literal::Text {
                 bytes,
                 charset,
                 collation: None,
             });
         }
-        self.next();
-        let name = self.next();
+        let name = self.tokens.next_token();
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        let text = self.text_of(name);
+        let text = self.tokens.text_of(name);
         let usable = name.kind == TokenKind::Word && text.iter().all(plain);
         usable.then(|| Literal::Text {
             bytes,
@@ -171,7 +151,7 @@ impl<'text> Parser<'text> {
 }
 
 /// What stands in the quotes; `None` where bytes above ASCII could be anything.
-fn unquote(literal: &[u8], dialect: Dialect) -> Option<Box<[u8]>> {
+pub(super) fn unquote(literal: &[u8], dialect: Dialect) -> Option<Box<[u8]>> {
     let [quote @ (b'\'' | b'"'), inner @ .., _] = literal else {
         return None;
     };

@@ -59,7 +59,8 @@ impl Keys {
             state: self.start,
         };
         mixer.number(dialect_number(dialect));
-        let lexer = mixer.tokens(text, dialect)?;
+        let mut lexer = Lexer::new(text, dialect);
+        mixer.tokens(text, &mut lexer)?;
         if lexer.is_broken() || lexer.met_code_comment() {
             return None;
         }
@@ -101,38 +102,34 @@ enum List {
 // === impl Mixer ===
 
 impl Mixer<'_> {
-    fn tokens<'text>(&mut self, text: &'text [u8], dialect: Dialect) -> Option<Lexer<'text>> {
-        let mut lexer = Lexer::new(text, dialect);
+    fn tokens(&mut self, text: &[u8], lexer: &mut Lexer<'_>) -> Option<()> {
         let mut list = List::Outside;
-        let mut last = Token {
-            kind: TokenKind::End,
-            start: 0,
-            end: 0,
-        };
+        let (mut last_end, mut after_dot) = (0, false);
         loop {
             let token = lexer.next_token();
             let next = match token.kind {
-                TokenKind::End => return Some(lexer),
+                TokenKind::End => return Some(()),
                 TokenKind::Word => {
                     self.bytes(tag::WORD, text, token.start, token.end);
                     List::Outside
                 }
-                TokenKind::Number if last.kind != TokenKind::Symbol(b'.') => self.literal(tag::NUMBER, list),
+                TokenKind::Number if !after_dot => self.literal(tag::NUMBER, list),
                 TokenKind::String => {
                     let quote = text.get(token.start).copied().unwrap_or_default();
                     self.literal(tag::STRING | u64::from(quote), list)
                 }
-                TokenKind::Symbol(byte) => self.symbol(byte, token, last, list, text)?,
-                _ => self.rare(token, last, text),
+                TokenKind::Symbol(byte) => self.symbol(byte, token, last_end, list, text)?,
+                _ => self.rare(token, last_end, text),
             };
             list = next;
-            last = token;
+            last_end = token.end;
+            after_dot = matches!(token.kind, TokenKind::Symbol(b'.'));
         }
     }
 
-    fn symbol(&mut self, byte: u8, token: Token, last: Token, list: List, text: &[u8]) -> Option<List> {
+    fn symbol(&mut self, byte: u8, token: Token, last_end: usize, list: List, text: &[u8]) -> Option<List> {
         let before = self.state;
-        let adjoins = byte == b'(' && token.start == last.end;
+        let adjoins = byte == b'(' && token.start == last_end;
         self.number(tag::SYMBOL | u64::from(byte) | if adjoins { tag::ADJOINS } else { 0 });
         match (byte, list) {
             (b',', List::One) => return Some(List::Comma(before)),
@@ -162,10 +159,10 @@ impl Mixer<'_> {
         }
     }
 
-    fn rare(&mut self, token: Token, last: Token, text: &[u8]) -> List {
+    fn rare(&mut self, token: Token, last_end: usize, text: &[u8]) -> List {
         let tag = match token.kind {
             TokenKind::QuotedName => tag::QUOTED,
-            TokenKind::UserVariable if token.start == last.end => tag::VARIABLE | tag::ADJOINS,
+            TokenKind::UserVariable if token.start == last_end => tag::VARIABLE | tag::ADJOINS,
             TokenKind::UserVariable => tag::VARIABLE,
             TokenKind::SystemSign => tag::SIGN,
             TokenKind::Assign => tag::ASSIGN,

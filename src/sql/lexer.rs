@@ -99,7 +99,19 @@ fn class(byte: u8) -> Class {
 }
 
 fn is_word(byte: u8) -> bool {
-    matches!(class(byte), Class::Letter | Class::Digit | Class::Dollar)
+    IN_WORDS[usize::from(byte)]
+}
+
+const IN_WORDS: [bool; 256] = in_words();
+
+const fn in_words() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(CLASSES[byte], Class::Letter | Class::Digit | Class::Dollar);
+        byte += 1;
+    }
+    table
 }
 
 // === impl Lexer ===
@@ -205,8 +217,9 @@ impl<'text> Lexer<'text> {
 
 impl Lexer<'_> {
     fn skip_blank(&mut self) {
-        while let Some(byte) = self.peek(0) {
+        while let Some(&byte) = self.text.get(self.at) {
             let skipped = match class(byte) {
+                Class::Letter | Class::Digit | Class::Symbol => return,
                 Class::Space => {
                     self.at += 1;
                     true
@@ -344,10 +357,14 @@ impl Lexer<'_> {
 impl Lexer<'_> {
     fn word(&mut self) -> TokenKind {
         loop {
-            let rest = self.rest();
-            let plain = rest.iter().position(|&byte| !is_word(byte)).unwrap_or(rest.len());
-            self.at += plain;
-            match rest.get(plain) {
+            let mut at = self.at;
+            while let Some(&byte) = self.text.get(at)
+                && is_word(byte)
+            {
+                at += 1;
+            }
+            self.at = at;
+            match self.text.get(at) {
                 Some(&byte @ 0x80..) => {
                     let length = self.high_in_word(byte);
                     if length == 0 {
@@ -468,8 +485,13 @@ impl Lexer<'_> {
         self.at += 1;
         loop {
             let rest = self.rest();
-            let stops = |byte: u8| byte == quote || byte == b'\\' || (byte >= 0x80 && hides);
-            let Some(plain) = rest.iter().position(|&byte| stops(byte)) else {
+            let stops = |byte: u8| byte == quote || byte == b'\\';
+            let found = if hides {
+                rest.iter().position(|&byte| stops(byte) || byte >= 0x80)
+            } else {
+                rest.iter().position(|&byte| stops(byte))
+            };
+            let Some(plain) = found else {
                 self.at = self.text.len();
                 self.broken = true;
                 return TokenKind::String;
@@ -494,7 +516,15 @@ impl Lexer<'_> {
 
     fn quoted_name(&mut self, quote: u8) -> TokenKind {
         self.at += 1;
-        while let Some(byte) = self.peek(0) {
+        loop {
+            while let Some(&byte) = self.text.get(self.at)
+                && is_word(byte)
+            {
+                self.at += 1;
+            }
+            let Some(byte) = self.peek(0) else {
+                break;
+            };
             let length = if byte == quote {
                 if self.peek(1) != Some(quote) {
                     self.at += 1;

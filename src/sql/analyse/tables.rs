@@ -377,7 +377,8 @@ impl Reader<'_> {
         let is_function = source && self.head.is_symbol(b'(');
         let alone = table.schema.is_none();
         let is_common = source && alone && self.scopes.contains(&table.name);
-        if !is_function && !is_common && !(is_dual && alone) {
+        let is_table = !is_function && !is_common;
+        if is_table && (!is_dual || !alone) {
             self.tables.push(table);
         }
         (self.tables.len() <= TABLES).then_some(())

@@ -1,0 +1,323 @@
+//! Random sessions against one connection of their own and through a proxy in which two others keep taking the
+//! connections: every answer and all that can be seen of the session in the end must be the same.
+//!
+//! `SPLITRAIL_MODEL_CASES` runs more of them, `SPLITRAIL_MODEL_SEED` others. A case that fails is made smaller.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+use crate::sessions::{Clients, alone, isolation};
+
+/// Of each flavour, in one run.
+const CASES: usize = 12;
+const LONGEST: usize = 40;
+/// Runs that making a failed case smaller may take.
+const SMALLER: usize = 60;
+
+fn number(name: &str, default: usize) -> usize {
+    let given = std::env::var(name).ok();
+    given.map_or(default, |given| given.parse().expect("a number"))
+}
+
+fn one_of(texts: &'static [&'static str]) -> impl Strategy<Value = String> {
+    proptest::sample::select(texts).prop_map(str::to_owned)
+}
+
+fn literal() -> impl Strategy<Value = String> {
+    one_of(&[
+        "5",
+        "-1.5",
+        "1e3",
+        "NULL",
+        "TRUE",
+        "x'41'",
+        "0x4142",
+        "'x'",
+        "''",
+        "'it''s'",
+        "'b\\\\c'",
+        "'ö'",
+        "_latin1'x'",
+        "_utf8mb4'ß' COLLATE utf8mb4_bin",
+        "18446744073709551615",
+        "b'101'",
+        "-9223372036854775808",
+    ])
+}
+
+fn variable() -> impl Strategy<Value = String> {
+    one_of(&["a", "b", "C", "c"])
+}
+
+/// What changes the session and can be put back.
+fn settings() -> impl Strategy<Value = String> {
+    one_of(&[
+        "SET sql_mode='ANSI_QUOTES'",
+        "SET @@sql_mode='NO_BACKSLASH_ESCAPES,NO_ZERO_DATE'",
+        "SET SESSION sql_mode=DEFAULT",
+        "SET time_zone='+01:00'",
+        "SET @@session.time_zone='-08:00', lc_time_names='fr_FR'",
+        "SET time_zone=DEFAULT",
+        "SET NAMES latin1",
+        "SET NAMES utf8mb4",
+        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
+        "SET CHARACTER SET latin1",
+        "SET collation_connection=latin1_bin",
+        "SET character_set_results=NULL",
+        "SET sql_select_limit=100",
+        "SET @@sql_select_limit=DEFAULT, group_concat_max_len=99",
+        "SET foreign_key_checks=0, @@unique_checks=0",
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET time_zone='+99:00'",
+        "USE {db}",
+        "USE {db}_two",
+        "USE {db}_missing",
+    ])
+}
+
+fn user_variables() -> impl Strategy<Value = String> {
+    let pair = (variable(), one_of(&["=", ":="]), literal());
+    let list = proptest::collection::vec(pair, 1..4);
+    let set = list.prop_map(|pairs| {
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, sign, value)| format!("@{name} {sign} {value}"))
+            .collect();
+        format!("SET {}", pairs.join(", "))
+    });
+    let others = one_of(&[
+        "SELECT @a, @b, @c",
+        "SELECT COLLATION(@a), COLLATION(@b), @a = 'X', @b + 1",
+        "SELECT @a := 7",
+        "SET @b = @a",
+        "SELECT MAX(a) FROM {db}.t INTO @c",
+    ]);
+    prop_oneof![3 => set, 2 => others]
+}
+
+fn transactions() -> impl Strategy<Value = String> {
+    one_of(&[
+        "BEGIN",
+        "START TRANSACTION READ ONLY",
+        "COMMIT",
+        "COMMIT",
+        "ROLLBACK",
+        "COMMIT AND CHAIN",
+        "SAVEPOINT s",
+        "ROLLBACK TO s",
+        "RELEASE SAVEPOINT s",
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET autocommit=0",
+        "SET autocommit=1",
+    ])
+}
+
+fn data() -> impl Strategy<Value = String> {
+    one_of(&[
+        "INSERT INTO {db}.t (a) VALUES (1)",
+        "INSERT INTO {db}.t (a) VALUES (1), (2), (3)",
+        "INSERT IGNORE INTO {db}.u VALUES (1)",
+        "UPDATE {db}.t SET a = a + 1",
+        "UPDATE {db}.t SET a = LAST_INSERT_ID(a + 10) ORDER BY id LIMIT 1",
+        "DELETE FROM {db}.t ORDER BY id LIMIT 1",
+        "SELECT COUNT(*), SUM(a) FROM {db}.t",
+        "SELECT SQL_CALC_FOUND_ROWS id FROM {db}.t ORDER BY id LIMIT 1",
+        "SELECT * FROM {db}.missing",
+        "SELECT CAST('x' AS SIGNED)",
+        "SELECT FROM",
+        "SELECT 1; SELECT 2",
+        "SELECT DATE_FORMAT('2024-01-01', '%W'), COLLATION('a')",
+    ])
+}
+
+/// What the statement before left.
+fn results() -> impl Strategy<Value = String> {
+    one_of(&[
+        "SELECT LAST_INSERT_ID()",
+        "SELECT @@identity AS last",
+        "SELECT ROW_COUNT()",
+        "SELECT FOUND_ROWS()",
+        "SHOW WARNINGS",
+        "SHOW COUNT(*) WARNINGS",
+    ])
+}
+
+/// What holds the connection.
+fn held() -> impl Strategy<Value = String> {
+    one_of(&[
+        "CREATE TEMPORARY TABLE {db}.tt (a INT)",
+        "CREATE TEMPORARY TABLE IF NOT EXISTS {db}.tu AS SELECT 5 AS five",
+        "INSERT INTO {db}.tt VALUES (1)",
+        "SELECT * FROM {db}.tt",
+        "SELECT * FROM {db}.tu",
+        "DROP TABLE {db}.tt",
+        "DROP TEMPORARY TABLE IF EXISTS {db}.tt, {db}.tu",
+        "ALTER TABLE {db}.tt RENAME TO {db}.tu",
+        "SELECT GET_LOCK('{db}', 0)",
+        "SELECT RELEASE_LOCK('{db}')",
+        "DO RELEASE_LOCK('{db}')",
+        "DO RELEASE_ALL_LOCKS()",
+        "SELECT IS_FREE_LOCK('{db}')",
+        "PREPARE p FROM 'SELECT @a, ? + 1'",
+        "EXECUTE p USING @b",
+        "DEALLOCATE PREPARE p",
+        "HANDLER {db}.u OPEN",
+        "HANDLER {db}.u READ FIRST",
+        "HANDLER {db}.u CLOSE",
+    ])
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let sql = prop_oneof![
+        3 => settings(),
+        3 => user_variables(),
+        2 => transactions(),
+        3 => data(),
+        2 => results(),
+        2 => held(),
+    ];
+    (sql, 0..4, 0..60).prop_map(|(sql, how, reset)| {
+        let text_only = [
+            "PREPARE",
+            "EXECUTE",
+            "DEALLOCATE",
+            "USE",
+            "HANDLER",
+            "SHOW COUNT",
+            "SELECT 1;",
+        ];
+        if reset == 0 {
+            "A. reset".to_owned()
+        } else if how == 0 && !text_only.iter().any(|start| sql.starts_with(start)) {
+            format!("A? {sql}")
+        } else {
+            format!("A: {sql}")
+        }
+    })
+}
+
+/// What others do with the connections meanwhile: all of it can be put back, so that they hold none.
+const OTHERS: [&str; 9] = [
+    "SET sql_mode='ANSI', time_zone='+07:00', foreign_key_checks=0",
+    "SET NAMES latin1 COLLATE latin1_german1_ci",
+    "SET @a = 'other', @b = 17, @z = NULL",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+    "INSERT INTO {db}.others (a) VALUES (1), (2)",
+    "USE {db}_two",
+    "SELECT CAST('y' AS SIGNED), 1/0",
+    "SET @a = NULL, @b = 'b'",
+    "SET sql_mode=DEFAULT, autocommit=0",
+];
+
+struct Run<'a> {
+    cluster: &'a Cluster,
+    proxy: &'a Proxy<'a>,
+    flavour: Flavour,
+}
+
+// === impl Run ===
+
+impl Run<'_> {
+    async fn case(&self, lines: &[String]) -> Result<(), String> {
+        let (direct, proxied) = (
+            self.cluster.new_database().await,
+            self.cluster.new_database().await,
+        );
+        for database in [&direct, &proxied] {
+            for sql in [
+                "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",
+                "CREATE TABLE u (id INT PRIMARY KEY)",
+                "CREATE TABLE others (id INT AUTO_INCREMENT PRIMARY KEY, a INT)",
+            ] {
+                let sql = sql.replace("TABLE ", &format!("TABLE {database}."));
+                self.cluster.primary().execute(&sql).await.unwrap();
+            }
+            let sql = format!("INSERT INTO {database}.u VALUES (1)");
+            self.cluster.primary().execute(&sql).await.unwrap();
+            let sql = format!("CREATE DATABASE {database}_two");
+            self.cluster.primary().execute(&sql).await.unwrap();
+        }
+        let clients = |options, database| Clients {
+            options,
+            database,
+            open: BTreeMap::new(),
+        };
+        let mut direct = clients(self.cluster.primary().options(), &direct);
+        let mut through = clients(self.proxy.options(), &proxied);
+        let mut told = String::new();
+        for (index, line) in lines.iter().cloned().chain(self.see()).enumerate() {
+            let (expected, found) = (direct.line(&line).await, through.line(&line).await);
+            let _ = writeln!(told, "{line}");
+            if expected != found {
+                return Err(format!("{told}  direct: {expected}\n  shared: {found}\n"));
+            }
+            for (other, name) in ['X', 'Y'].into_iter().enumerate() {
+                let sql = OTHERS[(index * 2 + other) % OTHERS.len()];
+                through.line(&format!("{name}: {sql}")).await;
+            }
+        }
+        Ok(())
+    }
+
+    fn see(&self) -> [String; 4] {
+        let isolation = isolation(self.flavour);
+        [
+            "A: SELECT LAST_INSERT_ID(), DATABASE(), @a, @b, @c".to_owned(),
+            "A: SELECT @a IS NULL, COLLATION(@a), COLLATION(@b), COLLATION(@c), @z".to_owned(),
+            format!(
+                "A: SELECT @@sql_mode, @@time_zone, @@autocommit, {isolation}, @@lc_time_names, @@sql_select_limit, \
+                 @@group_concat_max_len, @@foreign_key_checks, @@unique_checks, @@character_set_client, \
+                 @@character_set_results, @@character_set_connection, @@collation_connection"
+            ),
+            "A? SELECT COUNT(*), SUM(a), SUM(id) FROM {db}.t".to_owned(),
+        ]
+    }
+}
+
+async fn model(flavour: Flavour) {
+    let cluster = alone(flavour).await;
+    let pool = "pool: {max_connections: 2, acquire_timeout: 5s}";
+    let proxy = Proxy::before(cluster).with(pool).start().await;
+    let run = Run {
+        cluster,
+        proxy: &proxy,
+        flavour,
+    };
+    let mut seed = [7; 32];
+    seed[..8].copy_from_slice(&number("SPLITRAIL_MODEL_SEED", 1).to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let lines = proptest::collection::vec(line(), 1..LONGEST);
+    for case in 0..number("SPLITRAIL_MODEL_CASES", CASES) {
+        let mut tree = lines.new_tree(&mut runner).unwrap();
+        let Err(mut failure) = run.case(&tree.current()).await else {
+            continue;
+        };
+        let mut may_shrink = tree.simplify();
+        for _ in 0..SMALLER {
+            if !may_shrink {
+                break;
+            }
+            may_shrink = match run.case(&tree.current()).await {
+                Err(smaller) => {
+                    failure = smaller;
+                    tree.simplify()
+                }
+                Ok(()) => tree.complicate(),
+            };
+        }
+        panic!("case {case} answers otherwise than a connection of its own, after this:\n{failure}");
+    }
+}
+
+on_both_flavours! {
+    async fn a_session_cannot_tell_that_it_shares(flavour) {
+        model(flavour).await;
+    }
+}
