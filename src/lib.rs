@@ -23,17 +23,16 @@
 //! |---|---|
 //! | 0 | [`wire`], [`sql`], [`gtid`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
-//! | 2 | [`accounts`] |
-//! | 3 | [`backend`], [`routing`] |
 //! | 2 | [`accounts`], [`topology`] |
-//! | 3 | [`backend`] |
+//! | 3 | [`backend`], [`routing`] |
 //! | 4 | [`monitor`], [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
 //!
 //! # What must never be
 //!
-//! - `wire` and `sql` do no I/O, spawn nothing and know no session.
+//! - `wire`, `sql` and `gtid` do no I/O, spawn nothing and know no session.
+//! - `topology` opens no socket: the monitor and the sessions tell it what they saw.
 //! - `session` decides nothing about sockets: it is told what was said, and is asked.
 //! - `net` moves bytes and does not know what they say, beyond packet headers and compression.
 //! - Nothing that came off a network is trusted: no parser panics, every length is bounded before it is used.

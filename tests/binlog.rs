@@ -2,11 +2,12 @@
 
 use std::process::Stdio;
 
-use crate::fixture::proxy::PATIENCE;
-use crate::fixture::raw::{Raw, Who};
+use crate::fixture::proxy::{PATIENCE, wait_for};
+use crate::fixture::raw::{Raw, Who, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 use splitrail::wire::bytes::Put;
 use splitrail::wire::command::Command;
+use splitrail::wire::framing::Expect;
 use tokio::time::timeout;
 
 /// What the server's own tool reads of a binary log, up to its present end.
@@ -92,6 +93,75 @@ on_both_flavours! {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// What a replica says of itself before it asks for the log.
+fn registration(id: u32) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.put_u32(id);
+    for text in ["reader.example", "", ""] {
+        body.put_u8(text.len() as u8);
+        body.put_bytes(text.as_bytes());
+    }
+    body.put_u16(3306);
+    body.put_u32(0);
+    body.put_u32(0);
+    body
+}
+
+on_both_flavours! {
+    async fn a_replica_is_registered_as_what_it_says_it_is(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::shared(flavour).await;
+        let mut raw = Raw::open(&proxy.address(), &Who::of(cluster, Who::usual())).await;
+        let id = 4_000_001;
+        let answer = raw.command(Command::REGISTER_REPLICA, &registration(id), Expect::Results).await;
+        assert_eq!(answer[0][0], 0, "{}", shown(&answer));
+        let replicas = match flavour {
+            Flavour::MySql => "SHOW REPLICAS",
+            Flavour::MariaDb => "SHOW SLAVE HOSTS",
+        };
+        let registered = async || {
+            let rows: Vec<mysql_async::Row> = cluster.primary().query(replicas).await.unwrap();
+            rows.iter().any(|row| row.get::<u32, _>(0) == Some(id))
+        };
+        assert!(registered().await);
+        // The connection is its own: the registration ends with it.
+        assert_eq!(raw.value("SELECT 'still served'").await, "still served");
+        drop(raw);
+        wait_for("the end of the registration", async || (!registered().await).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn mysql_streams_what_a_set_of_gtids_lacks() {
+    let cluster = Cluster::shared(Flavour::MySql).await;
+    let proxy = Proxy::shared(Flavour::MySql).await;
+    let database = cluster.new_database().await;
+    let mut raw = Raw::open(&proxy.address(), &Who::of(cluster, Who::usual())).await;
+    raw.run("SET @source_binlog_checksum = 'NONE'").await;
+    let mut body = Vec::new();
+    body.put_u16(0);
+    body.put_u32(4_000_002);
+    body.put_u32(0);
+    body.put_u64(4);
+    // An empty set: everything is lacking.
+    body.put_u32(8);
+    body.put_u64(0);
+    raw.send(Command::BINLOG_DUMP_GTID, &body).await;
+    loop {
+        let event = timeout(PATIENCE, raw.packet())
+            .await
+            .expect("an event")
+            .expect("a stream");
+        assert_eq!(event[0], 0, "{}", event.escape_ascii());
+        if event
+            .windows(database.len())
+            .any(|window| window == database.as_bytes())
+        {
+            break;
         }
     }
 }

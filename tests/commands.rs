@@ -1,8 +1,10 @@
 //! Every command of the protocol, sent as raw packets to a server and through the proxy: the answers are the same.
 
+use crate::fixture::proxy::unique;
 use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
+use splitrail::wire::bytes::Put;
 use splitrail::wire::command::Command;
 use splitrail::wire::framing::Expect;
 
@@ -307,6 +309,30 @@ on_both_flavours! {
         assert!(killer.is_closed().await);
     }
 
+    async fn an_idle_session_of_another_account_is_killed_as_the_server_decides(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::shared(flavour).await;
+        let account = unique("victim");
+        for user in [&account, &format!("{account}_too")] {
+            cluster.primary().execute(format!("CREATE USER '{user}'@'%' IDENTIFIED BY ''")).await.unwrap();
+        }
+        let who = |user: &str| Who { user: user.to_owned(), password: String::new(), ..Who::of(cluster, Who::usual()) };
+        let mut victim = Raw::open(&proxy.address(), &who(&account)).await;
+        let mut stranger = Raw::open(&proxy.address(), &who(&format!("{account}_too"))).await;
+        let mut admin = Raw::open(&proxy.address(), &Who::of(cluster, Who::usual())).await;
+        victim.run("DO 1").await;
+        let id = victim.greeting.connection_id;
+        for sql in [format!("KILL {id}"), format!("KILL QUERY {id}")] {
+            let refused = stranger.query(&sql).await;
+            assert_eq!(refused[0][1..3], 1095_u16.to_le_bytes(), "{}", shown(&refused));
+        }
+        assert_eq!(admin.query(format!("KILL QUERY {id}")).await[0][0], 0);
+        assert_eq!(victim.value("SELECT 'still here'").await, "still here");
+        assert_eq!(admin.query(format!("KILL {id}")).await[0][0], 0);
+        assert!(victim.is_closed().await);
+        assert_eq!(admin.value("SELECT 'and the killer'").await, "and the killer");
+    }
+
     async fn kill_query_of_oneself_answers_the_same(flavour) {
         let proxy = Proxy::shared(flavour).await;
         let who = Who::of(proxy.cluster, Who::usual());
@@ -376,6 +402,7 @@ async fn a_login_shows_its_own_attributes_though_the_pool_is_full() {
     let cluster = Cluster::shared(Flavour::MySql).await;
     let proxy = Proxy::before(cluster)
         .with("pool: {max_connections: 1}")
+        .main_listener("mode: primary")
         .start()
         .await;
     let mut who = Who::of(cluster, Who::usual());
@@ -385,13 +412,62 @@ async fn a_login_shows_its_own_attributes_though_the_pool_is_full() {
         let mine = "SELECT attr_value FROM performance_schema.session_connect_attrs WHERE attr_name = 'program_name' \
                     AND processlist_id = CONNECTION_ID()";
         assert_eq!(raw.value(mine).await, name);
-        let closed =
-            "SELECT variable_value FROM performance_schema.session_status WHERE variable_name = 'Com_do'";
-        assert_eq!(
-            raw.value(closed).await,
-            "0",
-            "a login's counters begin at nothing"
-        );
+        let counted = raw.query("SHOW SESSION STATUS LIKE 'Com_do'").await;
+        let expected = b"\x06Com_do\x010".to_vec();
+        assert!(counted.contains(&expected), "a login's counters begin at nothing");
         raw.run("DO 1").await;
+    }
+}
+
+/// QUERY with attributes that have values.
+fn query_with_attributes(sql: &str, attributes: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.put_lenenc(attributes.len() as u64);
+    body.put_lenenc(1);
+    // None is NULL, and their types follow: each a string under its name.
+    body.put_bytes(&vec![0; attributes.len().div_ceil(8)]);
+    body.put_u8(1);
+    for (name, _) in attributes {
+        body.put_u16(0xfe);
+        body.put_lenenc_bytes(name.as_bytes());
+    }
+    for (_, value) in attributes {
+        body.put_lenenc_bytes(value.as_bytes());
+    }
+    body.put_bytes(sql.as_bytes());
+    body
+}
+
+#[tokio::test]
+async fn query_attributes_reach_mysql_with_their_values() {
+    let proxy = Proxy::shared(Flavour::MySql).await;
+    let install = "INSTALL COMPONENT 'file://component_query_attributes'";
+    // It fails where it is there already, and the answers are compared in any case.
+    let installed = proxy.cluster.primary().execute(install).await.is_ok();
+    let who = Who::of(proxy.cluster, Who::usual() | Capabilities::QUERY_ATTRIBUTES);
+    let answers = same_both_ways(proxy, &who, async |raw: &mut Raw| {
+        let mut steps = Steps::new();
+        for sql in [
+            "SELECT mysql_query_attribute_string('colour'), mysql_query_attribute_string('none')",
+            // Texts that the proxy rewrites keep their attributes.
+            "SELECT mysql_query_attribute_string('trace'), CONNECTION_ID() > 0",
+        ] {
+            let body = query_with_attributes(sql, &[("colour", "blau grün"), ("trace", "00-4bf9-01")]);
+            let answer = raw.command(Command::QUERY, &body, Expect::Results).await;
+            let rows = answer
+                .into_iter()
+                .filter(|packet| !packet.starts_with(b"\x03def"))
+                .collect();
+            steps.push((sql.to_owned(), rows));
+        }
+        steps
+    })
+    .await;
+    if installed {
+        assert!(
+            shown(&answers[0].1).contains("blau gr"),
+            "{}",
+            shown(&answers[0].1)
+        );
     }
 }

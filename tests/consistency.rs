@@ -49,18 +49,18 @@ struct Seen {
 }
 
 /// Writes its own row and reads all rows, over and over: its own is what it wrote, and none ever goes back.
-async fn session(mut client: Conn, own: u64, primary: u64, goal: u64, seen: Arc<Seen>) {
+async fn session(mut client: Conn, own: u64, (primary, first): (u64, u64), goal: u64, seen: Arc<Seen>) {
     let mut last = vec![0u64; SESSIONS as usize];
-    let mut written = 0u64;
+    let mut written = first;
     while seen.reads.load(Ordering::Relaxed) < goal {
         written += 1;
         if written.is_multiple_of(3) {
-            let sql = format!("UPDATE counters SET n = {written} WHERE id = {own}");
+            let sql = format!("UPDATE checks.counters SET n = {written} WHERE id = {own}");
             client.query_drop(sql).await.unwrap();
             last[own as usize] = written;
         }
         for turn in 0..4 {
-            let sql = "SELECT @@server_id, id, n FROM counters";
+            let sql = "SELECT @@server_id, id, n FROM checks.counters";
             let rows: Vec<(u64, u64, u64)> = if turn % 2 == 0 {
                 client.query(sql).await.unwrap()
             } else {
@@ -83,7 +83,10 @@ async fn session(mut client: Conn, own: u64, primary: u64, goal: u64, seen: Arc<
         if written.is_multiple_of(16) {
             // What a transaction shows on the primary is not taken back afterwards.
             let mut transaction = client.start_transaction(Default::default()).await.unwrap();
-            let rows: Vec<(u64, u64)> = transaction.query("SELECT id, n FROM counters").await.unwrap();
+            let rows: Vec<(u64, u64)> = transaction
+                .query("SELECT id, n FROM checks.counters")
+                .await
+                .unwrap();
             transaction.commit().await.unwrap();
             for (id, n) in rows {
                 last[id as usize] = n.max(last[id as usize]);
@@ -95,11 +98,17 @@ async fn session(mut client: Conn, own: u64, primary: u64, goal: u64, seen: Arc<
 
 async fn under_load(cluster: &Cluster, proxy: &Proxy<'_>, goal: u64) -> Arc<Seen> {
     let primary: u64 = cluster.primary().query("SELECT @@server_id").await.unwrap()[0];
+    // No counter begins below where it was.
+    let first: u64 = cluster
+        .primary()
+        .query("SELECT MAX(n) FROM checks.counters")
+        .await
+        .unwrap()[0];
     let seen = Arc::new(Seen::default());
     let mut tasks = JoinSet::new();
     for own in 0..SESSIONS {
         let client = proxy.client().await;
-        tasks.spawn(session(client, own, primary, goal, seen.clone()));
+        tasks.spawn(session(client, own, (primary, first), goal, seen.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
@@ -109,13 +118,14 @@ async fn under_load(cluster: &Cluster, proxy: &Proxy<'_>, goal: u64) -> Arc<Seen
 
 async fn prepare(cluster: &Cluster) {
     let primary = cluster.primary();
+    primary.execute("CREATE DATABASE checks").await.unwrap();
     primary
-        .execute("CREATE TABLE test.counters (id INT PRIMARY KEY, n BIGINT)")
+        .execute("CREATE TABLE checks.counters (id INT PRIMARY KEY, n BIGINT)")
         .await
         .unwrap();
     for id in 0..SESSIONS {
         primary
-            .execute(format!("INSERT INTO test.counters VALUES ({id}, 0)"))
+            .execute(format!("INSERT INTO checks.counters VALUES ({id}, 0)"))
             .await
             .unwrap();
     }
@@ -158,12 +168,12 @@ on_both_flavours! {
         delay(&cluster, flavour, 0, 2).await;
         let proxy = Proxy::before(&cluster).with("consistency: {wait: 10s}").start().await;
         let (mut writer, mut reader) = (proxy.client().await, proxy.client().await);
-        writer.query_drop("UPDATE counters SET n = 7 WHERE id = 1").await.unwrap();
+        writer.query_drop("UPDATE checks.counters SET n = 7 WHERE id = 1").await.unwrap();
         let row: Row = writer.query_first("SHOW SPLITRAIL GTID").await.unwrap().unwrap();
         let gtid: String = row.get(0).unwrap();
         assert!(!gtid.is_empty());
         reader.query_drop(format!("SET splitrail.after = '{gtid}'")).await.unwrap();
-        let n: u64 = reader.query_first("SELECT n FROM counters WHERE id = 1").await.unwrap().unwrap();
+        let n: u64 = reader.query_first("SELECT n FROM checks.counters WHERE id = 1").await.unwrap().unwrap();
         assert_eq!(n, 7);
     }
 
@@ -177,8 +187,8 @@ on_both_flavours! {
         };
         cluster.replicas()[0].execute(stop).await.unwrap();
         let mut client = proxy.client().await;
-        client.query_drop("UPDATE counters SET n = 7 WHERE id = 1").await.unwrap();
-        let read = "SELECT n FROM counters WHERE id = 1";
+        client.query_drop("UPDATE checks.counters SET n = 7 WHERE id = 1").await.unwrap();
+        let read = "SELECT n FROM checks.counters WHERE id = 1";
         let n: u64 = client.query_first(read).await.unwrap().unwrap();
         assert_eq!(n, 0, "an eventual read does not wait");
         let n: u64 = client.query_first(format!("/* splitrail: consistency=session */ {read}")).await.unwrap().unwrap();

@@ -67,6 +67,26 @@ on_both_flavours! {
     }
 }
 
+on_both_flavours! {
+    async fn a_client_that_hangs_up_in_the_middle_of_its_file_leaves_nothing(flavour) {
+        let cluster = crate::fixture::Cluster::shared(flavour).await;
+        cluster.primary().execute("SET GLOBAL local_infile = ON").await.unwrap();
+        let proxy = Proxy::before(cluster).with("pool: {max_connections: 1}").main_listener("mode: primary").start().await;
+        let database = cluster.new_database().await;
+        let who = Who::of(cluster, Who::usual()).database(&database);
+        let mut raw = Raw::open(&proxy.address(), &who).await;
+        raw.run("CREATE TABLE t (v VARCHAR(100))").await;
+        raw.send_query("LOAD DATA LOCAL INFILE 'a' INTO TABLE t").await;
+        assert_eq!(raw.packet().await.unwrap()[0], 0xfb);
+        raw.put(b"one\ntwo\nthr").await;
+        drop(raw);
+        // The only connection there may be serves the next client, and knows nothing of the file.
+        let mut next = Raw::open(&proxy.address(), &who).await;
+        assert_eq!(next.value("SELECT COUNT(*) FROM t WHERE v = 'thr'").await, "0");
+        assert_eq!(next.value("SELECT 'served'").await, "served");
+    }
+}
+
 #[tokio::test]
 async fn a_client_without_local_files_is_refused_as_by_the_server() {
     for flavour in [Flavour::MySql, Flavour::MariaDb] {

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::fixture::plain::Plain;
-use crate::fixture::proxy::{connect, unique, wait_for};
+use crate::fixture::proxy::{connect, wait_for};
 use crate::fixture::{Cluster, Proxy, on_both_flavours};
 
 fn code<T>(result: Result<T, Error>) -> (u16, String, String) {
@@ -20,17 +20,7 @@ fn code<T>(result: Result<T, Error>) -> (u16, String, String) {
 }
 
 async fn account(cluster: &Cluster, options: &str) -> String {
-    let user = unique("limited");
-    let primary = cluster.primary();
-    primary
-        .execute(format!("CREATE USER '{user}'@'%' {options}"))
-        .await
-        .unwrap();
-    primary
-        .execute(format!("GRANT ALL ON app.* TO '{user}'@'%'"))
-        .await
-        .unwrap();
-    user
+    cluster.new_account("limited", options).await
 }
 
 /// Connections that the account has open at the primary, whoever opened them.
@@ -201,7 +191,7 @@ on_both_flavours! {
         let cluster = Cluster::shared(flavour).await;
         let settings = "pool: {max_connections: 1, acquire_timeout: 400ms, max_waiting: 1}";
         // One thread serves who came first first.
-        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").start().await;
+        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").main_listener("mode: primary").start().await;
         let (mut holder, mut waiting, mut third) =
             (proxy.client().await, proxy.client().await, proxy.client().await);
         holder.query_drop("BEGIN").await.unwrap();
@@ -225,7 +215,7 @@ on_both_flavours! {
     async fn who_hangs_up_leaves_the_queue(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let settings = "pool: {max_connections: 1, acquire_timeout: 20s, max_waiting: 1}";
-        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").start().await;
+        let proxy = Proxy::before(cluster).with(settings).with("workers: 1").main_listener("mode: primary").start().await;
         let user = account(cluster, "IDENTIFIED BY ''").await;
         let (mut holder, mut other) = (proxy.client().await, proxy.client().await);
         let mut leaver = Plain::login(proxy.port(), &user).await;

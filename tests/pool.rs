@@ -125,6 +125,7 @@ on_both_flavours! {
         let cluster = Cluster::shared(flavour).await;
         let proxy = Proxy::before(cluster)
             .with("pool: {max_connections: 1, acquire_timeout: 400ms}")
+            .main_listener("mode: primary")
             .start().await;
         let (mut holder, mut other) = (proxy.client().await, proxy.client().await);
         holder.query_drop("BEGIN").await.unwrap();

@@ -122,6 +122,11 @@ on_both_flavours! {
             assert_eq!(port, server["port"].as_u64());
             assert!(Path::new(server["datadir"].as_str().unwrap()).is_dir());
         }
+        let socket = OptsBuilder::default()
+            .socket(Some(report["socket"].as_str().unwrap()))
+            .user(report["user"].as_str())
+            .pass(report["password"].as_str());
+        Conn::new(socket).await.unwrap().disconnect().await.unwrap();
         let mut proxied = connect(report, report).await;
         proxied.query_drop("CREATE TABLE t (id INT PRIMARY KEY)").await.unwrap();
         drop(proxied);

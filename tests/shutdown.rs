@@ -14,17 +14,7 @@ use crate::fixture::proxy::{Signal, connect, unique, wait_for};
 use crate::fixture::{Cluster, Proxy, on_both_flavours};
 
 async fn account(cluster: &Cluster) -> String {
-    let user = unique("leaving");
-    let primary = cluster.primary();
-    primary
-        .execute(format!("CREATE USER '{user}'@'%' IDENTIFIED BY ''"))
-        .await
-        .unwrap();
-    primary
-        .execute(format!("GRANT ALL ON app.* TO '{user}'@'%'"))
-        .await
-        .unwrap();
-    user
+    cluster.new_account("leaving", "IDENTIFIED BY ''").await
 }
 
 async fn wait_until_closed(port: u16) {

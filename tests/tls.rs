@@ -79,8 +79,14 @@ fn status(proxy: &Proxy<'_>, version: &str) -> Result<String, String> {
 
 /// The cipher between proxy and server; empty without one.
 async fn server_cipher(client: &mut Conn) -> String {
-    let row: Option<(String, String)> = client.query_first("SHOW STATUS LIKE 'Ssl_cipher'").await.unwrap();
-    row.unwrap().1
+    // SHOW STATUS would say it of the client's own connection.
+    let mut cipher = None;
+    for schema in ["performance_schema", "information_schema"] {
+        let sql =
+            format!("SELECT variable_value FROM {schema}.session_status WHERE variable_name = 'Ssl_cipher'");
+        cipher = cipher.or(client.query_first::<String, _>(sql).await.ok().flatten());
+    }
+    cipher.unwrap()
 }
 
 fn message(error: &Error) -> (u16, String) {
@@ -328,5 +334,24 @@ on_both_flavours! {
         );
         let rows: Vec<String> = client.query(sql).await.unwrap();
         assert_eq!(rows.len(), 100_000);
+    }
+}
+
+on_both_flavours! {
+    async fn a_client_sees_the_status_of_its_own_connection(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::before(cluster).with("tls: {server: off}").start().await;
+        let mut status = Vec::new();
+        for tls in [None, Some(blind())] {
+            let mut client = connect(proxy.options().ssl_opts(tls)).await.unwrap();
+            for name in ["Ssl_version", "Ssl_cipher"] {
+                let row: Option<(String, String)> =
+                    client.query_first(format!("SHOW SESSION STATUS LIKE '{name}'")).await.unwrap();
+                status.push(row.unwrap().1);
+            }
+            assert_eq!(server_cipher(&mut client).await, "");
+        }
+        assert_eq!(status[..3], ["", "", "TLSv1.3"]);
+        assert!(status[3].starts_with("TLS_"), "{status:?}");
     }
 }

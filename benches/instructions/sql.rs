@@ -1,8 +1,10 @@
-//! The scan of statements as they come from sysbench and from applications.
+//! The scan and the facts of statements as they come from sysbench and from applications.
 
 use std::hint::black_box;
 
-use splitrail::sql::{Dialect, Flavour, scan};
+use std::cell::RefCell;
+
+use splitrail::sql::{Dialect, FactsCache, Flavour, analyse, scan};
 
 use crate::Case;
 
@@ -22,10 +24,36 @@ pub const CASES: &[Case] = &[
         one("SET NAMES utf8mb4 COLLATE utf8mb4_unicode_ci")
     }),
     ("sql/scan wide orm select", || one(ORM)),
+    ("sql/cached point select", || {
+        cached("SELECT c FROM sbtest1 WHERE id=12345")
+    }),
+    ("sql/cached insert", || cached(INSERT)),
+    ("sql/cached wide orm select", || cached(ORM)),
+    ("sql/analyse point select", || {
+        analysed("SELECT c FROM sbtest1 WHERE id=12345")
+    }),
+    ("sql/analyse wide orm select", || analysed(ORM)),
 ];
 
 fn one(text: &str) {
     black_box(scan(
+        black_box(text.as_bytes()),
+        Dialect::new(Flavour::MySql, 90_700),
+    ));
+}
+
+thread_local! {
+    static CACHE: RefCell<FactsCache> = RefCell::new(FactsCache::new(100));
+}
+
+fn cached(text: &str) {
+    CACHE.with_borrow_mut(|cache| {
+        black_box(cache.look(black_box(text.as_bytes()), Dialect::new(Flavour::MySql, 90_700)));
+    });
+}
+
+fn analysed(text: &str) {
+    black_box(analyse(
         black_box(text.as_bytes()),
         Dialect::new(Flavour::MySql, 90_700),
     ));

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use splitrail::wire::auth_switch::{AuthMoreData, AuthSwitchRequest};
+use splitrail::wire::auth::message::{ServerMessage, more, switch};
 use splitrail::wire::eof::EofPacket;
 use splitrail::wire::err::{ErrPacket, is_progress};
 use splitrail::wire::ok::OkPacket;
@@ -60,15 +60,14 @@ fn others(payload: &[u8]) {
         packet.encode(&mut out);
         assert_eq!(EofPacket::parse(&out), Ok(packet));
     }
-    out.clear();
-    if let Ok(packet) = AuthSwitchRequest::parse(payload) {
-        packet.encode(&mut out);
-        assert_eq!(AuthSwitchRequest::parse(&out), Ok(packet));
-        let _ = packet.scramble();
-    }
-    out.clear();
-    if let Ok(packet) = AuthMoreData::parse(payload) {
-        packet.encode(&mut out);
-        assert_eq!(out, payload);
+    match ServerMessage::parse(payload) {
+        ServerMessage::Switch { plugin, data } => {
+            if let Ok(name) = std::str::from_utf8(plugin) {
+                let again = switch(name, data);
+                assert_eq!(ServerMessage::parse(&again), ServerMessage::parse(payload));
+            }
+        }
+        ServerMessage::More(data) => assert_eq!(more(data), payload),
+        _ => {}
     }
 }

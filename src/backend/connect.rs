@@ -82,7 +82,6 @@ pub async fn greet(server: &Server) -> Result<Profile, BackendError> {
     let profile = tokio::time::timeout(limit, greeted)
         .await
         .unwrap_or_else(|_| Err(late()))?;
-    server.set_profile(profile.clone());
     Ok(profile)
 }
 
@@ -96,8 +95,6 @@ async fn open(
     let mut link = Link::new(dial(server).await?);
     let (greeting, sequence) = read_greeting(server, &mut link).await?;
     let profile = Profile::of(&greeting);
-    let tells_transactions = profile.tells_transactions();
-    server.set_profile(profile);
     let mut login = LoginAttempt {
         server,
         key,
@@ -126,7 +123,7 @@ async fn open(
         insert_id: 0,
         warned_session: 0,
         was_pooled: false,
-        tells_transactions,
+        tells_transactions: profile.tells_transactions(),
         told_transaction: tracked::NO_TRANSACTION,
         status,
         prepared: Prepared::default(),
@@ -275,6 +272,7 @@ async fn read_greeting(server: &Server, link: &mut Link) -> Result<(Greeting, u8
         return Err(refused(server, payload));
     }
     let greeting = Greeting::parse(payload).map_err(|error| login_failed(server, &error.to_string()))?;
+    server.set_profile(Profile::of(&greeting));
     link.inbox.consume(header.total());
     Ok((greeting, header.sequence.wrapping_add(1)))
 }

@@ -277,7 +277,7 @@ impl Pools {
                     };
                     connection.link = connection.link.reattach().map_err(source)?;
                     if connection.is_usable(clock::now()) && connection.link.is_quiet() {
-                        return Ok(Box::new(connection));
+                        return own(Box::new(connection), wanted, attributes).await;
                     }
                 }
             }
@@ -348,7 +348,7 @@ impl Pools {
 }
 
 /// The connection, or where a client has just logged in and it was opened for another kind of client, one in its
-/// place: the server is to show the client's own attributes, and counters that begin at nothing.
+/// place: the server is to show the client's own attributes.
 async fn own(
     mut connection: Box<Connection>,
     wanted: &State,

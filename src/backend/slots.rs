@@ -195,6 +195,11 @@ impl Drop for Place {
 // === impl Permit ===
 
 impl Permit {
+    /// For a connection that counts against no limit and is closed soon.
+    pub fn uncounted() -> Self {
+        Self { slots: None }
+    }
+
     /// Gives it back, unless no more than `minimum` are open.
     pub fn give_up(mut self, minimum: usize) -> Result<(), Self> {
         let fewer = |open| (open > minimum).then(|| open - 1);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::registry::Place;
 use super::shared::Shared;
 use crate::accounts::{
     Account, ClientAddress, ClientChannel, ClientLogin, Credential, Flavour, Refusal, Then,
@@ -60,6 +61,26 @@ impl Accepted {
             max_connections,
         }
     }
+}
+
+impl Accepted {
+    /// Counts the connection for its user; the text says why there are too many already.
+    pub fn count(&self, place: &mut Place, user: &[u8], otherwise: Option<u32>) -> Result<(), String> {
+        let limit = self.max_connections.or(otherwise);
+        place
+            .belongs_to(user, limit.map(|limit| limit as usize))
+            .map_err(|_| {
+                let (user, limit) = (String::from_utf8_lossy(user), limit.unwrap_or_default());
+                format!(
+                    "User '{user}' has exceeded the 'max_user_connections' resource (current value: {limit})"
+                )
+            })
+    }
+}
+
+/// A refusal as the log tells it: with the reason, which is not for the client.
+pub fn logged(refusal: &Refusal) -> String {
+    format!("{} {}: {}", refusal.code, refusal.message, refusal.reason)
 }
 
 // === impl Exchange ===

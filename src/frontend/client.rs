@@ -4,11 +4,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::binding::Seat;
+use super::deadline::{Deadline, Stopped};
 use super::outcome::{Broken, End, Outcome};
 use super::registry::{Entry, Place};
 use super::relay::Relay;
 use super::reply;
 use super::request::{self, PassError};
+use super::rows::{OwnStatus, Rows, Speaks};
+use super::rules::Steering;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ListenerMode;
@@ -56,10 +59,12 @@ pub struct Client {
     pub mode: ListenerMode,
     /// What this client's reads may miss.
     pub policy: Policy,
+    /// The same before the session had settings of its own.
+    pub configured_policy: Policy,
+    pub steering: Steering,
     /// Stands for where it comes from.
     pub source: u64,
-    /// The command under way lists processes, in which the client should find itself.
-    pub lists_processes: bool,
+    pub speaks: Speaks,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
@@ -159,7 +164,7 @@ impl Client {
     /// Makes the client known to the other threads.
     pub fn enlist(&mut self) {
         let (worker, user) = (self.worker.index, self.login.user.clone());
-        self.entry = Arc::new(Entry::new(worker, user));
+        self.entry = Arc::new(Entry::new(worker, user, self.login.key.clone()));
         self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
@@ -256,11 +261,20 @@ impl Client {
         statement: Option<u32>,
         may_move: bool,
     ) -> Result<Outcome, Broken> {
+        let limit = self.time_limit();
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
-        let lists_processes = std::mem::take(&mut self.lists_processes);
-        let processes = lists_processes.then_some(&*self.worker.shared.registry);
+        let deadline = limit.map(|limit| Deadline::new(limit, connection));
+        let stopped = Stopped::default();
+        let rows = match std::mem::take(&mut self.speaks) {
+            Speaks::OfNone => None,
+            Speaks::OfProcesses => Some(Rows::Processes {
+                registry: &self.worker.shared.registry,
+                server: connection.server.index,
+            }),
+            Speaks::OfStatus => Some(Rows::Status(OwnStatus::new(&self.link, self.capabilities))),
+        };
         let relay = Relay {
             client: &mut self.link,
             connection,
@@ -271,9 +285,21 @@ impl Client {
             may_move,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
             numbers: None,
-            processes,
+            rows,
+            stopped: &stopped,
         };
-        relay.run(expect).await
+        let Some(deadline) = deadline else {
+            return relay.run(expect).await;
+        };
+        let answered = deadline.over(relay.run(expect), &stopped).await;
+        if stopped.get()
+            && answered.is_ok()
+            && let Some(connection) = &mut self.connection
+        {
+            // Whatever is left of the order to stop hits this.
+            let _ = connection.execute(b"DO 0").await;
+        }
+        answered
     }
 
     /// Draws the conclusions from a response, or tells the client why there is none.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::client::{Client, FIRST, STOPPING};
 use super::outcome::End;
+use super::rows::Speaks;
 use crate::net::Interrupt;
 use crate::net::buffer;
 use crate::net::link::Filled;
+use crate::routing::rules::Actions;
 use crate::session::Hold;
 use crate::sql::Facts;
 use crate::wire::command::Command;
@@ -111,6 +113,7 @@ impl Client {
             let text = "Out of memory: limits.buffer_memory is used up; try again later";
             return self.error(1041, b"08004", text).await;
         }
+        self.steer(Actions::default());
         match command {
             Command::QUIT => Err(End::Quit),
             Command::QUERY => self.query(header).await,
@@ -130,7 +133,10 @@ impl Client {
 
     /// Everything that needs no more than to be passed on, known or unknown.
     async fn other(&mut self, command: Command) -> Result<(), End> {
-        self.lists_processes = command == Command::PROCESS_INFO;
+        self.speaks = match command {
+            Command::PROCESS_INFO => Speaks::OfProcesses,
+            _ => Speaks::OfNone,
+        };
         let expect = match command {
             Command::STATISTICS => Expect::Text,
             Command::FIELD_LIST => Expect::Rows,

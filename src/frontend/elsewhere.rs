@@ -62,7 +62,7 @@ impl Client {
     }
 
     /// Since the session's last read, a probe may have told what that read can have shown at most.
-    fn learn_position(&mut self, topology: &crate::topology::Topology) {
+    pub fn learn_position(&mut self, topology: &crate::topology::Topology) {
         let Some(server) = self.session.seen.read_on() else {
             return;
         };
@@ -82,7 +82,7 @@ impl Client {
         };
         crate::routing::Asker {
             mode: self.mode,
-            policy: &self.policy,
+            policy: self.policy(),
             stays,
             autocommit: self.session.status.has(crate::wire::Status::AUTOCOMMIT),
             seen: &self.session.seen,
@@ -104,7 +104,7 @@ impl Client {
                 let before = topology.position(server);
                 self.session.seen.wrote(server, &gtid, &before.position);
             }
-        } else if self.policy.level == crate::config::ConsistencyLevel::Session && facts.may_read_tables() {
+        } else if self.policy().level == crate::config::ConsistencyLevel::Session && facts.may_read_tables() {
             self.session.seen.read(server, topology.probes_begun(server));
         }
     }
@@ -278,11 +278,11 @@ impl Client {
         out: &[u8],
         index: usize,
     ) -> Result<bool, BackendError> {
-        let position = self.session.seen.position().clone();
+        let (position, limit) = (self.session.seen.position().clone(), self.policy().wait);
         let Some(connection) = &mut self.connection else {
             return Err(BackendError::Stopping);
         };
-        let sql = wait_statement(self.server.is_mariadb(), &position.to_string(), self.policy.wait);
+        let sql = wait_statement(self.server.is_mariadb(), &position.to_string(), limit);
         let mut both = Vec::new();
         put_with(&mut both, 0, |both| {
             both.push(Command::QUERY.0);

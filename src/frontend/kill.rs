@@ -5,13 +5,16 @@ use std::sync::Arc;
 use super::client::Client;
 use super::outcome::End;
 use super::registry::{Entry, Registry};
-use crate::backend::BackendError;
+use crate::backend::connect::Attributes;
+use crate::backend::connection::Answer;
+use crate::backend::{BackendError, Key};
 use crate::net::Interrupt;
-use crate::session::Hold;
+use crate::session::{Hold, State};
 use crate::sql::{Facts, Features, Kill, KillTarget, Verb};
 use crate::wire::Capabilities;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
+use crate::wire::login::FILLER;
 
 /// MySQL from this version on does not know PROCESS_KILL, and says so.
 const WITHOUT_PROCESS_KILL: u32 = 90_000;
@@ -122,15 +125,66 @@ impl Client {
                 .error(1094, b"HY000", &format!("Unknown thread id: {id}"))
                 .await;
         };
+        // One's own sessions one may always end.
         if entry.user != self.login.user {
-            return self
-                .error(1095, b"HY000", &format!("You are not owner of thread {id}"))
-                .await;
+            match self.ask_to_kill(&entry, id, connection).await {
+                Ok(Answer::Ok) => {}
+                Ok(Answer::Error {
+                    code,
+                    sqlstate,
+                    message,
+                }) => return self.error(code, &sqlstate, &message).await,
+                Err(error) => return self.refuse(error).await.map(drop),
+            }
         }
         if connection {
             self.end_client(id);
         }
         self.ok().await
+    }
+
+    /// Whether it may be killed is for the server to say: it is shown a connection of the same account, and that
+    /// is killed in place of the one that it does not have.
+    async fn ask_to_kill(
+        &mut self,
+        entry: &Entry,
+        id: u64,
+        connection: bool,
+    ) -> Result<Answer, BackendError> {
+        self.bind().await?;
+        let Some(own) = &mut self.connection else {
+            return Err(BackendError::Stopping);
+        };
+        let server = own.server.clone();
+        let key = Key {
+            server: server.index,
+            has_schema: false,
+            ..entry.key.clone()
+        };
+        let pools = &self.worker.pools;
+        let (pool, state) = (pools.pool(&key), State::default());
+        let nobody = Attributes {
+            block: &[],
+            is_login: false,
+            filler: [0; FILLER],
+        };
+        let victim = pools
+            .acquire(&server, (&key, &pool), None, &state, nobody)
+            .await?;
+        let (thread, what) = (
+            victim.thread.to_string(),
+            if connection { "CONNECTION" } else { "QUERY" },
+        );
+        let sql = own.as_query(format!("KILL {what} {thread}").as_bytes());
+        let mut answer = own.run(Command::QUERY, &sql).await?;
+        self.session.row_count = 0;
+        if let Answer::Error { message, .. } = &mut answer {
+            *message = message.replace(&thread, &id.to_string());
+            self.session.row_count = -1;
+            pools.give_back(&pool, victim);
+        }
+        self.unbind();
+        Ok(answer)
     }
 
     pub async fn process_kill(&mut self) -> Result<(), End> {

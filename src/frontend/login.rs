@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::authentication::{Exchange, Proof};
+use super::authentication::{Exchange, Proof, logged};
 use super::client::{Client, Login};
 use super::outcome::End;
 use super::registry::{Entry, Place};
 use super::reply;
+use super::rules::Steering;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Identity, Key, Profile, connect};
@@ -114,12 +115,6 @@ pub async fn run(
 /// A client's address as the log shows it.
 fn peer(address: Option<SocketAddr>) -> String {
     address.map_or_else(|| "local".to_owned(), |address| address.to_string())
-}
-
-/// What somebody is told who has too many connections already.
-pub fn too_many(user: &[u8], limit: Option<u32>) -> String {
-    let (user, limit) = (String::from_utf8_lossy(user), limit.unwrap_or_default());
-    format!("User '{user}' has exceeded the 'max_user_connections' resource (current value: {limit})")
 }
 
 // === impl Arrival ===
@@ -226,14 +221,8 @@ impl Arrival {
             Err(Some(refusal)) => return Err(self.reject(&refusal).await),
             Err(None) => return Err(End::Gone),
         };
-        let limit = accepted
-            .max_connections
-            .or(self.worker.shared.config.limits.per_user);
-        let counted = self
-            .place
-            .belongs_to(&opened.user, limit.map(|limit| limit as usize));
-        if counted.is_err() {
-            let text = too_many(&opened.user, limit);
+        let per_user = self.worker.shared.config.limits.per_user;
+        if let Err(text) = accepted.count(&mut self.place, &opened.user, per_user) {
             return Err(self.refuse(1226, b"42000", &text).await);
         }
         Ok(accepted.identity)
@@ -376,10 +365,7 @@ impl Arrival {
         let end = self
             .refuse(refusal.code, &refusal.sqlstate, &refusal.message)
             .await;
-        self.why = Some(format!(
-            "{} {}: {}",
-            refusal.code, refusal.message, refusal.reason
-        ));
+        self.why = Some(logged(refusal));
         end
     }
 
@@ -409,7 +395,7 @@ impl Arrival {
         };
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
-        let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone()));
+        let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone(), key.clone()));
         let login = Login {
             key,
             user: opened.user,
@@ -419,7 +405,7 @@ impl Arrival {
         let policy = Policy::new(&self.worker.shared.config).with_level(Some(self.listener.consistency));
         let source = self.address.map(|address| address.ip());
         let source = foldhash::fast::FixedState::default().hash_one(source);
-        Client {
+        let mut client = Client {
             link: self.link,
             worker: self.worker,
             signal: self.signal,
@@ -437,12 +423,16 @@ impl Arrival {
             statements: 0,
             mode: self.listener.mode,
             policy,
+            configured_policy: policy,
+            steering: Steering::default(),
             source,
-            lists_processes: false,
+            speaks: Default::default(),
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,
-        }
+        };
+        client.select_rules();
+        client
     }
 }
 

@@ -4,6 +4,8 @@ use super::client::Client;
 use super::command::LOOKED_AT;
 use super::elsewhere::Request;
 use super::outcome::End;
+use super::rows::Speaks;
+use super::wishes;
 use crate::routing::{Decision, Place, Servers};
 use crate::sql::{self, Facts, Features, Flags, Function, Verb};
 use crate::wire::Capabilities;
@@ -20,13 +22,66 @@ impl Client {
         let start = self.text_offset(payload);
         let text = payload.get(start..).unwrap_or_default();
         let facts = self.worker.facts.borrow_mut().look(text, self.session.dialect);
+        let wishes = wishes::of_query(payload, self.capabilities, self.server.is_mariadb());
+        if header.length <= LOOKED_AT
+            && let Some(own) = &facts.own
+        {
+            let text = text.to_vec();
+            self.skip().await?;
+            return self.answer_own(own, &text, wishes).await;
+        }
+        let facts = wishes::obeyed(&mut self.session, facts, wishes);
+        let actions = self.wishes(&facts, text);
+        self.steer(actions);
+        if !actions.is_empty() {
+            return self.steered_query(header, start, &facts).await;
+        }
+        self.unchanged_query(header, start, &facts).await
+    }
+
+    /// A statement that a rule has something to say about.
+    async fn steered_query(&mut self, header: Header, start: usize, facts: &Facts) -> Result<(), End> {
+        let mut refused = self.blocked();
+        if refused.is_none() {
+            refused = self.wait_for_turn(facts).await?;
+        }
+        let bytes = self.link.inbox.bytes();
+        let payload = &bytes[HEADER..header.total().min(bytes.len())];
+        let (prefix, text) = payload.split_at(start.min(payload.len()));
+        let mut changed = None;
+        if refused.is_none() && header.length <= LOOKED_AT {
+            match self.changed(text) {
+                Ok(new) => changed = new,
+                Err(too_long) => refused = Some(too_long),
+            }
+        }
+        let prefix = prefix.to_vec();
+        if let Some(refused) = refused {
+            self.skip().await?;
+            return self.tell_refusal(&refused).await;
+        }
+        let Some(text) = changed else {
+            return self.unchanged_query(header, start, facts).await;
+        };
+        self.skip().await?;
+        let facts = self.worker.facts.borrow_mut().look(&text, self.session.dialect);
+        self.session.announce(&text, &facts.features);
+        let own = rewritten(&text, &facts.features, self.id, None);
+        self.rewritten_query(prefix, &own.unwrap_or(text), &facts).await
+    }
+
+    /// A statement whose text no rule changes.
+    async fn unchanged_query(&mut self, header: Header, start: usize, facts: &Facts) -> Result<(), End> {
+        let bytes = self.link.inbox.bytes();
+        let payload = &bytes[HEADER..header.total().min(bytes.len())];
+        let text = payload.get(start..).unwrap_or_default();
         let features = &facts.features;
         self.session.announce(text, features);
-        self.lists_processes = features.verb == Verb::Show && features.has(Flags::PROCESS_LIST);
+        self.speaks = Speaks::of(text, features);
         let whole = header.length <= LOOKED_AT;
         if whole && self.kills_itself(features) {
             let text = text.to_vec();
-            return self.kill_itself(&text, &facts).await;
+            return self.kill_itself(&text, facts).await;
         }
         if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
             let rewritten = match features.verb {
@@ -38,14 +93,14 @@ impl Client {
                 let (prefix, text) = (payload[..start].to_vec(), text.to_vec());
                 self.skip().await?;
                 let text = rewritten.unwrap_or(text);
-                return self.rewritten_query(prefix, &text, &facts).await;
+                return self.rewritten_query(prefix, &text, facts).await;
             }
             if features.verb == Verb::Kill && self.kill_is_ours(features) {
                 self.skip().await?;
                 return self.kill_unbound(features).await;
             }
         }
-        self.plain_query(header, &facts, whole).await
+        self.plain_query(header, facts, whole).await
     }
 
     fn text_offset(&self, payload: &[u8]) -> usize {
@@ -98,6 +153,9 @@ impl Client {
     /// Sends a statement whose text was changed, or may have to be once there is a connection.
     async fn rewritten_query(&mut self, mut payload: Vec<u8>, text: &[u8], facts: &Facts) -> Result<(), End> {
         let decision = self.route(facts, Servers::default());
+        if decision.place == Place::Nowhere {
+            return self.nowhere(decision).await;
+        }
         if matches!(decision.place, Place::Server { .. }) {
             let mut payload = payload.clone();
             payload.extend_from_slice(text);

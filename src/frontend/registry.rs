@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
+use crate::backend::Key;
+
 /// What other threads may know of a client.
 #[derive(Debug)]
 pub struct Entry {
     pub worker: usize,
     pub user: Vec<u8>,
+    /// As whom it comes to servers.
+    pub key: Key,
     /// The server's id of the connection that runs or holds for this client; 0 when there is none.
     thread: AtomicU64,
     /// The server that the id is of.
@@ -48,10 +52,11 @@ const FIRST_ID: u32 = 1 << 30;
 // === impl Entry ===
 
 impl Entry {
-    pub fn new(worker: usize, user: Vec<u8>) -> Self {
+    pub fn new(worker: usize, user: Vec<u8>, key: Key) -> Self {
         Self {
             worker,
             user,
+            key,
             thread: AtomicU64::new(0),
             server: AtomicUsize::new(0),
         }

@@ -5,17 +5,18 @@ use std::io;
 use std::task::Poll;
 
 use super::client::FIRST;
+use super::deadline::Stopped;
 use super::elsewhere::may_move;
 use super::numbers::Numbers;
 use super::outcome::{Broken, Outcome};
-use super::registry::Registry;
 use super::request::{self, PassError};
+use super::rows::Rows;
 use super::shown::{self, Audience};
 use crate::backend::Connection;
 use crate::net::link::Filled;
 use crate::net::{Interrupt, Link, Signal};
 use crate::session::{Hold, Observation, Session};
-use crate::wire::bytes::{Put, Reader};
+use crate::wire::bytes::Put;
 use crate::wire::eof::EofPacket;
 use crate::wire::err::ErrPacket;
 use crate::wire::framing::{Expect, Framer, Kind, Next, Prepared};
@@ -38,8 +39,10 @@ pub struct Relay<'a> {
     pub may_move: bool,
     /// Longest packet of a file that the client sends.
     pub max_packet: u64,
-    /// For a list of processes, in which clients are to find their own ids.
-    pub processes: Option<&'a Registry>,
+    /// The statement may have been stopped for taking too long.
+    pub stopped: &'a Stopped,
+    /// For rows that speak of the client's connection.
+    pub rows: Option<Rows<'a>>,
     /// Where one of the two sides compresses.
     pub numbers: Option<Numbers>,
 }
@@ -80,7 +83,7 @@ impl Relay<'_> {
     /// Forwards one whole response.
     pub async fn run(mut self, expect: Expect) -> Result<Outcome, Broken> {
         let mut framer = Framer::new(self.connection.capabilities, expect);
-        framer.shows_rows = self.processes.is_some();
+        framer.shows_rows = self.rows.is_some();
         let mut outcome = Outcome::default();
         let mut rewritten = Vec::new();
         let compressed = self.client.next_number().or(self.connection.link.next_number());
@@ -153,8 +156,8 @@ impl Relay<'_> {
         while let Next::Packet { kind, length } = framer.next(bytes, &mut position)? {
             let packet = &bytes[position..position + length];
             let payload = &packet[HEADER..];
-            let verdict = match (kind, self.processes) {
-                (Kind::Row, Some(registry)) => show_process(payload, registry, self.connection.server.index),
+            let verdict = match (kind, &self.rows) {
+                (Kind::Row, Some(rows)) => Verdict::of(rows.replace(payload)),
                 _ => {
                     let audience = Audience {
                         capabilities: self.capabilities,
@@ -170,6 +173,10 @@ impl Relay<'_> {
                         outcome,
                     )?
                 }
+            };
+            let verdict = match self.late(kind, outcome) {
+                Some(payload) => Verdict::Replace(payload),
+                None => verdict,
             };
             let begins = position == 0 && !outcome.started;
             if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
@@ -198,6 +205,14 @@ impl Relay<'_> {
             rewritten.put_bytes(&bytes[copied..position]);
         }
         Ok((position, Pause::ForMore))
+    }
+
+    /// What the client is told of a statement that was stopped for taking too long.
+    fn late(&self, kind: Kind, outcome: &mut Outcome) -> Option<Vec<u8>> {
+        let code = outcome.error.filter(|_| kind == Kind::Error)?;
+        let (code, payload) = self.stopped.reword(code, self.connection.server.is_mariadb())?;
+        outcome.error = Some(code);
+        Some(payload)
     }
 
     async fn forward(
@@ -320,25 +335,6 @@ fn judge(
             Ok(Verdict::of(shown::ok(&ok, audience)?))
         }
     }
-}
-
-/// A row of a list of processes begins with the server's id, which a client of ours does not know itself by.
-fn show_process(row: &[u8], registry: &Registry, server: usize) -> Verdict {
-    let mut reader = Reader::new(row);
-    let thread = reader
-        .lenenc_bytes()
-        .ok()
-        .and_then(|id| std::str::from_utf8(id).ok());
-    let client = thread
-        .and_then(|id| id.parse().ok())
-        .and_then(|thread| registry.client_of(server, thread));
-    let Some(client) = client else {
-        return Verdict::Pass;
-    };
-    let mut payload = Vec::with_capacity(row.len() + 8);
-    payload.put_lenenc_bytes(client.to_string().as_bytes());
-    payload.put_bytes(reader.rest());
-    Verdict::Replace(payload)
 }
 
 fn observe(ok: &OkPacket<'_>, session: &mut Session, observed: &mut Observation) -> Result<(), Malformed> {

@@ -1,8 +1,8 @@
 //! RESET_CONNECTION and CHANGE_USER: a session begins anew on the same client connection.
 
-use super::authentication::{Exchange, Proof};
+use super::authentication::{Exchange, Proof, logged};
 use super::client::{Client, FIRST};
-use super::login::{dialect, too_many};
+use super::login::dialect;
 use super::outcome::End;
 use super::reply;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ impl Client {
             return Err(End::ServerLost);
         }
         self.session.reset();
+        self.policy = self.configured_policy;
+        self.steering.forget_all();
         self.login.key.was_reset = true;
         self.seats.clear();
         self.unbind();
@@ -70,24 +72,15 @@ impl Client {
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(Some(refusal)) => {
-                self.why = Some(format!(
-                    "{} {}: {}",
-                    refusal.code, refusal.message, refusal.reason
-                ));
+                self.why = Some(logged(&refusal));
                 return Err(self
                     .dismiss(sequence, refusal.code, &refusal.sqlstate, &refusal.message)
                     .await);
             }
             Err(None) => return Err(End::Gone),
         };
-        let limit = accepted
-            .max_connections
-            .or(self.worker.shared.config.limits.per_user);
-        let counted = self
-            .place
-            .belongs_to(request.user, limit.map(|limit| limit as usize));
-        if counted.is_err() {
-            let text = too_many(request.user, limit);
+        let per_user = self.worker.shared.config.limits.per_user;
+        if let Err(text) = accepted.count(&mut self.place, request.user, per_user) {
             return Err(self.dismiss(sequence, 1226, b"42000", &text).await);
         }
         self.become_user(&request, accepted.identity, &profile);
@@ -116,6 +109,8 @@ impl Client {
         self.seats.clear();
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
+        self.policy = self.configured_policy;
+        self.select_rules();
         self.enlist();
     }
 }

@@ -12,6 +12,7 @@ use crate::backend::{Profile, Server, Servers};
 use crate::config::{Config, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
+use crate::routing::rules::RuleSet;
 use crate::topology::Topology;
 
 /// What one thread tells another.
@@ -35,6 +36,7 @@ pub struct Shared {
     pub servers: Servers,
     pub accounts: Accounts,
     pub topology: Arc<Topology>,
+    pub rules: RuleSet,
     pub registry: Arc<Registry>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
@@ -57,11 +59,13 @@ impl Shared {
         workers: Vec<mpsc::UnboundedSender<Message>>,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
+        let rules = RuleSet::compile(&config.rules);
         Arc::new(Self {
             config,
             servers,
             accounts,
             topology,
+            rules,
             registry: Arc::default(),
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),

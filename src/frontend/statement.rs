@@ -8,6 +8,7 @@ use super::elsewhere::Request;
 use super::outcome::{Broken, End, Outcome};
 use super::query::rewritten_for_good;
 use super::request::{self, PassError};
+use super::rules::Refused;
 use crate::backend::BackendError;
 use crate::backend::connection::Answer;
 use crate::routing::{Place, Servers};
@@ -48,7 +49,21 @@ impl Client {
             return self.error(1461, b"42000", &text).await;
         }
         let text = payload.get(1..).unwrap_or_default();
-        let facts = sql::analyse(text, self.session.dialect);
+        let mut facts = sql::analyse(text, self.session.dialect);
+        let wishes = self.wishes(&facts, text);
+        self.steer(wishes);
+        let changed = match self.blocked() {
+            None => self.changed(text),
+            Some(blocked) => Err(blocked),
+        };
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(refused) => return self.tell_refusal(&refused).await,
+        };
+        if let Some(text) = &changed {
+            facts = sql::analyse(text, self.session.dialect);
+        }
+        let text = changed.as_deref().unwrap_or(text);
         let own = rewritten_for_good(text, &facts.features, self.id);
         self.session.asks_counts |= facts.features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
         let template = self.worker.templates.intern(Template {
@@ -104,11 +119,16 @@ impl Client {
                 has_cursor: false,
             };
             self.session.statements.insert(id, statement);
+            self.remember_steering(id);
         }
         Ok(outcome)
     }
 
     pub async fn execute(&mut self, header: Header, command: Command) -> Result<(), End> {
+        if let Some(refused) = self.steer_named().await? {
+            self.skip().await?;
+            return self.tell_refusal(&refused).await;
+        }
         if let Some(id) = self.may_execute_elsewhere(header, command) {
             let template = self
                 .session
@@ -130,6 +150,25 @@ impl Client {
             }
         }
         self.execute_at_home(header, command).await
+    }
+
+    /// Treats the execution at the front of the inbox as the rules wanted when its statement was prepared.
+    async fn steer_named(&mut self) -> Result<Option<Refused>, End> {
+        let named = self.link.inbox.bytes().get(HEADER + 1..HEADER + 5);
+        let named = named.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+        let id = self.session.statements.resolve(u32::from_le_bytes(named));
+        if !self.steer_execution(id) {
+            return Ok(None);
+        }
+        let template = self
+            .session
+            .statements
+            .get(id)
+            .map(|statement| statement.template.clone());
+        match template {
+            Some(template) => self.wait_for_turn(&template.facts).await,
+            None => Ok(None),
+        }
     }
 
     /// The statement that is to be executed, if it is whole and leaves nothing on its connection.
@@ -429,6 +468,7 @@ impl Client {
             .get(1..5)
             .and_then(|bytes| bytes.try_into().ok())
             .unwrap_or_default();
+        self.steering.forget(u32::from_le_bytes(bytes));
         let Some(statement) = self.session.statements.remove(u32::from_le_bytes(bytes)) else {
             return Ok(());
         };

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
-use thiserror::Error;
 
 use super::advice::Lack;
 use super::failure;
@@ -21,6 +20,8 @@ pub(super) struct Connection {
     parts: Vec<Part>,
     /// What was taken out, until somebody has been told.
     pub(super) lacks: Vec<Lack>,
+    /// What is wrong with the position that it told last.
+    pub(super) malformed: Option<Malformed>,
 }
 
 /// One statement of a probe. What was applied is asked before what was fetched, so that an equal set means that
@@ -32,14 +33,6 @@ enum Part {
     Replication,
     /// MySQL alone.
     Applier,
-}
-
-#[derive(Debug, Error)]
-pub(super) enum AskError {
-    #[error(transparent)]
-    Server(#[from] Error),
-    #[error("its position cannot be read: {0}")]
-    Position(#[from] Malformed),
 }
 
 /// Of either flavour; a server that lacks a variable shows a row less.
@@ -94,10 +87,11 @@ impl Connection {
             },
             parts,
             lacks: Vec::new(),
+            malformed: None,
         })
     }
 
-    pub(super) async fn ask(&mut self) -> Result<Status, AskError> {
+    pub(super) async fn ask(&mut self) -> Result<Status, Error> {
         let statements: Vec<_> = self.parts.iter().map(|part| self.statement(*part)).collect();
         let (sets, error) = run(&mut self.conn, &statements.join(";")).await;
         if let Some(error) = error {
@@ -120,7 +114,9 @@ impl Connection {
                 }
             }
         }
-        Ok(status::status(&self.identity, &answers)?)
+        let (status, malformed) = status::status(&self.identity, &answers);
+        self.malformed = malformed;
+        Ok(status)
     }
 
     fn statement(&self, part: Part) -> &'static str {
@@ -168,7 +164,8 @@ async fn run(conn: &mut Conn, text: &str) -> (Vec<Vec<Row>>, Option<Error>) {
             return (sets, Some(error));
         }
         if result.is_empty() {
-            return (sets, None);
+            // The driver keeps the error of a later statement back until here.
+            return (sets, result.drop_result().await.err());
         }
     }
 }

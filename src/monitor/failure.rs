@@ -5,7 +5,6 @@ use std::io;
 use mysql_async::{DriverError, Error, IoError};
 
 use crate::backend::BackendError;
-use crate::gtid::Malformed;
 use crate::topology::{Class, Failure};
 
 /// A server's own texts are cut here.
@@ -36,14 +35,6 @@ pub(super) fn of_greeting(error: &BackendError) -> Failure {
         _ => (Class::Other, None),
     };
     failure(class, code, &error.to_string())
-}
-
-pub(super) fn of_position(error: &Malformed) -> Failure {
-    failure(
-        Class::Other,
-        None,
-        &format!("its position cannot be read: {error}"),
-    )
 }
 
 pub(super) fn late(limit: std::time::Duration) -> Failure {

@@ -20,8 +20,13 @@ const AT_LEAST: Duration = Duration::from_secs(5);
 const MOST: usize = 10_000;
 
 const QUERY: &str = "SELECT CAST(ROUTINE_SCHEMA AS BINARY) AS in_schema, \
-    CAST(ROUTINE_NAME AS BINARY) AS named, SQL_DATA_ACCESS IN ('NO SQL', 'READS SQL DATA') AS only_reads FROM information_schema.ROUTINES \
+    CAST(ROUTINE_NAME AS BINARY) AS named, SQL_DATA_ACCESS IN ('NO SQL', 'READS SQL DATA') AS only_reads \
+    FROM information_schema.ROUTINES \
     WHERE ROUTINE_TYPE = 'FUNCTION' LIMIT 10001";
+
+const PRIVILEGES: &str = "SELECT @@version AS version, CURRENT_USER() AS user, COUNT(*) AS privileges \
+    FROM information_schema.USER_PRIVILEGES WHERE PRIVILEGE_TYPE IN ('SHOW_ROUTINE', 'SELECT') \
+    AND GRANTEE = CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')";
 
 /// What these have tells of the server that it runs on, which is not the same on each.
 const OF_THE_SERVER: [&[u8]; 2] = [b"sys", b"mysql"];
@@ -79,27 +84,36 @@ impl Functions {
             found = conn.query(QUERY).await;
         }
         let found = found?;
-        if found.is_empty() && !std::mem::replace(&mut self.is_told, true) {
-            self.advise(primary, &mut conn).await?;
+        let (sees_any, count) = (!found.is_empty(), found.len());
+        let functions: Vec<_> = found.into_iter().filter_map(function).collect();
+        if functions.is_empty() && !std::mem::replace(&mut self.is_told, true) {
+            self.advise(primary, &mut conn, sees_any).await?;
         }
         self.connection = Some((primary, conn));
-        if found.len() > MOST {
+        if count > MOST {
             if !std::mem::replace(&mut self.is_told, true) {
                 warn!("more than {MOST} stored functions: statements that call one go to the primary");
             }
             return Ok(Readers::default());
         }
-        Ok(Readers::new(found.into_iter().filter_map(function)))
+        Ok(Readers::new(functions))
     }
 
-    /// Servers come with some functions of their own: who sees none may not see any.
-    async fn advise(&self, primary: usize, conn: &mut Conn) -> Result<(), Error> {
-        let asked: Option<Row> = conn
-            .query_first("SELECT @@version AS version, CURRENT_USER() AS user")
-            .await?;
+    /// Nothing but the server's own functions, if those: either there is nothing else, or it may not be seen.
+    async fn advise(&self, primary: usize, conn: &mut Conn, sees_any: bool) -> Result<(), Error> {
+        let asked: Option<Row> = conn.query_first(PRIVILEGES).await?;
         let fields = asked.map(Fields::of).unwrap_or_default();
         let (version, user) = (fields.text(&["version"]), fields.text(&["user"]));
         let mariadb = Flavour::from_version(&version) == Flavour::MariaDb;
+        // MariaDB shows its own to those who see all, MySQL to everybody.
+        let sees_all = if mariadb {
+            sees_any
+        } else {
+            fields.number(&["privileges"]) > Some(0)
+        };
+        if sees_all {
+            return Ok(());
+        }
         let server = &self.sources[primary].server;
         let run = Lack::Functions.grant(mariadb, &user);
         warn!(server, run, "{}", Lack::Functions.what());

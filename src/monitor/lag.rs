@@ -5,6 +5,10 @@ use std::time::Duration;
 use crate::gtid::Position;
 use crate::topology::{Channel, Lag, LagSource, ThreadState};
 
+/// Of one that has something to apply, however little its own figure says: that is in whole seconds, or by clocks
+/// that differ.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// Of a replica that had applied `applied` before its channels were looked at. `applying`: the age of the oldest
 /// transaction that is being applied.
 ///
@@ -33,8 +37,8 @@ fn judge_channel(channel: &Channel, applied: &Position, applying: Option<Duratio
         return (Lag::Known(Duration::ZERO), LagSource::Positions);
     }
     match (applying, channel.behind) {
-        (Some(age), _) => (Lag::Known(age), LagSource::Applier),
-        (None, Some(behind)) => (Lag::Known(behind), LagSource::SecondsBehind),
+        (Some(age), _) => (Lag::Known(age.max(LEAST)), LagSource::Applier),
+        (None, Some(behind)) => (Lag::Known(behind.max(LEAST)), LagSource::SecondsBehind),
         (None, None) => (Lag::Infinite, LagSource::SecondsBehind),
     }
 }
@@ -84,6 +88,7 @@ mod tests {
             (known(9), LagSource::SecondsBehind)
         );
         assert_eq!(one(Running, Running, "0-1-6", None).0, Lag::Infinite);
+        assert_eq!(one(Running, Running, "0-1-6", Some(0)).0, Lag::Known(LEAST));
         let applying = Some(Duration::from_millis(1500));
         let lagging = channel(Running, Running, "0-1-6", Some(0));
         assert_eq!(

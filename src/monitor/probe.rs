@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::advice::Lack;
-use super::connection::{AskError, Connection};
+use super::connection::Connection;
 use super::failure;
 use crate::accounts::Source;
 use crate::backend::{Server, connect};
@@ -39,6 +39,7 @@ struct Told {
     refusal: Option<Arc<str>>,
     lacks: Vec<Lack>,
     writable: Option<bool>,
+    malformed: bool,
 }
 
 // === impl Probe ===
@@ -111,7 +112,7 @@ impl Probe {
         if let Some(mut connection) = self.connection.take() {
             match connection.ask().await {
                 Ok(status) => return self.answered(connection, status),
-                Err(AskError::Server(Error::Server(error))) if !is_farewell(error.code) => {
+                Err(Error::Server(error)) if !is_farewell(error.code) => {
                     return Outcome::Failed(failure::of_error(&Error::Server(error)));
                 }
                 Err(_) => {}
@@ -127,8 +128,7 @@ impl Probe {
         };
         match connection.ask().await {
             Ok(status) => self.answered(connection, status),
-            Err(AskError::Server(error)) => Outcome::Failed(failure::of_error(&error)),
-            Err(AskError::Position(error)) => Outcome::Failed(failure::of_position(&error)),
+            Err(error) => Outcome::Failed(failure::of_error(&error)),
         }
     }
 
@@ -162,6 +162,11 @@ impl Probe {
         let Some(connection) = &mut self.connection else {
             return;
         };
+        let malformed = connection.malformed.is_some();
+        if let (Some(error), false) = (&connection.malformed, self.told.malformed) {
+            warn!(server = self.server.name(), %error, "what the server has cannot be told");
+        }
+        self.told.malformed = malformed;
         for lack in connection.lacks.drain(..) {
             if !self.told.lacks.contains(&lack) {
                 self.told.lacks.push(lack);

@@ -31,24 +31,30 @@ pub(super) struct Answers {
 /// Servers with more sources than this are not expected.
 const MOST_CHANNELS: usize = 256;
 
-pub(super) fn status(identity: &Identity, answers: &Answers) -> Result<Status, Malformed> {
+/// A position that cannot be read counts as empty: the server is no worse for it, but nobody knows what it has.
+pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<Malformed>) {
     let (mariadb, variables) = (identity.mariadb, &answers.variables);
-    let position = |name| Position::parse(mariadb, variables.bytes(&[name]).unwrap_or_default());
-    let executed = position("executed")?;
-    let applied = if mariadb { Some(position("applied")?) } else { None };
-    let channels = match &answers.replication {
-        Some(rows) => {
-            let rows = rows.iter().take(MOST_CHANNELS);
-            Some(
-                rows.map(|row| channel(mariadb, row))
-                    .collect::<Result<Vec<_>, _>>()?,
-            )
-        }
-        None => None,
+    let mut malformed = None;
+    let mut position = |row: &Fields, names: &[&str]| {
+        let text = row.bytes(names).unwrap_or_default();
+        Position::parse(mariadb, text).unwrap_or_else(|error| {
+            malformed = Some(error);
+            Position::Empty
+        })
     };
+    let executed = position(variables, &["executed"]);
+    let applied = mariadb.then(|| position(variables, &["applied"]));
+    let channels = answers.replication.as_ref().map(|rows| {
+        let rows = rows.iter().take(MOST_CHANNELS);
+        let channels = rows.map(|row| channel(row, position(row, &["retrieved_gtid_set", "gtid_io_pos"])));
+        channels.collect::<Vec<_>>()
+    });
     let reached = applied.as_ref().unwrap_or(&executed);
-    let (lag, lag_source) = lag::judge(channels.as_deref().unwrap_or_default(), reached, answers.applying);
-    Ok(Status {
+    let (lag, lag_source) = match malformed {
+        None => lag::judge(channels.as_deref().unwrap_or_default(), reached, answers.applying),
+        Some(_) => lag::judge(&without_gtid(channels.as_deref()), reached, answers.applying),
+    };
+    let status = Status {
         version: identity.version.clone(),
         mariadb,
         uuid: identity.uuid.clone(),
@@ -62,10 +68,20 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> Result<Status, M
         semi_sync: semi_sync(&answers.counters),
         lag,
         lag_source,
-    })
+    };
+    (status, malformed)
 }
 
-fn channel(mariadb: bool, row: &Fields) -> Result<Channel, Malformed> {
+/// Channels of which positions say nothing.
+fn without_gtid(channels: Option<&[Channel]>) -> Vec<Channel> {
+    let mut channels = channels.unwrap_or_default().to_vec();
+    for channel in &mut channels {
+        channel.by_gtid = false;
+    }
+    channels
+}
+
+fn channel(row: &Fields, retrieved: Position) -> Channel {
     let thread = |running: &[&str], code: &str, message: &str| Thread {
         state: match row.text(running).as_str() {
             "Yes" => ThreadState::Running,
@@ -75,15 +91,12 @@ fn channel(mariadb: bool, row: &Fields) -> Result<Channel, Malformed> {
         code: small(row, &[code]),
         message: row.text(&[message]),
     };
-    let retrieved = row
-        .bytes(&["retrieved_gtid_set", "gtid_io_pos"])
-        .unwrap_or_default();
     let by_gtid = match row.bytes(&["using_gtid"]) {
         Some(using) => using != b"No",
         None => row.flag(&["auto_position"]).unwrap_or(false),
     };
     let behind = row.number(&["seconds_behind_source", "seconds_behind_master"]);
-    Ok(Channel {
+    Channel {
         name: row.text(&["channel_name", "connection_name"]),
         source_host: row.text(&["source_host", "master_host"]),
         source_port: small(row, &["source_port", "master_port"]),
@@ -99,11 +112,11 @@ fn channel(mariadb: bool, row: &Fields) -> Result<Channel, Malformed> {
             "last_sql_errno",
             "last_sql_error",
         ),
-        retrieved: Position::parse(mariadb, retrieved)?,
+        retrieved,
         by_gtid,
         behind: behind.map(Duration::from_secs),
         delay: Duration::from_secs(row.number(&["sql_delay"]).unwrap_or_default()),
-    })
+    }
 }
 
 fn semi_sync(counters: &Fields) -> SemiSync {
@@ -170,7 +183,8 @@ mod tests {
             ]),
             applying: None,
         };
-        let status = status(&identity, &answers).unwrap();
+        let (status, malformed) = status(&identity, &answers);
+        assert_eq!(malformed, None);
         assert!(status.read_only && status.super_read_only && status.applied.is_none());
         assert_eq!(
             (status.server_id, status.uptime),
@@ -216,7 +230,8 @@ mod tests {
             ]),
             ..Answers::default()
         };
-        let status = status(&identity, &answers).unwrap();
+        let (status, malformed) = status(&identity, &answers);
+        assert_eq!(malformed, None);
         assert_eq!(
             status.applied.map(|applied| applied.to_string()).as_deref(),
             Some("0-1-5")
@@ -230,13 +245,24 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_seen_is_unknown_and_garbage_is_an_error() {
-        let blind = status(&Identity::default(), &Answers::default()).unwrap();
+    fn what_may_not_be_seen_is_unknown_and_so_is_garbage() {
+        let (blind, _) = status(&Identity::default(), &Answers::default());
         assert_eq!((blind.channels, blind.lag), (None, Lag::Unknown));
         let answers = Answers {
             variables: [("executed", "0-1-5")].into(),
+            replication: Some(vec![
+                [
+                    ("Replica_IO_Running", "Yes"),
+                    ("Replica_SQL_Running", "Yes"),
+                    ("Auto_Position", "1"),
+                    ("Seconds_Behind_Source", "4"),
+                ]
+                .into(),
+            ]),
             ..Answers::default()
         };
-        assert!(status(&Identity::default(), &answers).is_err());
+        let (lost, malformed) = status(&Identity::default(), &answers);
+        assert!(malformed.is_some() && lost.executed.is_empty());
+        assert_eq!(lost.lag, Lag::Known(Duration::from_secs(4)));
     }
 }

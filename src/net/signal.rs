@@ -72,6 +72,18 @@ impl Signal {
         .await
     }
 
+    /// Waits for this interrupt or a graver one.
+    pub async fn raised(&self, least: Interrupt) {
+        poll_fn(|context| {
+            if self.get() >= Some(least) {
+                return Poll::Ready(());
+            }
+            self.listen(context);
+            Poll::Pending
+        })
+        .await
+    }
+
     /// Remembers whom to wake when something is raised.
     pub fn listen(&self, context: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();

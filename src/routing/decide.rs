@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use super::balance::{Balancer, Candidate};
-use super::policy::Policy;
+use super::policy::{Policy, Target};
 use super::reason::{Obstacle, Why};
 use super::refusals::Refusals;
 use crate::config::{ConsistencyLevel, ListenerMode, ReadsFromPrimary, WhenAllLag};
@@ -162,6 +162,10 @@ impl Router {
         if matches!(hinted, Some(HintTarget::Primary)) {
             return home(Why::Hint);
         }
+        let ruled = asker.policy.target.filter(|_| hinted.is_none());
+        if ruled == Some(Target::Primary) {
+            return home(Why::Rule);
+        }
         if !reads {
             return home(Why::Class(facts.reason));
         }
@@ -176,6 +180,8 @@ impl Router {
         }
         Ok(if hinted.is_some() {
             Why::Hint
+        } else if ruled.is_some() {
+            Why::Rule
         } else if starts {
             Why::ReadOnlyTransaction
         } else {
@@ -268,6 +274,13 @@ impl Router {
         {
             return Some(Obstacle::OtherServer);
         }
+        let among = match policy.target {
+            Some(Target::Among(servers)) if facts.hint.target.is_none() || !policy.hints => Some(servers),
+            _ => None,
+        };
+        if among.is_some_and(|servers| !servers.has(index)) {
+            return Some(Obstacle::OtherServer);
+        }
         if asker.tried.has(index) {
             return Some(Obstacle::Failed);
         }
@@ -281,7 +294,7 @@ impl Router {
         }
         if Some(index) == snapshot.primary || server.role == Role::Primary {
             let shares = policy.reads_from_primary == ReadsFromPrimary::Share;
-            let named = matches!(facts.hint.target, Some(HintTarget::Server(_)));
+            let named = matches!(facts.hint.target, Some(HintTarget::Server(_))) || among.is_some();
             return (!shares && !named).then_some(Obstacle::Primary);
         }
         if policy.level(facts) == ConsistencyLevel::Eventual {

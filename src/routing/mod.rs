@@ -5,8 +5,9 @@ pub mod decide;
 pub mod policy;
 pub mod reason;
 pub mod refusals;
+pub mod results;
 pub mod rules;
 
 pub use decide::{Asker, Decision, Explanation, Place, Router, Servers};
-pub use policy::Policy;
+pub use policy::{Policy, Target};
 pub use reason::{Obstacle, Why};

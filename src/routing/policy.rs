@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::config::{AutocommitOffReads, Config, ConsistencyLevel, ReadsFromPrimary, WhenAllLag};
+use super::decide::Servers;
+use super::rules::{Actions, RuleSet};
+use crate::config::{AutocommitOffReads, Config, ConsistencyLevel, ReadsFromPrimary, RuleTarget, WhenAllLag};
 use crate::session::Preferences;
 use crate::sql::{Facts, HintLevel};
 
@@ -19,6 +21,16 @@ pub struct Policy {
     /// Reads with autocommit off go to replicas too.
     pub autocommit_off_reads: bool,
     pub hints: bool,
+    /// Where a rule wants the statement.
+    pub target: Option<Target>,
+}
+
+/// The servers that a statement may go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Primary,
+    Replica,
+    Among(Servers),
 }
 
 // === impl Policy ===
@@ -33,6 +45,7 @@ impl Policy {
             when_all_lag: config.routing.when_all_lag,
             autocommit_off_reads: config.routing.autocommit_off_reads == AutocommitOffReads::Replica,
             hints: config.routing.hints,
+            target: None,
         }
     }
 
@@ -46,6 +59,29 @@ impl Policy {
     pub fn preferring(mut self, preferences: &Preferences) -> Self {
         self.level = preferences.consistency.map_or(self.level, level);
         self.max_lag = preferences.max_lag.or(self.max_lag);
+        self
+    }
+
+    /// For a statement that rules have something to say about.
+    pub fn steered(mut self, rules: &RuleSet, actions: &Actions) -> Self {
+        if let Some(max_lag) = rules.max_lag(actions) {
+            self.max_lag = Some(*max_lag.value);
+            if self.level == ConsistencyLevel::Eventual {
+                self.level = ConsistencyLevel::Bounded;
+            }
+        }
+        if let Some(level) = rules.consistency(actions) {
+            self.level = *level.value;
+        }
+        self.target = rules.target(actions).map(|target| match target.value {
+            RuleTarget::Primary => Target::Primary,
+            RuleTarget::Replica => Target::Replica,
+            RuleTarget::Servers(places) => {
+                let mut servers = Servers::default();
+                places.iter().for_each(|place| servers.insert(*place));
+                Target::Among(servers)
+            }
+        });
         self
     }
 

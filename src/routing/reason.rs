@@ -104,7 +104,7 @@ impl Obstacle {
     pub fn text(self) -> &'static str {
         match self {
             Self::Primary => "it is the primary, which takes reads only when no replica can",
-            Self::OtherServer => "a hint names another server",
+            Self::OtherServer => "a hint or a rule names another server",
             Self::Drain => "it is being drained",
             Self::Maintenance => "it is in maintenance",
             Self::Down => "it is down",

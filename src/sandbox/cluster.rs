@@ -204,6 +204,11 @@ impl Cluster {
         self.workspace.run()
     }
 
+    /// Where a proxy before the cluster listens beside its port.
+    pub fn proxy_socket(&self) -> PathBuf {
+        self.folder().join("proxy.sock")
+    }
+
     /// Starts a server that is down, with its replication if it is a replica.
     pub async fn restart(&self, name: &str) -> Result<(), Error> {
         let server = self.server(name)?;

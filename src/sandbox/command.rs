@@ -124,7 +124,11 @@ async fn patrol(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), Error> {
 /// The proxy's configuration: the shortest that names everything.
 fn yaml(cluster: &Cluster, port: u16) -> String {
     let host = &cluster.primary().host;
-    let mut text = format!("listeners:\n  - address: \"{host}:{port}\"\nservers:\n");
+    let socket = cluster.proxy_socket();
+    let mut text = format!(
+        "listeners:\n  - address: \"{host}:{port}\"\n  - address: \"unix:{}\"\nservers:\n",
+        socket.display()
+    );
     for server in cluster.servers() {
         let (name, address, role) = (&server.name, server.address(), server.role);
         text += &format!("  - {{name: {name}, address: \"{address}\", role: {role}}}\n");

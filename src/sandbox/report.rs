@@ -19,6 +19,8 @@ pub struct Report {
     /// Where the proxy listens.
     pub host: String,
     pub port: u16,
+    /// Its Unix socket.
+    pub socket: String,
     /// May do everything on every server, through the proxy and directly.
     pub user: String,
     pub password: String,
@@ -62,6 +64,7 @@ impl Report {
             version: cluster.version.to_string(),
             host: cluster.primary().host.clone(),
             port,
+            socket: cluster.proxy_socket().display().to_string(),
             user: cluster.user.clone(),
             password: cluster.password.clone(),
             database: cluster.database.clone(),

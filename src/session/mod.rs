@@ -19,7 +19,7 @@ pub mod variables;
 
 pub use hold::{Hold, Holds};
 pub use observation::Observation;
-pub use preferences::Preferences;
+pub use preferences::{BadPreference, Preferences, Wishes};
 pub use seen::Seen;
 pub use session::Session;
 pub use state::State;

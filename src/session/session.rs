@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::announced::Announced;
 use super::hold::Holds;
 use super::locks::Locks;
+use super::preferences::Preferences;
 use super::seen::Seen;
 use super::state::State;
 use super::statements::Statements;
@@ -27,6 +28,8 @@ pub struct Session {
     /// What the last write was, until it is noted in `seen`.
     pub gtid: Option<Box<[u8]>>,
     pub seen: Seen,
+    /// Its `splitrail.*` settings. They end with the session, and with RESET_CONNECTION.
+    pub preferences: Preferences,
     login_dialect: Dialect,
     /// Never the same for two sessions of the process; never zero.
     pub serial: u64,

@@ -31,6 +31,13 @@ impl Variables {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 
+    /// Names with values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.as_slice()
+            .iter()
+            .map(|variable| (&*variable.name, &*variable.value))
+    }
+
     pub fn is_empty(&self) -> bool {
         self.as_slice().is_empty()
     }

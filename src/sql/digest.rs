@@ -70,7 +70,7 @@ fn collapse(shape: &mut Vec<u8>) -> bool {
 fn collapse_row(shape: &mut Vec<u8>) {
     for row in [&b"(?)"[..], b"(?...)"] {
         for joined in [&b""[..], b", ..."] {
-            let tail = [row, joined, b", ", row].concat();
+            let tail = [row, joined, b",", row].concat();
             if shape.ends_with(&tail) {
                 shape.truncate(shape.len() - tail.len() + row.len());
                 shape.extend_from_slice(b", ...");

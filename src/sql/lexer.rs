@@ -40,6 +40,7 @@ pub struct Lexer<'text> {
     in_comment: bool,
     broken: bool,
     version_comment: bool,
+    code_comment: bool,
     /// Where the first comments with a hint have it, behind the colon.
     hints: [(usize, usize); HINTS],
     hint_count: usize,
@@ -98,7 +99,19 @@ fn class(byte: u8) -> Class {
 }
 
 fn is_word(byte: u8) -> bool {
-    matches!(class(byte), Class::Letter | Class::Digit | Class::Dollar)
+    IN_WORDS[usize::from(byte)]
+}
+
+const IN_WORDS: [bool; 256] = in_words();
+
+const fn in_words() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(CLASSES[byte], Class::Letter | Class::Digit | Class::Dollar);
+        byte += 1;
+    }
+    table
 }
 
 // === impl Lexer ===
@@ -112,6 +125,7 @@ impl<'text> Lexer<'text> {
             in_comment: false,
             broken: false,
             version_comment: false,
+            code_comment: false,
             hints: [(0, 0); HINTS],
             hint_count: 0,
         }
@@ -129,6 +143,11 @@ impl<'text> Lexer<'text> {
     /// Whether a comment was met that not every server reads as code, so that another server may read the text otherwise.
     pub fn met_version_comment(&self) -> bool {
         self.version_comment
+    }
+
+    /// Whether a comment was met that some server may read as code.
+    pub fn met_code_comment(&self) -> bool {
+        self.code_comment
     }
 
     /// What stands behind `splitrail:` in the comments so far.
@@ -198,8 +217,9 @@ impl<'text> Lexer<'text> {
 
 impl Lexer<'_> {
     fn skip_blank(&mut self) {
-        while let Some(byte) = self.peek(0) {
+        while let Some(&byte) = self.text.get(self.at) {
             let skipped = match class(byte) {
+                Class::Letter | Class::Digit | Class::Symbol => return,
                 Class::Space => {
                     self.at += 1;
                     true
@@ -277,6 +297,7 @@ impl Lexer<'_> {
             self.skip_block(false);
             return self.note_hint(start, self.at.saturating_sub(2));
         }
+        self.code_comment = true;
         self.advance(if marked_mariadb { 4 } else { 3 });
         let (digits, number) = self.version_number();
         self.version_comment |= number > Dialect::OLDEST_SERVER || marked_mariadb;
@@ -336,10 +357,14 @@ impl Lexer<'_> {
 impl Lexer<'_> {
     fn word(&mut self) -> TokenKind {
         loop {
-            let rest = self.rest();
-            let plain = rest.iter().position(|&byte| !is_word(byte)).unwrap_or(rest.len());
-            self.at += plain;
-            match rest.get(plain) {
+            let mut at = self.at;
+            while let Some(&byte) = self.text.get(at)
+                && is_word(byte)
+            {
+                at += 1;
+            }
+            self.at = at;
+            match self.text.get(at) {
                 Some(&byte @ 0x80..) => {
                     let length = self.high_in_word(byte);
                     if length == 0 {
@@ -460,8 +485,13 @@ impl Lexer<'_> {
         self.at += 1;
         loop {
             let rest = self.rest();
-            let stops = |byte: u8| byte == quote || byte == b'\\' || (byte >= 0x80 && hides);
-            let Some(plain) = rest.iter().position(|&byte| stops(byte)) else {
+            let stops = |byte: u8| byte == quote || byte == b'\\';
+            let found = if hides {
+                rest.iter().position(|&byte| stops(byte) || byte >= 0x80)
+            } else {
+                rest.iter().position(|&byte| stops(byte))
+            };
+            let Some(plain) = found else {
                 self.at = self.text.len();
                 self.broken = true;
                 return TokenKind::String;
@@ -486,7 +516,15 @@ impl Lexer<'_> {
 
     fn quoted_name(&mut self, quote: u8) -> TokenKind {
         self.at += 1;
-        while let Some(byte) = self.peek(0) {
+        loop {
+            while let Some(&byte) = self.text.get(self.at)
+                && is_word(byte)
+            {
+                self.at += 1;
+            }
+            let Some(byte) = self.peek(0) else {
+                break;
+            };
             let length = if byte == quote {
                 if self.peek(1) != Some(quote) {
                     self.at += 1;

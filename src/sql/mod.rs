@@ -1,8 +1,10 @@
-//! SQL text in, facts about it out: no I/O, no allocation on the way, no opinion about where to send it.
+//! SQL text in, facts about it out: no I/O, and no opinion about where to send it.
 //!
-//! [`scan()`] reads a text once and answers with [`Features`]. It follows the lexers of MySQL and MariaDB byte
-//! for byte, because a proxy that sees a comment where the server sees code can be talked past. What it does
-//! not understand it reports as such ([`Flags::BROKEN`], [`Flags::UNKNOWN_CALL`]), never as harmless.
+//! [`scan()`] reads a text once, without allocating, and answers with [`Features`]. It follows the lexers of MySQL
+//! and MariaDB byte for byte, because a proxy that sees a comment where the server sees code can be talked past.
+//! What it does not understand it reports as such ([`Flags::BROKEN`], [`Flags::UNKNOWN_CALL`]), never as harmless.
+//! [`analyse()`] goes on to [`Facts`]: what the statement is to a router, and why. It is the slow path behind a
+//! [`FactsCache`], where texts that differ in literals alone share their facts.
 
 mod analyse;
 mod assignments;
@@ -15,6 +17,7 @@ mod facts;
 mod features;
 mod flags;
 mod hint;
+mod key;
 mod lexer;
 mod local;
 mod lock_call;
@@ -46,5 +49,7 @@ pub use scan::scan;
 pub use temporary::{TableChange, table_change};
 pub use verb::{Verb, Verbs};
 
+#[cfg(test)]
+mod corpus_tests;
 #[cfg(test)]
 mod tests;

@@ -298,6 +298,11 @@ const FLAGS: &[(&str, &str)] = &[
     ),
     ("SELECT * FROM performance_schema.threads", "PROCESS_LIST"),
     ("SELECT * FROM app.threads", "-"),
+    (
+        "SELECT a.* FROM performance_schema.session_connect_attrs a WHERE a.`PROCESSLIST_ID` = CONNECTION_ID()",
+        "CONNECTION_ID | PROCESS_LIST",
+    ),
+    ("DELETE FROM t WHERE processlist_id = 1", "PROCESS_LIST"),
     // Calls that are not known.
     ("SELECT f(1)", "UNKNOWN_CALL"),
     ("SELECT `f`(1)", "UNKNOWN_CALL"),

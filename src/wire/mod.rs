@@ -5,7 +5,6 @@
 
 pub mod attributes;
 pub mod auth;
-pub mod auth_switch;
 pub mod bytes;
 pub mod capability;
 pub mod change_user;

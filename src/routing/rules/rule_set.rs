@@ -186,6 +186,15 @@ impl RuleSet {
     }
 }
 
+// === impl Selection ===
+
+impl Selection {
+    /// No statement of the client matches any rule.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 // === impl Actions ===
 
 impl Actions {

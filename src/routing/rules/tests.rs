@@ -64,12 +64,38 @@ fn each_matcher_matches_what_it_says() {
         "any of several statements"
     );
     assert!(takes("text: 'from\\s+t\\b'", "SELECT *\nFROM  t") && !takes("text: '^t'", "SELECT * FROM t"));
-    assert!(takes("tables: t", "SELECT * FROM t") && !takes("tables: u", "SELECT * FROM t"));
-    assert!(takes("tables: shop.t", "SELECT * FROM t") && takes("tables: 'shop.*'", "SELECT * FROM T"));
-    assert!(
-        takes("tables: shop.t", "SELECT * FROM x JOIN shop.t") && !takes("tables: a.t", "SELECT * FROM t")
-    );
     assert!(!takes("user: app, verb: insert", "SELECT 1"), "all must match");
+}
+
+#[test]
+fn tables_are_those_that_the_statement_names() {
+    let rules = |tables: &str| {
+        set(&format!(
+            "  - {{name: r, match: {{tables: [{tables}]}}, block: no}}"
+        ))
+    };
+    let takes = |tables: &str, schema: Option<&str>, named: Option<&[(Option<&str>, &str)]>| {
+        let mut facts = sql::analyse(b"SELECT 1", Dialect::default());
+        let table = |(schema, name): &(Option<&str>, &str)| sql::Table {
+            schema: schema.map(|schema| schema.as_bytes().into()),
+            name: name.as_bytes().into(),
+        };
+        facts.tables = named.map(|named| named.iter().map(table).collect());
+        let subject = Subject {
+            client: APP,
+            schema: schema.map(str::as_bytes),
+            facts: &facts,
+            text: b"SELECT 1",
+        };
+        !rules(tables).matching(&subject).is_empty()
+    };
+    let shop = Some("shop");
+    assert!(takes("t", shop, Some(&[(None, "t")])) && !takes("u", shop, Some(&[(None, "t")])));
+    assert!(takes("shop.t", shop, Some(&[(None, "T")])) && takes("'Shop.*'", shop, Some(&[(None, "t")])));
+    assert!(takes("shop.t", None, Some(&[(None, "x"), (shop, "t")])));
+    assert!(!takes("a.t", shop, Some(&[(None, "t")])) && !takes("shop.t", None, Some(&[(None, "t")])));
+    assert!(takes("a, t", None, Some(&[(None, "t")])));
+    assert!(!takes("t", shop, None) && !takes("t", shop, Some(&[])));
 }
 
 #[test]
@@ -93,6 +119,7 @@ fn networks_are_where_clients_come_from() {
     let blocks = |client| rules.block(&ask(&rules, client, None, "SELECT 1")).is_some();
     assert!(blocks(from("10.1.2.3")) && blocks(from("::1")) && blocks(from("::ffff:10.0.0.1")));
     assert!(!blocks(from("11.0.0.1")) && !blocks(APP));
+    assert!(rules.select(APP).is_empty());
 }
 
 #[test]

@@ -17,8 +17,7 @@ pub(super) struct Verdict {
     pub class: Class,
     pub reason: Reason,
     pub calls: Vec<Name>,
-    /// It uses information_schema, which on some servers lists the temporary tables of the session.
-    #[allow(dead_code)]
+    /// It uses information_schema.
     pub information_schema: bool,
 }
 
@@ -43,9 +42,25 @@ pub(super) fn of_text(text: &[u8], dialect: Dialect) -> Verdict {
     verdict(text, dialect, 0)
 }
 
+/// The code of a text that has comments which are code: everything else is blank, and every token where it was.
+/// A part of the result means the same as it does in the whole.
+pub(super) fn code(text: &[u8], dialect: Dialect) -> Vec<u8> {
+    let mut code = vec![b' '; text.len()];
+    let mut head = Head::new(text, dialect);
+    while !head.is_end() {
+        let token = head.token();
+        if let Some(place) = code.get_mut(token.start..token.end) {
+            place.copy_from_slice(head.bytes());
+        }
+        head.next();
+    }
+    code
+}
+
 fn verdict(text: &[u8], dialect: Dialect, depth: u32) -> Verdict {
     let mut notes = Notes::default();
     let features = scan_noting(text, dialect, &mut notes);
+    let mut inner_calls = None;
     let (class, reason) = if depth > DEEPEST {
         (Class::Write, Reason::NotUnderstood)
     } else if features.has(Flags::BROKEN) {
@@ -55,20 +70,23 @@ fn verdict(text: &[u8], dialect: Dialect, depth: u32) -> Verdict {
     } else if features.has(Flags::SEVERAL) {
         several(text, dialect, depth)
     } else {
-        Statement {
+        let mut statement = Statement {
             text,
             dialect,
             depth,
             features: &features,
             notes: &notes,
-        }
-        .class()
+            calls: None,
+        };
+        let found = statement.class();
+        inner_calls = statement.calls;
+        found
     };
     Verdict {
         features,
         class,
         reason,
-        calls: notes.calls,
+        calls: inner_calls.unwrap_or(notes.calls),
         information_schema: notes.information_schema,
     }
 }
@@ -110,12 +128,14 @@ struct Statement<'a> {
     depth: u32,
     features: &'a Features,
     notes: &'a Notes,
+    /// The calls of the statement inside, where there is one.
+    calls: Option<Vec<Name>>,
 }
 
 // === impl Statement ===
 
 impl Statement<'_> {
-    fn class(&self) -> (Class, Reason) {
+    fn class(&mut self) -> (Class, Reason) {
         match self.features.verb {
             Verb::Select | Verb::Table | Verb::Values => self.reading(),
             Verb::Show => self.behind(&["show"], Self::show),
@@ -131,7 +151,11 @@ impl Statement<'_> {
 
     /// Reads on behind the first word, which must be one of these: parentheses or SET STATEMENT before it make
     /// a statement that is not worth understanding.
-    fn behind(&self, words: &[&str], class: fn(&Self, Head<'_>) -> (Class, Reason)) -> (Class, Reason) {
+    fn behind(
+        &mut self,
+        words: &[&str],
+        class: fn(&mut Self, Head<'_>) -> (Class, Reason),
+    ) -> (Class, Reason) {
         let mut head = Head::new(self.text, self.dialect);
         if head.skip_any(words) {
             class(self, head)
@@ -140,7 +164,7 @@ impl Statement<'_> {
         }
     }
 
-    fn show(&self, head: Head<'_>) -> (Class, Reason) {
+    fn show(&mut self, head: Head<'_>) -> (Class, Reason) {
         match show::class(head) {
             (Class::Read, _) => self.reading(),
             other => other,
@@ -209,59 +233,82 @@ impl Statement<'_> {
 // === impl Statement: statements about statements ===
 
 impl Statement<'_> {
-    fn explain(&self, mut head: Head<'_>) -> (Class, Reason) {
-        let mut runs = false;
-        loop {
-            match () {
-                () if head.skip("analyze") => runs = true,
-                () if head.skip_any(&["extended", "partitions"]) => {}
-                () if head.is("format") => {
-                    head.next();
-                    if !head.skip_symbol(b'=') {
-                        return self.reading();
-                    }
-                    head.next();
-                }
-                () if head.skip("for") => {
-                    if !head.skip_any(&["schema", "database"]) {
-                        return (Class::Write, Reason::ServerState);
-                    }
-                    head.next();
-                }
-                () if head.skip("into") => head.next(),
-                () => break,
-            }
-        }
-        if !starts_statement(&head) {
-            return self.reading();
-        }
+    fn explain(&mut self, mut head: Head<'_>) -> (Class, Reason) {
+        let runs = match explained(&mut head) {
+            Explained::Statement { runs } => runs,
+            Explained::Table => return self.reading(),
+            Explained::Connection => return (Class::Write, Reason::ServerState),
+        };
         let (class, reason) = self.inner(&head);
         match class {
             Class::Write if !runs && is_change(reason) => (Class::Write, Reason::ExplainsWrite),
-            Class::Read | Class::ReadIf => self.reading(),
+            Class::Read | Class::ReadIf if self.notes.into => (Class::Session, Reason::IntoVariable),
             class => (class, reason),
         }
     }
 
     /// MariaDB's ANALYZE of a statement; of a table otherwise.
-    fn analyze(&self, mut head: Head<'_>) -> (Class, Reason) {
+    fn analyze(&mut self, mut head: Head<'_>) -> (Class, Reason) {
         if self.dialect.flavour == Flavour::MySql {
             return (Class::Write, Reason::Administration);
         }
-        if head.skip("format") {
-            head.skip_symbol(b'=');
-            head.next();
-        }
-        if starts_statement(&head) && !head.is("table") {
+        if analyzed(&mut head) {
             return self.inner(&head);
         }
         (Class::Write, Reason::Administration)
     }
 
-    fn inner(&self, head: &Head<'_>) -> (Class, Reason) {
+    fn inner(&mut self, head: &Head<'_>) -> (Class, Reason) {
         let inner = verdict(head.rest(), self.dialect, self.depth + 1);
+        self.calls = Some(inner.calls);
         (inner.class, inner.reason)
     }
+}
+
+/// What stands behind EXPLAIN.
+pub(super) enum Explained {
+    /// The head is at its first token; with ANALYZE it runs.
+    Statement {
+        runs: bool,
+    },
+    /// The head is at the name of a table.
+    Table,
+    Connection,
+}
+
+/// Reads past the options behind EXPLAIN.
+pub(super) fn explained(head: &mut Head<'_>) -> Explained {
+    let mut runs = false;
+    loop {
+        match () {
+            () if head.skip("analyze") => runs = true,
+            () if head.skip_any(&["extended", "partitions"]) => {}
+            () if head.skip("format") => {
+                if !head.skip_symbol(b'=') {
+                    return Explained::Table;
+                }
+                head.next();
+            }
+            () if head.skip("for") => {
+                if !head.skip_any(&["schema", "database"]) {
+                    return Explained::Connection;
+                }
+                head.next();
+            }
+            () if head.skip("into") => head.next(),
+            () if starts_statement(head) => return Explained::Statement { runs },
+            () => return Explained::Table,
+        }
+    }
+}
+
+/// Reads past the options behind ANALYZE, and says whether a statement follows.
+pub(super) fn analyzed(head: &mut Head<'_>) -> bool {
+    if head.skip("format") {
+        head.skip_symbol(b'=');
+        head.next();
+    }
+    starts_statement(head) && !head.is("table")
 }
 
 /// Whether a statement that can be explained starts here.
@@ -282,7 +329,7 @@ fn is_change(reason: Reason) -> bool {
 // === impl Statement: transactions and session ===
 
 impl Statement<'_> {
-    fn begin(&self, mut head: Head<'_>) -> (Class, Reason) {
+    fn begin(&mut self, mut head: Head<'_>) -> (Class, Reason) {
         let mut read_only = None;
         let mut read = false;
         while !head.is_end() {
@@ -297,7 +344,7 @@ impl Statement<'_> {
         (Class::Begin { read_only }, Reason::Transaction)
     }
 
-    fn set(&self, head: Head<'_>) -> (Class, Reason) {
+    fn set(&mut self, head: Head<'_>) -> (Class, Reason) {
         let accounts = head.is_any(&["password", "default"]);
         match self.writes() {
             Some(reason) => (Class::Write, reason),
@@ -338,7 +385,7 @@ impl Statement<'_> {
     }
 
     /// What ends a prepared XA transaction, from whatever session, changes data.
-    fn xa(&self, head: Head<'_>) -> (Class, Reason) {
+    fn xa(&mut self, head: Head<'_>) -> (Class, Reason) {
         if head.is_any(&["start", "begin", "end"]) {
             (Class::Session, Reason::Transaction)
         } else if head.is("recover") {

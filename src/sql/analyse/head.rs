@@ -75,8 +75,40 @@ impl<'text> Head<'text> {
         here
     }
 
+    /// Whether the token behind this one is this symbol.
+    pub fn precedes(&self, byte: u8) -> bool {
+        self.lexer.clone().next_token().kind == TokenKind::Symbol(byte)
+    }
+
+    pub fn is_name(&self) -> bool {
+        matches!(self.token.kind, TokenKind::Word | TokenKind::QuotedName)
+    }
+
+    /// The name that this token is, without quotes.
+    pub fn name(&self) -> Option<Box<[u8]>> {
+        match self.token.kind {
+            TokenKind::Word => Some(self.bytes().into()),
+            TokenKind::QuotedName => unquoted(self.bytes()),
+            _ => None,
+        }
+    }
+
     /// The text from this token on.
     pub fn rest(&self) -> &'text [u8] {
         self.text.get(self.token.start..).unwrap_or_default()
     }
+}
+
+fn unquoted(name: &[u8]) -> Option<Box<[u8]>> {
+    let (&quote, rest) = name.split_first()?;
+    let inner = rest.strip_suffix(&[quote])?;
+    let mut plain = Vec::with_capacity(inner.len());
+    let mut doubled = false;
+    for &byte in inner {
+        doubled = byte == quote && !doubled;
+        if !doubled {
+            plain.push(byte);
+        }
+    }
+    Some(plain.into())
 }

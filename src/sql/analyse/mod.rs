@@ -4,6 +4,9 @@ mod analysis;
 mod class;
 mod head;
 mod own;
+mod scopes;
+mod second;
 mod show;
+mod tables;
 
 pub use analysis::analyse;

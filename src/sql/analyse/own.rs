@@ -123,7 +123,6 @@ fn name(head: &mut Head<'_>) -> Option<Box<str>> {
 }
 
 /// The value behind the equals sign; `None` inside for DEFAULT.
-#[allow(clippy::option_option)]
 fn value(head: &mut Head<'_>, dialect: Dialect) -> Option<Option<Box<str>>> {
     if head.token().kind == TokenKind::Assign {
         head.next();

@@ -31,9 +31,11 @@ impl Scanner<'_> {
 
     /// Whether the words before the name say that it is a table or the like, with a list of columns.
     fn names_a_thing(&self) -> bool {
+        // The names of common tables, before the statement that uses them.
+        let common = self.statement.verb == Verb::With && self.statement.depth == self.statement.verb_depth;
         let Seen::Word(before) = self.path.before else {
-            // The names of common tables, before the statement that uses them.
-            return self.statement.verb == Verb::With && self.statement.depth == 0;
+            // No statement starts with a call: this is EXPLAIN, or a verb that is not known.
+            return common || self.path.before == Seen::Nothing;
         };
         match before {
             Word::Into | Word::Table | Word::As | Word::References | Word::Recursive | Word::With => true,
@@ -46,7 +48,7 @@ impl Scanner<'_> {
             | Word::Delayed => {
                 matches!(self.statement.verb, Verb::Insert | Verb::Replace) && !self.statement.selected
             }
-            _ => self.statement.verb == Verb::With && self.statement.depth == 0,
+            _ => common,
         }
     }
 

@@ -46,7 +46,7 @@ impl Scanner<'_> {
     /// Any word after the first that is no keyword, and any name in quotes whatever it says.
     pub(super) fn plain_word(&mut self, word: Word) {
         self.open_target(word);
-        if word == Word::Processlist {
+        if matches!(word, Word::Processlist | Word::ProcesslistId) {
             self.flag(Flags::PROCESS_LIST);
         }
         self.forget_kill_id();
@@ -61,7 +61,7 @@ impl Scanner<'_> {
         match self.statement.verb {
             Verb::Select | Verb::Insert | Verb::Update | Verb::Delete | Verb::Replace => {}
             Verb::Set => self.set_word(word),
-            Verb::With if self.statement.depth == 0 => self.main_verb(word),
+            Verb::With if self.statement.depth == self.statement.verb_depth => self.main_verb(word),
             Verb::Kill => self.kill_word(word),
             Verb::Create | Verb::Drop | Verb::Alter => self.definition_word(word),
             Verb::Show => self.show_word(word),
@@ -228,7 +228,7 @@ impl Scanner<'_> {
                 self.note(|notes| notes.into = true);
             }
             Word::CalcFoundRows => self.flag(Flags::CALC_FOUND_ROWS),
-            Word::Processlist => self.flag(Flags::PROCESS_LIST),
+            Word::Processlist | Word::ProcesslistId => self.flag(Flags::PROCESS_LIST),
             Word::Update | Word::Share if after(Word::For) => self.flag(Flags::LOCKING_READ),
             Word::In if after(Word::Lock) => self.flag(Flags::LOCKING_READ),
             Word::Outfile | Word::Dumpfile if after(Word::Into) => self.flag(Flags::INTO_FILE),

@@ -2,7 +2,6 @@
 
 use super::super::builtin;
 use super::super::facts::Name;
-use super::super::lexer::{Lexer, TokenKind};
 use super::super::local;
 use super::scanner::{Scanner, Seen};
 
@@ -100,7 +99,7 @@ impl Scanner<'_> {
         let (parts, mariadb) = (self.path.parts, self.mariadb());
         let quoted = self.last == Seen::Name;
         let apart = self.text.get(self.path.name.1) != Some(&b'(');
-        let owner = self.owner_alone().map(|range| self.bytes(range));
+        let owner = self.bytes(self.path.owner_name);
         self.note(|notes| match parts {
             1 if local::is_local_function(name) => notes.local_function = true,
             1 if mariadb && is_sequence_function(name) => notes.sequence = true,
@@ -108,18 +107,9 @@ impl Scanner<'_> {
             // before the parenthesis.
             1 if builtin::is_known(name, mariadb) && !quoted && !(apart && needs_parenthesis(name)) => {}
             1 => notes.call(None, name),
-            2 if owner.is_some() => notes.call(owner, name),
+            2 => notes.call(Some(owner), name),
             _ => notes.unnamed = true,
         });
-    }
-
-    /// The schema of a path of two parts, when nothing is between its parts.
-    fn owner_alone(&self) -> Option<(usize, usize)> {
-        let rest = self.text.get(self.path.start..self.path.name.1)?;
-        let mut lexer = Lexer::new(rest, self.dialect());
-        let (first, dot) = (lexer.next_token(), lexer.next_token());
-        let named = matches!(first.kind, TokenKind::Word | TokenKind::QuotedName);
-        (named && dot.kind == TokenKind::Symbol(b'.')).then_some(self.path.owner_name)
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Statement {
     /// Tokens before this one, opening parentheses in front not counted.
     pub(super) tokens: u32,
     pub(super) depth: u32,
+    /// The depth of the first word.
+    pub(super) verb_depth: u32,
     /// Bit n: what stands at depth n is a list of select items.
     pub(super) select_lists: u64,
     pub(super) selected: bool,
@@ -173,10 +175,6 @@ impl<'text> Scanner<'text> {
 
     pub(super) fn bytes(&self, (start, end): (usize, usize)) -> &'text [u8] {
         self.text.get(start..end).unwrap_or_default()
-    }
-
-    pub(super) fn dialect(&self) -> Dialect {
-        self.lexer.dialect()
     }
 
     pub(super) fn mariadb(&self) -> bool {
@@ -333,7 +331,7 @@ impl<'text> Scanner<'text> {
 
 impl Scanner<'_> {
     /// A statement that starts with anything but a word is not known here.
-    fn begin_if_new(&mut self) {
+    pub(super) fn begin_if_new(&mut self) {
         if self.statement.verb == Verb::Empty {
             self.begin_statement(Verb::Other, Word::Other);
         }
@@ -341,6 +339,7 @@ impl Scanner<'_> {
 
     fn begin_statement(&mut self, verb: Verb, word: Word) {
         self.statement.tokens = 0;
+        self.statement.verb_depth = self.statement.depth;
         self.set_verb(verb);
         self.first_word(verb, word);
     }
@@ -417,15 +416,14 @@ fn is_single_lock_call(text: &[u8], dialect: Dialect) -> bool {
             (TokenKind::Symbol(b'('), _)
         ]
     );
-    let mut closed = false;
-    for _ in 0..4 {
+    if !starts {
+        return false;
+    }
+    loop {
         match next().0 {
             TokenKind::String | TokenKind::Number | TokenKind::UserVariable => {}
             TokenKind::Symbol(b'?' | b',') => {}
-            TokenKind::Symbol(b')') => {
-                closed = true;
-                break;
-            }
+            TokenKind::Symbol(b')') => break,
             _ => return false,
         }
     }
@@ -442,5 +440,5 @@ fn is_single_lock_call(text: &[u8], dialect: Dialect) -> bool {
     if after.0 == TokenKind::Symbol(b';') {
         after = next();
     }
-    starts && closed && after.0 == TokenKind::End
+    after.0 == TokenKind::End
 }

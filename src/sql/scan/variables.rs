@@ -13,7 +13,7 @@ impl Scanner<'_> {
     pub(super) fn take_part(&mut self, word: Word) {
         self.forget_kill_id();
         match (self.path.owner, word) {
-            (_, Word::Processlist) | (Word::PerformanceSchema, Word::Threads) => {
+            (_, Word::Processlist | Word::ProcesslistId) | (Word::PerformanceSchema, Word::Threads) => {
                 self.flag(Flags::PROCESS_LIST);
             }
             // A sequence under sql_mode ORACLE.
@@ -84,6 +84,7 @@ impl Scanner<'_> {
     }
 
     pub(super) fn take_assign(&mut self) -> Seen {
+        self.begin_if_new();
         if self.last == Seen::UserVariable {
             self.features.flags = self.statement.before_variable;
             self.flag(Flags::ASSIGNS_USER_VARIABLE);

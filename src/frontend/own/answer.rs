@@ -1,0 +1,114 @@
+//! Gathers what the proxy's own statements show or set, and answers the client.
+
+use super::explain::{Explained, show_level};
+use super::servers::{self, Busy};
+use super::session::Shown;
+use super::{holds, session};
+use crate::frontend::client::{Client, FIRST};
+use crate::frontend::outcome::End;
+use crate::frontend::wishes;
+use crate::routing::Servers;
+use crate::session::Wishes;
+use crate::sql::{self, Facts, Own, Setting};
+use crate::util::clock;
+use crate::wire::result::ResultSet;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+// === impl Client ===
+
+impl Client {
+    /// Answers a statement that is the proxy's own; its packet has been taken from the inbox.
+    pub async fn answer_own(&mut self, own: &Own, text: &[u8], wishes: Option<Wishes>) -> Result<(), End> {
+        let rows = match own {
+            Own::SetSplitrail(settings) => return self.set_preferences(settings).await,
+            Own::Malformed(problem) => return self.error(1064, b"42000", problem).await,
+            Own::ExplainRoute { statement } => {
+                let statement = text.get(statement.clone()).unwrap_or_default();
+                self.explain_route(statement, wishes)
+            }
+            Own::ShowSession => self.show_session(),
+            Own::ShowGtid => session::gtid(&self.session),
+            Own::ShowHolds => holds::show(self.session.holds),
+            Own::ShowVariables => session::variables(&self.session.preferences),
+            Own::ShowStatus => servers::show(&self.worker.shared.topology.snapshot(), &self.busy()),
+        };
+        self.send_rows(&rows).await
+    }
+
+    async fn send_rows(&mut self, rows: &ResultSet) -> Result<(), End> {
+        let mut out = Vec::new();
+        rows.encode(&mut out, FIRST, self.capabilities, self.session.status, 0);
+        self.link.send(&out).await.map_err(|_| End::Broken)
+    }
+
+    /// All of them, or none when one is refused.
+    async fn set_preferences(&mut self, settings: &[Setting]) -> Result<(), End> {
+        let mut preferences = self.session.preferences.clone();
+        let mariadb = self.server.is_mariadb();
+        for setting in settings {
+            if let Err(bad) = preferences.set(&setting.name, setting.value.as_deref(), mariadb) {
+                let (code, sqlstate) = bad.code();
+                return self.error(code, sqlstate, &bad.to_string()).await;
+            }
+        }
+        if let Some(after) = &preferences.after {
+            self.session.seen.follow(after);
+        }
+        self.session.preferences = preferences;
+        self.policy = self.configured_policy.preferring(&self.session.preferences);
+        self.ok().await
+    }
+
+    fn explain_route(&mut self, statement: &[u8], wishes: Option<Wishes>) -> ResultSet {
+        let facts = Rc::new(sql::analyse(statement, self.session.dialect));
+        let facts = wishes::obeyed(&mut self.session, facts, wishes);
+        let facts: &Facts = &facts;
+        let worker = self.worker.clone();
+        let explanation = {
+            let mut router = worker.router.borrow_mut();
+            self.learn_position(router.topology());
+            router.explain(facts, self.asker(facts, Servers::default()), clock::now())
+        };
+        let at_hand = self.connection.as_ref().map(|connection| connection.server.index);
+        let keeps = at_hand.filter(|_| self.session.holds.leave_traces());
+        Explained {
+            facts,
+            explanation: &explanation,
+            snapshot: &worker.shared.topology.snapshot(),
+            busy: &self.busy(),
+            home: keeps.unwrap_or(self.server.index),
+            last: at_hand,
+            level: self.policy.level(facts),
+            digest: sql::digest_text(statement, self.session.dialect),
+        }
+        .show()
+    }
+
+    fn show_session(&self) -> ResultSet {
+        let held = self.connection.as_ref().or(self.aside.as_ref());
+        Shown {
+            session: &self.session,
+            id: self.id,
+            user: &self.login.user,
+            address: self.address,
+            listener: &self.listener,
+            home: self.server.name(),
+            held: held.map(|connection| connection.server.name()),
+            level: show_level(self.policy.level),
+        }
+        .show()
+    }
+
+    fn busy(&self) -> Vec<Busy> {
+        let topology = &self.worker.shared.topology;
+        let busy = |index| {
+            let load = topology.load(index);
+            Busy {
+                in_flight: load.in_flight.load(Ordering::Relaxed),
+                latency: load.latency.load(Ordering::Relaxed),
+            }
+        };
+        (0..topology.snapshot().servers.len()).map(busy).collect()
+    }
+}
