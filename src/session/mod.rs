@@ -6,9 +6,9 @@ pub mod elsewhere;
 pub mod hold;
 pub mod locks;
 pub mod observation;
-#[allow(clippy::module_inception)]
 pub mod preferences;
 pub mod seen;
+#[allow(clippy::module_inception)]
 pub mod session;
 pub mod state;
 pub mod statements;

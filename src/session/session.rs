@@ -66,7 +66,7 @@ impl Session {
             dialect,
             login_dialect: dialect,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-            row_count: -1,
+            row_count: 0,
             ..Self::default()
         }
     }

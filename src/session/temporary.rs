@@ -2,10 +2,12 @@
 
 use crate::sql::{Table, TableChange};
 
+/// Schema and name, as they were written.
+type FullName = (Box<[u8]>, Box<[u8]>);
+
 #[derive(Debug, Default)]
 pub struct TemporaryTables {
-    /// Schema and name, as they were written.
-    names: Vec<(Box<[u8]>, Box<[u8]>)>,
+    names: Vec<FullName>,
     /// There are others, or some of these go by other names by now.
     more: bool,
 }
@@ -22,7 +24,7 @@ impl TemporaryTables {
 
     /// A statement was run that changes tables; `schema` is where it finds those without one.
     pub fn change(&mut self, change: &TableChange, schema: Option<&[u8]>) {
-        let full = |table: &Table| {
+        let full = |table: &Table| -> FullName {
             let schema = table.schema.as_deref().or(schema).unwrap_or_default();
             (Box::from(schema), table.name.clone())
         };
