@@ -268,7 +268,9 @@ on_both_flavours! {
     }
 
     async fn kill_takes_the_proxys_ids(flavour) {
-        let proxy = Proxy::shared(flavour).await;
+        // Where it looks for what runs.
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = &Proxy::before(cluster).main_listener("mode: primary").start().await;
         let who = Who::of(proxy.cluster, Who::usual());
         let mut killer = Raw::open(&proxy.address(), &who).await;
 

@@ -17,6 +17,7 @@ mod listeners;
 mod model;
 mod monitor;
 mod pool;
+mod routing;
 mod routing_corpus;
 mod rules;
 mod sandbox;

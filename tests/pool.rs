@@ -91,7 +91,7 @@ on_both_flavours! {
     async fn a_killed_server_connection_is_replaced(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let database = cluster.new_database().await;
-        let proxy = Proxy::before(cluster).with("pool: {max_connections: 1}").start().await;
+        let proxy = Proxy::before(cluster).with("pool: {max_connections: 1}").main_listener("mode: primary").start().await;
         let open = || connect(proxy.options().db_name(Some(&database)));
         let kill = async || {
             for id in threads(cluster, &database).await {

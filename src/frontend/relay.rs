@@ -174,10 +174,7 @@ impl Relay<'_> {
                     )?
                 }
             };
-            let verdict = match self.late(kind, outcome) {
-                Some(payload) => Verdict::Replace(payload),
-                None => verdict,
-            };
+            let verdict = self.late(kind, outcome).map_or(verdict, Verdict::Replace);
             let begins = position == 0 && !outcome.started;
             if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
                 return Ok((position + length, Pause::Refused));

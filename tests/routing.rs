@@ -1,0 +1,270 @@
+//! Where statements go, seen by asking each statement's server who it is; and what the proxy tells of it.
+
+use std::collections::BTreeSet;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Error, Row, Value};
+
+use crate::fixture::proxy::wait_for;
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+
+/// A cluster with two replicas, a table in all of them, and a proxy before it.
+async fn prepare(cluster: &Cluster) -> u64 {
+    let primary = cluster.primary();
+    for sql in [
+        "CREATE DATABASE routes",
+        "CREATE TABLE routes.t (id INT PRIMARY KEY AUTO_INCREMENT, n BIGINT, s LONGTEXT)",
+        "INSERT INTO routes.t (n, s) VALUES (1, 'one'), (2, 'two')",
+    ] {
+        primary.execute(sql).await.unwrap();
+    }
+    cluster.catch_up().await.unwrap();
+    primary.query("SELECT @@server_id").await.unwrap()[0]
+}
+
+async fn asked(client: &mut Conn, sql: &str) -> u64 {
+    client.query_first(sql).await.unwrap().unwrap()
+}
+
+/// The value and the reason in the row about `item`.
+async fn row(client: &mut Conn, sql: &str, item: &str) -> Option<(String, String)> {
+    let rows: Vec<Row> = client.query(sql).await.unwrap();
+    let text = |row: &Row, column| match row.as_ref(column) {
+        Some(Value::Bytes(bytes)) => String::from_utf8(bytes.clone()).unwrap(),
+        _ => String::new(),
+    };
+    rows.iter()
+        .find(|row| text(row, 0) == item)
+        .map(|row| (text(row, 1), text(row, 2)))
+}
+
+fn code(error: Error) -> u16 {
+    match error {
+        Error::Server(error) => error.code,
+        error => panic!("{error}"),
+    }
+}
+
+const WHERE: &str = "SELECT @@server_id FROM routes.t LIMIT 1";
+
+on_both_flavours! {
+    async fn every_statement_goes_where_it_belongs(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let primary = prepare(&cluster).await;
+        let proxy = Proxy::before(&cluster).with("routing: {balance: round_robin}").start().await;
+
+        // Reads reach both replicas and never the primary, until the session writes.
+        let servers = wait_for("reads on both replicas", async || {
+            let mut servers = BTreeSet::new();
+            for _ in 0..8 {
+                servers.insert(asked(&mut proxy.client().await, WHERE).await);
+            }
+            (servers.len() == 2).then_some(servers)
+        }).await;
+        assert!(!servers.contains(&primary));
+
+        let mut client = proxy.client().await;
+        client.query_drop("UPDATE routes.t SET n = 77 WHERE id = 1").await.unwrap();
+        assert_eq!(asked(&mut client, "SELECT n FROM routes.t WHERE id = 1").await, 77);
+
+        // A transaction is whole, on the primary; one that only reads, on a replica.
+        client.query_drop("BEGIN").await.unwrap();
+        for _ in 0..4 {
+            assert_eq!(asked(&mut client, WHERE).await, primary);
+        }
+        client.query_drop("COMMIT").await.unwrap();
+        client.query_drop("START TRANSACTION READ ONLY").await.unwrap();
+        let chosen = asked(&mut client, WHERE).await;
+        for _ in 0..4 {
+            assert_eq!(asked(&mut client, WHERE).await, chosen);
+        }
+        client.query_drop("COMMIT").await.unwrap();
+        client.query_drop("SET autocommit = 0").await.unwrap();
+        assert_eq!(asked(&mut client, WHERE).await, primary);
+        client.query_drop("COMMIT").await.unwrap();
+        client.query_drop("SET autocommit = 1").await.unwrap();
+
+        // Hints, and what they may not do.
+        let hinted = format!("/* splitrail: primary */ {WHERE}");
+        assert_eq!(asked(&mut client, &hinted).await, primary);
+        let replica = &cluster.replicas()[1];
+        let id: u64 = replica.query("SELECT @@server_id").await.unwrap()[0];
+        cluster.catch_up().await.unwrap();
+        let named = format!("SELECT /* splitrail: server={}, consistency=eventual */ @@server_id", replica.name);
+        assert_eq!(asked(&mut client, &named).await, id);
+        client.query_drop("/* splitrail: replica */ UPDATE routes.t SET n = 78 WHERE id = 1").await.unwrap();
+
+        // Locking reads.
+        assert_eq!(asked(&mut client, &format!("{WHERE} FOR UPDATE")).await, primary);
+        assert_eq!(asked(&mut client, "SELECT LAST_INSERT_ID()").await, 0);
+        client.query_drop("INSERT INTO routes.t (n) VALUES (5)").await.unwrap();
+        let inserted = client.last_insert_id().unwrap();
+        assert_eq!(asked(&mut client, "SELECT LAST_INSERT_ID() AS id").await, inserted);
+        let sum = "SELECT LAST_INSERT_ID() + 0 FROM routes.t WHERE id = LAST_INSERT_ID()";
+        assert_eq!(asked(&mut client, sum).await, inserted);
+        assert_eq!(client.exec_first::<u64, _, _>(sum, ()).await.unwrap(), Some(inserted));
+    }
+
+    async fn the_proxy_says_where_and_why(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let primary = prepare(&cluster).await;
+        let proxy = Proxy::before(&cluster).start().await;
+        let mut client = proxy.client().await;
+        let home = &cluster.primary().name;
+
+        let (class, why) = row(&mut client, "EXPLAIN ROUTE DELETE FROM routes.t", "class").await.unwrap();
+        assert_eq!((class.as_str(), why.as_str()), ("write", "it changes data"));
+        let (target, _) = row(&mut client, "EXPLAIN ROUTE DELETE FROM routes.t", "target").await.unwrap();
+        assert_eq!(&target, home);
+        let read = format!("EXPLAIN ROUTE {WHERE}");
+        let rows: Vec<(String, String, Option<String>)> = client.query(&read).await.unwrap();
+        let target = &rows.iter().find(|row| row.0 == "target").unwrap().1;
+        assert!(cluster.replicas().iter().any(|replica| replica.name == *target), "{target}");
+        let chosen: Vec<_> = rows.iter().filter(|row| row.2.as_deref() == Some("chosen")).collect();
+        assert_eq!(chosen.len(), 1);
+        assert_eq!(chosen[0].0, format!("server {target}"));
+
+        assert!(row(&mut client, "SHOW SPLITRAIL SESSION", "hold").await.is_none());
+        client.query_drop("BEGIN").await.unwrap();
+        assert!(row(&mut client, "SHOW SPLITRAIL SESSION", "hold").await.is_some());
+        let ends = "COMMIT or ROLLBACK";
+        let holds: Vec<(String, String, String)> = client.query("SHOW SPLITRAIL HOLDS").await.unwrap();
+        assert!(holds.iter().any(|hold| hold.2 == ends), "{holds:?}");
+        client.query_drop("ROLLBACK").await.unwrap();
+        let holds: Vec<(String, String, String)> = client.query("SHOW SPLITRAIL HOLDS").await.unwrap();
+        assert!(holds.iter().all(|hold| hold.2 != ends), "{holds:?}");
+        let servers: Vec<Row> = client.query("SHOW SPLITRAIL STATUS").await.unwrap();
+        assert_eq!(servers.len(), 3);
+
+        // Settings steer, survive a mistake, and end with a reset.
+        client.query_drop("SET splitrail.route = primary, splitrail.max_lag = '2s'").await.unwrap();
+        assert_eq!(asked(&mut client, WHERE).await, primary);
+        let bad = client.query_drop("SET splitrail.route = replica, splitrail.consistency = 'odd'").await;
+        assert_eq!(code(bad.unwrap_err()), 1231);
+        assert_eq!(asked(&mut client, WHERE).await, primary);
+        let unknown = client.query_drop("SET splitrail.colour = 'red'").await;
+        assert_eq!(code(unknown.unwrap_err()), 1193);
+        let wrong = client.query_drop("SHOW SPLITRAIL NONSENSE").await;
+        assert_eq!(code(wrong.unwrap_err()), 1064);
+        client.reset().await.unwrap();
+        let settings: Vec<(String, Option<String>)> = client.query("SHOW SPLITRAIL VARIABLES").await.unwrap();
+        let route = settings.iter().find(|(name, _)| name == "splitrail.route").unwrap();
+        assert_eq!(route.1, None);
+        // What it read on the primary it has to find on a replica first. To ask is not to read.
+        wait_for("a replica to have what was read on the primary", async || {
+            let (target, _) = row(&mut client, &read, "target").await?;
+            (target != *home).then_some(())
+        }).await;
+        assert_ne!(asked(&mut client, WHERE).await, primary);
+
+        // What one session wrote is named, and can be asked for by another.
+        client.query_drop("UPDATE routes.t SET n = 9 WHERE id = 2").await.unwrap();
+        let gtid: String = client.query_first("SHOW SPLITRAIL GTID").await.unwrap().unwrap();
+        assert!(!gtid.is_empty());
+        let mut other = proxy.client().await;
+        other.query_drop(format!("SET splitrail.after = '{gtid}'")).await.unwrap();
+        assert_eq!(asked(&mut other, "SELECT n FROM routes.t WHERE id = 2").await, 9);
+    }
+
+    async fn a_temporary_table_keeps_only_its_own_reads(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let primary = prepare(&cluster).await;
+        let proxy = Proxy::before(&cluster).start().await;
+        let mut client = proxy.client().await;
+        client.query_drop("CREATE TEMPORARY TABLE routes.mine (id INT)").await.unwrap();
+        client.query_drop("INSERT INTO routes.mine VALUES (1)").await.unwrap();
+        assert_eq!(asked(&mut client, "SELECT @@server_id FROM routes.mine").await, primary);
+        let read = format!("SELECT /* splitrail: consistency=eventual */ {}", &WHERE["SELECT ".len()..]);
+        assert_ne!(asked(&mut client, &read).await, primary);
+        assert_eq!(asked(&mut client, "SELECT id FROM routes.mine").await, 1);
+    }
+
+    /// A server may remember the types of a statement's last execution: the proxy's client must see no more of that
+    /// than one of the server itself.
+    async fn prepared_statements_follow(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        prepare(&cluster).await;
+        let proxy = Proxy::before(&cluster).with("routing: {balance: round_robin}").start().await;
+        let (mut client, mut direct) = (proxy.client().await, cluster.primary().connect().await.unwrap());
+        let sql = "SELECT n, s, ?, @@server_id FROM routes.t WHERE id = ?";
+        let own = client.prep(sql).await.unwrap();
+        let expected = direct.prep(sql).await.unwrap();
+        let long = "x".repeat(100_000);
+        for turn in 0..12u64 {
+            let given = if turn % 3 == 0 { Value::from(long.as_str()) } else { Value::from(turn) };
+            let own: Row = client.exec_first(&own, (given.clone(), 2)).await.unwrap().unwrap();
+            let expected: Row = direct.exec_first(&expected, (given, 2)).await.unwrap().unwrap();
+            let same = (0..3).all(|column| own[column] == expected[column]);
+            assert!(same, "turn {turn}: {:.99?} is not {:.99?}", own, expected);
+            if turn == 5 {
+                client.query_drop("ALTER TABLE routes.t ADD COLUMN extra INT").await.unwrap();
+            }
+        }
+    }
+
+    /// What one session sends for a parameter says nothing of what another one's is.
+    async fn the_types_of_one_session_do_not_reach_another(flavour) {
+        let cluster = Cluster::of(flavour).replicas(0).start().await;
+        let proxy = Proxy::before(&cluster).start().await;
+        let mut clients = Vec::new();
+        for (given, expected) in [(Value::from(1), "1"), (Value::from("abc"), "abc"), (Value::from(2), "2")] {
+            let mut client = proxy.client().await;
+            let answer: Value = client.exec_first("SELECT ?", (given,)).await.unwrap().unwrap();
+            assert_eq!(answer.as_sql(true).trim_matches('\''), expected);
+            // It keeps its statement, and another session's next use of it.
+            clients.push(client);
+        }
+    }
+
+    async fn a_replica_that_dies_is_not_noticed(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        prepare(&cluster).await;
+        let proxy = Proxy::before(&cluster).with("routing: {balance: round_robin}").start().await;
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            clients.push(proxy.client().await);
+        }
+        let victim: u64 = cluster.replicas()[0].query("SELECT @@server_id").await.unwrap()[0];
+        for turn in 0..200 {
+            if turn == 50 {
+                cluster.replicas()[0].kill();
+            }
+            for client in &mut clients {
+                let server = if turn % 2 == 0 {
+                    asked(client, WHERE).await
+                } else {
+                    client.exec_first(WHERE, ()).await.unwrap().unwrap()
+                };
+                assert!(turn <= 50 || server != victim);
+            }
+        }
+    }
+
+    async fn a_function_that_writes_runs_on_the_primary(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let primary = prepare(&cluster).await;
+        for (name, data) in [("reader", "READS SQL DATA"), ("writer", "MODIFIES SQL DATA")] {
+            let body = match name {
+                "writer" => "BEGIN INSERT INTO routes.t (n) VALUES (1); RETURN @@server_id; END",
+                _ => "RETURN @@server_id",
+            };
+            let sql = format!("CREATE FUNCTION routes.{name}() RETURNS BIGINT {data} DETERMINISTIC {body}");
+            cluster.primary().execute(sql).await.unwrap();
+        }
+        cluster.catch_up().await.unwrap();
+        let proxy = Proxy::before(&cluster).start().await;
+        let mut client = proxy.client().await;
+        assert_eq!(asked(&mut client, "SELECT routes.writer()").await, primary);
+        wait_for("the reader to be known", async || {
+            let mut client = proxy.client().await;
+            (asked(&mut client, "SELECT routes.reader()").await != primary).then_some(())
+        }).await;
+        let file = cluster.primary().query::<String>("SELECT @@datadir").await.unwrap().remove(0);
+        let into = format!("SELECT 1 INTO OUTFILE '{file}/splitrail_outfile_test'");
+        // Allowed or not, it is the primary that says so.
+        let _ = client.query_drop(&into).await;
+        let (target, _) = row(&mut client, &format!("EXPLAIN ROUTE {into}"), "target").await.unwrap();
+        assert_eq!(target, cluster.primary().name);
+        assert!(matches!(flavour, Flavour::MySql | Flavour::MariaDb));
+    }
+}
