@@ -206,9 +206,10 @@ impl Client {
                 let mut payload = vec![Command::PROCESS_KILL.0];
                 let thread = thread.map_or(id, |thread| thread as u32);
                 payload.extend_from_slice(&thread.to_le_bytes());
-                let outcome = self
-                    .pass_payload(&payload, Expect::Results, &Facts::default())
-                    .await?;
+                let mut facts = Facts::default();
+                // It has to reach the server that the connection is of, as a KILL does.
+                facts.features.kill = Some(Kill::of_connection(id.into()));
+                let outcome = self.pass_payload(&payload, Expect::Results, &facts).await?;
                 if outcome.error.is_none() {
                     self.end_client(id.into());
                 }
