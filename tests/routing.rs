@@ -48,14 +48,12 @@ async fn warnings(client: &mut Conn) -> Vec<(String, u16, String)> {
 }
 
 /// An EXECUTE of a statement with one parameter, and a query attribute.
-fn execution(id: [u8; 4], typed: bool, (name, value): (&str, &str)) -> Vec<u8> {
+fn execution(id: [u8; 4], (name, value): (&str, &str)) -> Vec<u8> {
     let mut body = id.to_vec();
-    // The number of parameters is given; no NULLs.
-    body.extend_from_slice(&[8, 1, 0, 0, 0, 2, 0, u8::from(typed)]);
-    if typed {
-        body.extend_from_slice(&[1, 0, 0, 0xfe, 0]);
-        body.put_lenenc_bytes(name.as_bytes());
-    }
+    // It says how many come; none is NULL, and the types come too.
+    body.extend_from_slice(&[8, 1, 0, 0, 0, 2, 0, 1]);
+    body.extend_from_slice(&[1, 0, 0, 0xfe, 0]);
+    body.put_lenenc_bytes(name.as_bytes());
     body.push(0);
     body.put_lenenc_bytes(value.as_bytes());
     body
@@ -340,13 +338,12 @@ on_both_flavours! {
         let prepared = raw.command(Command::STMT_PREPARE, sql.as_bytes(), Expect::Prepared).await;
         let id: [u8; 4] = prepared[0][1..5].try_into().unwrap();
         let named = format!("server={}", last.name);
-        for typed in [true, false] {
-            for (route, expected) in [("primary", primary), (&*named, last_id)] {
-                let body = execution(id, typed || route == "primary", ("splitrail.route", route));
-                let rows = raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await;
-                let row = &rows[rows.len() - 2];
-                assert_eq!(row[3..], *expected.to_string().as_bytes(), "{route}");
-            }
+        for (route, expected) in [("primary", primary), (&*named, last_id), ("primary", primary)] {
+            let body = execution(id, ("splitrail.route", route));
+            let rows = raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await;
+            assert!(rows.len() > 2, "{route}: {}", shown(&rows));
+            let row = &rows[rows.len() - 2];
+            assert_eq!(row[3..], *expected.to_string().as_bytes(), "{route}");
         }
     }
 

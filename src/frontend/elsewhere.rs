@@ -138,6 +138,7 @@ impl Client {
                     }
                     return Ok(Some(outcome));
                 }
+                Attempt::Again | Attempt::Home if self.entry.is_dying() => return Err(End::Killed),
                 Attempt::Again => tried.insert(index),
                 Attempt::Home => break,
             }

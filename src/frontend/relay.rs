@@ -203,11 +203,10 @@ impl Relay<'_> {
             }
             position += length;
             let ends_result = matches!(kind, Kind::Ok | Kind::End) && !framer.is_done();
-            if ends_result && self.numbers.is_some() {
-                break Pause::Result;
-            }
-            if matches!(verdict, Verdict::File) {
-                break Pause::File;
+            match verdict {
+                _ if ends_result && self.numbers.is_some() => break Pause::Result,
+                Verdict::File => break Pause::File,
+                _ => {}
             }
         };
         if copied > 0 {
