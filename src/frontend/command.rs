@@ -114,6 +114,8 @@ impl Client {
             return self.error(1041, b"08004", text).await;
         }
         self.steer(Actions::default());
+        // What a statement before left that was never answered.
+        self.speaks = Speaks::OfNone;
         match command {
             Command::QUIT => Err(End::Quit),
             Command::QUERY => self.query(header).await,

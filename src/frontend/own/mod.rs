@@ -5,6 +5,7 @@
 mod answer;
 pub mod explain;
 pub mod holds;
+pub mod rules;
 pub mod servers;
 pub mod session;
 mod story;
