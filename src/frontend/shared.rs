@@ -102,7 +102,10 @@ impl Shared {
     /// Whether new statements may go to a server, as far as is known.
     pub fn is_usable(&self, server: usize) -> bool {
         let snapshot = self.topology.snapshot();
-        snapshot.servers.get(server).is_some_and(|server| server.is_usable())
+        snapshot
+            .servers
+            .get(server)
+            .is_some_and(|server| server.is_usable())
     }
 
     /// Hands a new connection to the thread with the fewest clients.
