@@ -85,8 +85,11 @@ impl Client {
 
     /// Whether the connection at hand is not the one that the session holds, or would hold.
     pub fn is_visiting(&self) -> bool {
-        let alone = |connection: &Box<Connection>| connection.reads_alone;
-        self.aside.is_some() || self.connection.as_ref().is_some_and(alone)
+        let alone = self
+            .connection
+            .as_deref()
+            .map(|connection| connection.reads_alone);
+        self.aside.is_some() || alone == Some(true)
     }
 
     /// Back to the connection that the session holds.
