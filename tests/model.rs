@@ -11,7 +11,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
-use crate::sessions::{Clients, alone, isolation};
+use crate::sessions::{Clients, isolation};
 
 const FIRST: &str = "A: SELECT 1";
 /// Of each flavour, in one run.
@@ -260,6 +260,8 @@ impl Run<'_> {
             let sql = format!("CREATE DATABASE {database}_two");
             self.cluster.primary().execute(&sql).await.unwrap();
         }
+        // Sessions see what they wrote themselves at once; this was somebody else.
+        self.cluster.catch_up().await.unwrap();
         let clients = |options, database| Clients {
             options,
             database,
@@ -318,7 +320,7 @@ impl Run<'_> {
 }
 
 async fn model(flavour: Flavour) {
-    let cluster = alone(flavour).await;
+    let cluster = Cluster::shared(flavour).await;
     let pool = "pool: {max_connections: 2, acquire_timeout: 5s}";
     let proxy = Proxy::before(cluster).with(pool).start().await;
     let run = Run {

@@ -122,7 +122,6 @@ impl Client {
                 Err(error) => return Err(error),
             }
         };
-        self.has_foreign_results = connection.last_session != self.session.serial;
         self.connection = Some(connection);
         self.show_thread();
         Ok(())

@@ -174,7 +174,7 @@ impl Client {
         if let Err(error) = self.ready_at(facts).await {
             return self.refuse(error).await.map(drop);
         }
-        let counts = self.has_foreign_results.then_some(Counts {
+        let counts = self.has_foreign_results().then_some(Counts {
             row_count: self.session.row_count,
             found_rows: self.session.found_rows,
         });
