@@ -324,6 +324,7 @@ impl Client {
                 }
                 self.mark_connection(&outcome);
                 self.note_seen(facts);
+                self.move_on().await;
                 self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)

@@ -175,14 +175,8 @@ impl Relay<'_> {
                         hears_transactions: self.connection.tells_transactions,
                         told: &mut self.connection.told_transaction,
                     };
-                    judge(
-                        kind,
-                        payload,
-                        self.session,
-                        (self.connection.capabilities, audience),
-                        self.statement,
-                        outcome,
-                    )?
+                    let ends = (self.connection.capabilities, audience);
+                    judge(kind, payload, self.session, ends, self.statement, outcome)?
                 }
             };
             let verdict = self.late(kind, outcome).map_or(verdict, Verdict::Replace);
