@@ -198,11 +198,17 @@ impl Client {
     /// MySQL answers an execution without a cursor wrongly on a connection where the same statement had one before,
     /// if end-of-file packets are still in use: there it is prepared anew.
     async fn leave_cursor_behind(&mut self, template: &Arc<Template>) -> Result<(), BackendError> {
-        let Some(connection) = self.connection.as_mut().filter(|connection| !connection.server.is_mariadb())
+        let Some(connection) = self
+            .connection
+            .as_mut()
+            .filter(|connection| !connection.server.is_mariadb())
         else {
             return Ok(());
         };
-        let opened = connection.prepared.get(template).is_some_and(|entry| entry.opened_cursor);
+        let opened = connection
+            .prepared
+            .get(template)
+            .is_some_and(|entry| entry.opened_cursor);
         match opened.then(|| connection.prepared.remove(template)).flatten() {
             Some(id) => connection.close_statements(&[id]).await,
             None => Ok(()),
