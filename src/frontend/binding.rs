@@ -10,10 +10,11 @@ use super::client::Client;
 use crate::backend::connect::Attributes;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
-use crate::config::ServerTlsMode;
+use crate::config::{ListenerMode, ServerTlsMode};
 use crate::net::Link;
-use crate::session::{Hold, Template};
+use crate::session::{Hold, State, Template};
 use crate::util::clock;
+use crate::wire::Status;
 
 /// A server as one session uses it.
 #[derive(Debug)]
@@ -43,6 +44,13 @@ impl Client {
     pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
         if self.aside.is_some() {
             self.end_visit();
+        }
+        // A listener for replicas keeps its clients where they are as long as there is somebody.
+        if self.mode == ListenerMode::Replica
+            && self.session.holds.is_empty()
+            && !self.worker.shared.is_usable(self.server.index)
+        {
+            self.server = self.worker.shared.server_for(self.mode).clone();
         }
         let home = self.server.index;
         let stays = |connection: &Connection| connection.server.index == home;
@@ -75,9 +83,10 @@ impl Client {
         self.take(server).await
     }
 
-    /// Whether the connection at hand is not the one that the session holds.
+    /// Whether the connection at hand is not the one that the session holds, or would hold.
     pub fn is_visiting(&self) -> bool {
-        self.aside.is_some()
+        let at_hand = self.connection.as_deref();
+        self.aside.is_some() || at_hand.is_some_and(|connection| connection.reads_alone)
     }
 
     /// Back to the connection that the session holds.
@@ -98,8 +107,13 @@ impl Client {
         let connection = loop {
             let mut connection = self.acquire(server).await?;
             let reused = connection.was_pooled;
-            match connection.restore(&self.session.state).await {
-                Ok(()) => break connection,
+            let alone = self.reading_alone(server);
+            let wanted = alone.as_ref().unwrap_or(&self.session.state);
+            match connection.restore(wanted).await {
+                Ok(()) => {
+                    connection.reads_alone = alone.is_some();
+                    break connection;
+                }
                 // It went away while it lay idle, and nothing of the client's has been sent.
                 Err(BackendError::Lost { .. }) if reused => {}
                 Err(error) => return Err(error),
@@ -109,6 +123,16 @@ impl Client {
         self.connection = Some(connection);
         self.show_thread();
         Ok(())
+    }
+
+    /// The session's state for a read on another server while autocommit is off.
+    fn reading_alone(&self, server: usize) -> Option<State> {
+        let off = !self.session.status.has(Status::AUTOCOMMIT);
+        (off && self.policy.autocommit_off_reads && server != self.server.index).then(|| {
+            let mut state = self.session.state.clone();
+            state.variables.set(b"autocommit", b"ON");
+            state
+        })
     }
 
     async fn acquire(&mut self, server: usize) -> Result<Box<Connection>, BackendError> {
@@ -216,7 +240,9 @@ impl Client {
             connection.key = seat.key.clone();
         }
         connection.was_pooled = true;
-        connection.state = self.session.state.clone();
+        if !std::mem::take(&mut connection.reads_alone) {
+            connection.state = self.session.state.clone();
+        }
         connection.status = self.session.status;
         seat.ticket = self.worker.pools.give_back(&seat.pool, connection);
     }

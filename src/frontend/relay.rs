@@ -174,6 +174,7 @@ impl Relay<'_> {
                         capabilities: self.capabilities,
                         hears_transactions: self.connection.tells_transactions,
                         told: &mut self.connection.told_transaction,
+                        reads_alone: self.connection.reads_alone,
                     };
                     let ends = (self.connection.capabilities, audience);
                     judge(kind, payload, self.session, ends, self.statement, outcome)?
@@ -327,13 +328,17 @@ fn judge(
         }
         Kind::ColumnsEnd => {
             let eof = EofPacket::parse(payload)?;
-            Ok(Verdict::of(shown::eof(&eof).filter(|_| !is_own)))
+            Ok(Verdict::of(
+                shown::eof(&eof, audience.reads_alone).filter(|_| !is_own),
+            ))
         }
         Kind::End if payload.len() <= 5 => {
             let eof = EofPacket::parse(payload)?;
             observed.ended(eof.status, eof.warnings, false);
             observed.affected = None;
-            Ok(Verdict::of(shown::eof(&eof).filter(|_| !is_own)))
+            Ok(Verdict::of(
+                shown::eof(&eof, audience.reads_alone).filter(|_| !is_own),
+            ))
         }
         Kind::Ok | Kind::End => {
             let ok = OkPacket::parse(payload, server)?;

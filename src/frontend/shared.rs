@@ -89,9 +89,23 @@ impl Shared {
             ListenerMode::Split | ListenerMode::Primary => self.servers.primary(),
             ListenerMode::Replica => {
                 let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                self.servers.replica(turn).unwrap_or(self.servers.primary())
+                let turns = turn..turn + self.servers.iter().count();
+                let mut replicas = turns.filter_map(|turn| self.servers.replica(turn));
+                let usable = replicas.find(|server| self.is_usable(server.index));
+                usable
+                    .or(self.servers.replica(turn))
+                    .unwrap_or(self.servers.primary())
             }
         }
+    }
+
+    /// Whether new statements may go to a server, as far as is known.
+    pub fn is_usable(&self, server: usize) -> bool {
+        let snapshot = self.topology.snapshot();
+        snapshot
+            .servers
+            .get(server)
+            .is_some_and(|server| server.is_usable())
     }
 
     /// Hands a new connection to the thread with the fewest clients.
