@@ -85,8 +85,11 @@ impl Client {
 
     /// Whether the connection at hand is not the one that the session holds, or would hold.
     pub fn is_visiting(&self) -> bool {
-        let at_hand = self.connection.as_deref();
-        self.aside.is_some() || at_hand.is_some_and(|connection| connection.reads_alone)
+        let alone = self
+            .connection
+            .as_deref()
+            .map(|connection| connection.reads_alone);
+        self.aside.is_some() || alone == Some(true)
     }
 
     /// Back to the connection that the session holds.

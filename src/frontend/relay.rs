@@ -185,11 +185,7 @@ impl Relay<'_> {
             if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
                 return Ok((position + length, Pause::Refused));
             }
-            let note = self
-                .rows
-                .as_ref()
-                .filter(|_| kind == Kind::End)
-                .and_then(Rows::last);
+            let note = self.rows.as_ref().and_then(|rows| rows.before(kind));
             if let Some(changed) = verdict.changed(note, payload) {
                 rewritten.put_bytes(&bytes[copied..position]);
                 let sequence = Header::parse(packet).map_or(0, |header| header.sequence);
