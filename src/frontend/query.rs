@@ -64,7 +64,8 @@ impl Client {
             return self.unchanged_query(header, start, facts).await;
         };
         self.skip().await?;
-        let facts = self.worker.facts.borrow_mut().look(&text, self.session.dialect);
+        let new = self.worker.facts.borrow_mut().look(&text, self.session.dialect);
+        let facts = wishes::kept(new, &facts.hint);
         self.session.announce(&text, &facts.features);
         let own = rewritten(&text, &facts.features, self.id, None);
         self.rewritten_query(prefix, &own.unwrap_or(text), &facts).await

@@ -176,14 +176,8 @@ impl Relay<'_> {
                         told: &mut self.connection.told_transaction,
                         reads_alone: self.connection.reads_alone,
                     };
-                    judge(
-                        kind,
-                        payload,
-                        self.session,
-                        (self.connection.capabilities, audience),
-                        self.statement,
-                        outcome,
-                    )?
+                    let ends = (self.connection.capabilities, audience);
+                    judge(kind, payload, self.session, ends, self.statement, outcome)?
                 }
             };
             let verdict = self.late(kind, outcome).map_or(verdict, Verdict::Replace);
