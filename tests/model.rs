@@ -245,7 +245,8 @@ fn as_a_primary(found: &str) -> String {
         "'1290'\", \"'The MariaDB server is running with the --read-only option so it cannot execute this statement'",
     ];
     let usual = "'1792'\", \"'Cannot execute statement in a READ ONLY transaction.'";
-    own.iter().fold(found.to_owned(), |found, own| found.replace(own, usual))
+    own.iter()
+        .fold(found.to_owned(), |found, own| found.replace(own, usual))
 }
 
 // === impl Run ===

@@ -81,6 +81,9 @@ pub enum Answer {
     },
 }
 
+/// No session: a statement of our own left the last warnings.
+const OURSELVES: u64 = u64::MAX;
+
 // === impl Connection ===
 
 impl Connection {
@@ -198,6 +201,7 @@ impl Connection {
                 let mut heard = Heard {
                     told: &mut self.told,
                     status: &mut self.status,
+                    warned_session: &mut self.warned_session,
                     answer: &mut answer,
                     prepared: &mut prepared,
                 };
@@ -323,6 +327,7 @@ fn put_command(out: &mut Vec<u8>, command: Command, body: &[u8]) {
 struct Heard<'a> {
     told: &'a mut Variables,
     status: &'a mut Status,
+    warned_session: &'a mut u64,
     answer: &'a mut Answer,
     prepared: &'a mut Option<framing::Prepared>,
 }
@@ -350,6 +355,9 @@ impl Heard<'_> {
             Kind::Ok => {
                 let ok = OkPacket::parse(packet, capabilities)?;
                 *self.status = ok.status;
+                if ok.warnings > 0 {
+                    *self.warned_session = OURSELVES;
+                }
                 for change in Changes::new(ok.track) {
                     if let Change::SystemVariable { name, value } = change? {
                         self.told.set(name, value);

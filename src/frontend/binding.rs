@@ -78,6 +78,7 @@ impl Client {
             }
         }
         if self.session.holds.leave_traces() {
+            self.ask_now().await;
             self.aside = self.connection.take();
         }
         self.take(server).await

@@ -143,10 +143,16 @@ impl Client {
 
     /// Asks the server for what it changed without a word, before the connection goes to others.
     pub async fn ask_if_unsure(&mut self) {
-        if !self.session.is_unsure || self.is_visiting() || !self.session.holds.is_empty() {
+        if !self.is_visiting() && self.session.holds.is_empty() {
+            self.ask_now().await;
+        }
+    }
+
+    /// The same before another connection takes the place of the one that the session holds.
+    pub async fn ask_now(&mut self) {
+        if !std::mem::take(&mut self.session.is_unsure) {
             return;
         }
-        self.session.is_unsure = false;
         let Some(connection) = &mut self.connection else {
             return;
         };
