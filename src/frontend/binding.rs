@@ -105,7 +105,8 @@ impl Client {
                 Err(error) => return Err(error),
             }
         };
-        self.has_foreign_results = connection.last_session != self.session.serial;
+        let answered = std::mem::take(&mut self.caching.answered);
+        self.has_foreign_results = answered || connection.last_session != self.session.serial;
         self.connection = Some(connection);
         self.show_thread();
         Ok(())

@@ -114,6 +114,7 @@ impl Client {
             return self.error(1041, b"08004", text).await;
         }
         self.steer(Actions::default());
+        self.caching.begin(self.session.in_transaction());
         match command {
             Command::QUIT => Err(End::Quit),
             Command::QUERY => self.query(header).await,

@@ -425,6 +425,7 @@ impl Arrival {
             policy,
             configured_policy: policy,
             steering: Steering::default(),
+            caching: Default::default(),
             source,
             speaks: Default::default(),
             listener: self.listener.name.clone(),
