@@ -132,6 +132,7 @@ async fn prepare(cluster: &Cluster) {
     cluster.catch_up().await.unwrap();
 }
 
+#[allow(clippy::print_stdout)]
 fn report(flavour: Flavour, what: &str, seen: &Seen) -> (u64, u64) {
     let (reads, replicas) = (
         seen.reads.load(Ordering::Relaxed),

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod binlog;
+mod caching;
 mod commands;
 mod compression;
 mod consistency;
@@ -25,4 +26,5 @@ mod sandbox_command;
 mod sessions;
 mod shutdown;
 mod statements;
+mod steady;
 mod tls;

@@ -47,7 +47,7 @@ on_both_flavours! {
         let cluster = Cluster::shared(flavour).await;
         let database = cluster.new_database().await;
         cluster.primary().execute(format!("CREATE TABLE {database}.t (id INT PRIMARY KEY)")).await.unwrap();
-        let proxy = Proxy::before(cluster).with("shutdown: {grace: 20s}").start().await;
+        let proxy = Proxy::before(cluster).with("shutdown: {grace: 20s}").main_listener("mode: primary").start().await;
         let (mut client, mut asleep) = (proxy.client().await, proxy.client().await);
         client.query_drop("BEGIN").await.unwrap();
         client.query_drop(format!("INSERT INTO {database}.t VALUES (1)")).await.unwrap();

@@ -11,6 +11,8 @@ pub struct Entry {
     pub server_id: u32,
     /// The parameter types that the server last saw for it.
     pub types: Option<Arc<[u8]>>,
+    /// It has been executed with a cursor.
+    pub opened_cursor: bool,
     /// Keeps the address alive that is the key.
     _template: Arc<Template>,
     used: u64,
@@ -39,6 +41,7 @@ impl Prepared {
         let entry = Entry {
             server_id,
             types: None,
+            opened_cursor: false,
             _template: template.clone(),
             used: self.clock,
         };

@@ -26,6 +26,12 @@ pub struct Pool {
     pub max_waiting: u32,
 }
 
+/// All of a server's connections together keep well below what servers allow unless they are told otherwise, a
+/// `max_prepared_stmt_count` of 16382.
+fn prepared_per_connection(connections: u32) -> u32 {
+    (12_000 / connections).clamp(16, 256)
+}
+
 // === impl Pool ===
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -34,8 +40,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 impl Pool {
     pub(super) fn read(section: &Section<'_>) -> Self {
         let timeout = Duration::from_millis(10)..=SECOND * 600;
+        let max_connections = section.field("max_connections").count(1..=100_000, 100);
         let pool = Self {
-            max_connections: section.field("max_connections").count(1..=100_000, 100),
+            max_connections,
             min_idle: section.field("min_idle").count(0..=100_000, 0),
             max_age: section
                 .field("max_age")
@@ -49,7 +56,7 @@ impl Pool {
             connect_timeout: section.field("connect_timeout").duration(timeout, SECOND * 3),
             max_prepared_per_connection: section
                 .field("max_prepared_per_connection")
-                .count(1..=1_000_000, 256),
+                .count(1..=1_000_000, prepared_per_connection(max_connections)),
             max_waiting: section.field("max_waiting").count(0..=1_000_000, 10_000),
         };
         if pool.min_idle > pool.max_connections {

@@ -99,7 +99,9 @@ impl ResultCache {
 
     #[allow(clippy::disallowed_types)]
     fn lock(&self) -> std::sync::MutexGuard<'_, Results> {
-        self.results.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.results
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The result, or the moment at which the read that is to give it begins.
@@ -123,7 +125,13 @@ impl ResultCache {
             }
         }
         let tables = keeping.tables.into_iter();
-        results.store(keeping.key.borrow(), tables, keeping.began, expires, result.into());
+        results.store(
+            keeping.key.borrow(),
+            tables,
+            keeping.began,
+            expires,
+            result.into(),
+        );
     }
 
     /// What a server had that was asked after a write there.
@@ -363,9 +371,7 @@ fn ends_plainly(mut packets: &[u8], capabilities: Capabilities) -> bool {
         Status::SESSION_STATE_CHANGED,
         Status::CURSOR_EXISTS,
     ];
-    status.is_ok_and(|status| {
-        status.has(Status::AUTOCOMMIT) && !own.into_iter().any(|flag| status.has(flag))
-    })
+    status.is_ok_and(|status| status.has(Status::AUTOCOMMIT) && !own.into_iter().any(|flag| status.has(flag)))
 }
 
 // === impl Client: writes ===
@@ -429,7 +435,10 @@ mod tests {
         assert!(!plain(Status::AUTOCOMMIT | Status::IN_TRANSACTION));
         assert!(!plain(Status::AUTOCOMMIT | Status::MORE_RESULTS));
         assert!(!plain(Status::AUTOCOMMIT | Status::SESSION_STATE_CHANGED));
-        assert!(!ends_plainly(&end(Status::AUTOCOMMIT)[1..], Capabilities::default()));
+        assert!(!ends_plainly(
+            &end(Status::AUTOCOMMIT)[1..],
+            Capabilities::default()
+        ));
         assert!(!ends_plainly(b"", Capabilities::default()));
     }
 

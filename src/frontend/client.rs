@@ -329,6 +329,7 @@ impl Client {
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
+                self.move_on().await;
                 self.ask_if_unsure().await;
                 self.unbind();
                 Ok(outcome)

@@ -166,11 +166,18 @@ fn tell_failure(counts: &Counts, why: &str) {
 /// Runs the statement; `None`: the server has an error for it, or is not to be asked.
 async fn mirrored(worker: &Worker, mirroring: &Mirroring) -> Result<Option<Summary>, BackendError> {
     let (shared, index) = (&worker.shared, mirroring.key.server);
-    let usable = shared.topology.snapshot().servers.get(index).is_some_and(|view| {
-        view.admin == Admin::Online && !matches!(view.health, Health::Down { .. })
-    });
+    let usable = shared
+        .topology
+        .snapshot()
+        .servers
+        .get(index)
+        .is_some_and(|view| view.admin == Admin::Online && !matches!(view.health, Health::Down { .. }));
     // Those who wait for a connection to this server have clients.
-    let Some(server) = shared.servers.get(index).filter(|server| usable && !server.slots.has_waiters()) else {
+    let Some(server) = shared
+        .servers
+        .get(index)
+        .filter(|server| usable && !server.slots.has_waiters())
+    else {
         return Ok(None);
     };
     let pool = worker.pools.pool(&mirroring.key);
@@ -180,7 +187,10 @@ async fn mirrored(worker: &Worker, mirroring: &Mirroring) -> Result<Option<Summa
         filler: mirroring.filler,
     };
     let (key, state) = (&mirroring.key, &mirroring.state);
-    let mut connection = worker.pools.acquire(server, (key, &pool), None, state, attributes).await?;
+    let mut connection = worker
+        .pools
+        .acquire(server, (key, &pool), None, state, attributes)
+        .await?;
     connection.restore(state).await?;
     connection.last_session = NOBODY;
     connection.warned_session = NOBODY;
@@ -188,7 +198,9 @@ async fn mirrored(worker: &Worker, mirroring: &Mirroring) -> Result<Option<Summa
     connection.send(Command::QUERY, &body).await?;
     let (summary, status) = answer(&mut connection).await?;
     let clean = Status::AUTOCOMMIT;
-    if summary.is_some() && status.is_some_and(|status| status.has(clean) && !status.has(Status::IN_TRANSACTION)) {
+    if summary.is_some()
+        && status.is_some_and(|status| status.has(clean) && !status.has(Status::IN_TRANSACTION))
+    {
         connection.was_pooled = true;
         worker.pools.give_back(&pool, connection);
     }
@@ -239,7 +251,9 @@ impl Reading {
     fn take(&mut self, bytes: &[u8]) -> Result<usize, Malformed> {
         let mut position = 0;
         while let Next::Packet { kind, length } = self.framer.next(bytes, &mut position)? {
-            let payload = bytes.get(position + HEADER..position + length).unwrap_or_default();
+            let payload = bytes
+                .get(position + HEADER..position + length)
+                .unwrap_or_default();
             match kind {
                 Kind::Row => self.summary.add(payload),
                 Kind::End if payload.len() <= 5 => {
@@ -332,7 +346,11 @@ mod tests {
 
     #[test]
     fn results_are_compared_by_their_rows() {
-        let summary = |values: &[&str]| Summary::of(&result(values), Capabilities::PROTOCOL_41).unwrap().unwrap();
+        let summary = |values: &[&str]| {
+            Summary::of(&result(values), Capabilities::PROTOCOL_41)
+                .unwrap()
+                .unwrap()
+        };
         assert_eq!(summary(&["x", "y"]), summary(&["y", "x"]));
         assert_eq!(summary(&["x", "y"]).rows, 2);
         assert_ne!(summary(&["x", "y"]), summary(&["x", "z"]));
@@ -349,7 +367,10 @@ mod tests {
             let rest = &packets[taken..];
             reading.take(rest).unwrap();
             assert!(reading.framer.is_done());
-            assert_eq!(reading.result(), Summary::of(&packets, Capabilities::PROTOCOL_41).unwrap());
+            assert_eq!(
+                reading.result(),
+                Summary::of(&packets, Capabilities::PROTOCOL_41).unwrap()
+            );
             assert_eq!(reading.status, Some(Status::AUTOCOMMIT));
         }
         let mut payload = Vec::new();

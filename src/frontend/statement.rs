@@ -183,6 +183,34 @@ impl Client {
         (plain && whole && !statement.has_long_data).then_some(id)
     }
 
+    /// MySQL answers an execution without a cursor wrongly on a connection where the same statement had one before,
+    /// if end-of-file packets are still in use: there it is prepared anew.
+    async fn leave_cursor_behind(&mut self, template: &Arc<Template>) -> Result<(), BackendError> {
+        let Some(connection) = self
+            .connection
+            .as_mut()
+            .filter(|connection| !connection.server.is_mariadb())
+        else {
+            return Ok(());
+        };
+        let opened = connection
+            .prepared
+            .get(template)
+            .is_some_and(|entry| entry.opened_cursor);
+        match opened.then(|| connection.prepared.remove(template)).flatten() {
+            Some(id) => connection.close_statements(&[id]).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the request at the front of the inbox executes a statement, and with a cursor.
+    fn opens_cursor(&self) -> Option<bool> {
+        let bytes = self.link.inbox.bytes();
+        let executes = bytes.get(HEADER) == Some(&Command::STMT_EXECUTE.0);
+        let flags = bytes.get(HEADER + 5).filter(|_| executes)?;
+        Some(flags & OPENS_CURSOR != 0)
+    }
+
     async fn execute_at_home(&mut self, header: Header, command: Command) -> Result<(), End> {
         let id = match self.prepared(true).await {
             Ok(id) => id,
@@ -227,6 +255,7 @@ impl Client {
             return Ok(false);
         };
         let template = statement.template.clone();
+        self.leave_cursor_behind(&template).await?;
         let Ok(server_id) = self.server_id(&template).await? else {
             return Ok(false);
         };
@@ -294,8 +323,22 @@ impl Client {
             let (code, sqlstate, text) = error.for_client();
             return Err(self.tell(answer, code, &sqlstate, &text).await);
         }
-        match self.server_id(&template).await {
+        let opens_cursor = self.opens_cursor();
+        let left = match opens_cursor {
+            Some(false) => self.leave_cursor_behind(&template).await,
+            _ => Ok(()),
+        };
+        let server_id = match left {
+            Ok(()) => self.server_id(&template).await,
+            Err(error) => Err(error),
+        };
+        match server_id {
             Ok(Ok(server_id)) => {
+                if let (Some(true), Some(connection)) = (opens_cursor, &mut self.connection)
+                    && let Some(entry) = connection.prepared.get(&template)
+                {
+                    entry.opened_cursor = true;
+                }
                 self.name_statement(server_id);
                 Ok(id)
             }

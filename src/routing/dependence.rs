@@ -129,7 +129,13 @@ pub fn written(facts: &Facts, schema: Option<&[u8]>, only_reads: bool) -> Option
         Class::Read | Class::Last | Class::Begin { .. } => return None,
         Class::ReadIf => return (!only_reads).then_some(Tables::All),
         Class::Session => {
-            let runs = [Verb::Execute, Verb::ExecuteImmediate, Verb::Compound, Verb::Xa, Verb::Do];
+            let runs = [
+                Verb::Execute,
+                Verb::ExecuteImmediate,
+                Verb::Compound,
+                Verb::Xa,
+                Verb::Do,
+            ];
             let runs = runs.into_iter().any(|verb| features.verbs.contains(verb));
             let any = runs || features.has(UNFORESEEN) || facts.reason == Reason::PreparedText;
             return any.then_some(Tables::All);
@@ -147,10 +153,12 @@ pub fn written(facts: &Facts, schema: Option<&[u8]>, only_reads: bool) -> Option
         return None;
     }
     let tables = facts.tables.as_deref().filter(|tables| !tables.is_empty());
-    let named = tables.filter(|_| NAMING.contains(&features.verb)).and_then(|tables| {
-        let names = tables.iter().map(|table| full_name(table, schema));
-        names.collect::<Option<Vec<_>>>()
-    });
+    let named = tables
+        .filter(|_| NAMING.contains(&features.verb))
+        .and_then(|tables| {
+            let names = tables.iter().map(|table| full_name(table, schema));
+            names.collect::<Option<Vec<_>>>()
+        });
     Some(named.map_or(Tables::All, |named| Tables::Named(named.into())))
 }
 
@@ -174,7 +182,11 @@ mod tests {
         let facts = analyse(text.as_bytes(), Dialect::new(Flavour::MySql, 0));
         written(&facts, Some(b"shop"), false).map(|tables| match tables {
             Tables::All => "all".to_owned(),
-            Tables::Named(named) => named.iter().map(|table| show(table)).collect::<Vec<_>>().join(" "),
+            Tables::Named(named) => named
+                .iter()
+                .map(|table| show(table))
+                .collect::<Vec<_>>()
+                .join(" "),
         })
     }
 
@@ -191,7 +203,9 @@ mod tests {
             ["shop.t", "x.u"]
         );
         assert_eq!(
-            depends("WITH c AS (SELECT * FROM t) SELECT COUNT(*) FROM c").unwrap().len(),
+            depends("WITH c AS (SELECT * FROM t) SELECT COUNT(*) FROM c")
+                .unwrap()
+                .len(),
             1
         );
     }

@@ -146,11 +146,12 @@ impl Results {
 
     /// Whether a result of this replica shows the last write to each of the tables.
     pub fn is_shown_by(&mut self, replica: &Replica<'_>, tables: &[Box<[u8]>]) -> bool {
-        let named = |table: &Box<[u8]>| {
-            let written = self.written.get_mut(table);
+        let written = &mut self.written;
+        let shows = |table| {
+            let written = written.get_mut(table);
             written.is_none_or(|written| written.is_shown_by(replica))
         };
-        self.all_written.is_shown_by(replica) && tables.iter().all(named)
+        self.all_written.is_shown_by(replica) && tables.iter().map(|table| &**table).all(shows)
     }
 
     /// Keeps a result, unless it is already worthless or too large. `tables` are all that it was read from.
@@ -524,7 +525,10 @@ mod tests {
             results.write(what);
             assert!(!shows(&mut results, &after, None), "nobody knows yet");
             assert!(!shows(&mut results, &behind, Some(&after)));
-            assert!(shows(&mut results, &after, Some(&position("1-9"))), "it is asked once");
+            assert!(
+                shows(&mut results, &after, Some(&position("1-9"))),
+                "it is asked once"
+            );
             results.write(tables("u"));
             assert!(shows(&mut results, &after, None), "another table");
         }

@@ -31,12 +31,14 @@ impl Session {
             | Hold::Unsettled
             | Hold::PasswordExpired
             | Hold::State => true,
+            // The read may be an execution of that very statement.
+            Hold::Cursor | Hold::LongData => true,
             // Whoever takes a lock wants to see what the last one wrote who had it.
             Hold::NamedLock => true,
             Hold::TemporaryTables => self.touches_temporary(tables),
             Hold::UserVariables => features.has(MAY_READ_USER_VARIABLES),
             Hold::TextPrepare => features.has(Flags::UNKNOWN_CALL | Flags::BROKEN),
-            Hold::BackupLock | Hold::Handler | Hold::Cursor | Hold::LongData | Hold::Diagnostics => false,
+            Hold::BackupLock | Hold::Handler | Hold::Diagnostics => false,
         }
     }
 
@@ -92,7 +94,6 @@ mod tests {
         }
         let others = [
             Hold::Handler,
-            Hold::Cursor,
             Hold::TextPrepare,
             Hold::BackupLock,
             Hold::Diagnostics,

@@ -20,11 +20,15 @@ pub struct Seen {
 struct Read {
     server: usize,
     probe: u64,
+    /// The same for the first of its reads there without one elsewhere between them.
+    since: u64,
 }
 
 /// A server shows what a transaction wrote a moment before it counts the transaction among those that it has, and
 /// on a busy one that moment can be long. So the next probe is not believed yet, but the one after it.
 const SETTLING: u64 = 1;
+/// So many probes begin while a session reads on one server before that server is asked.
+const LINGERING: u64 = 1;
 
 // === impl Seen ===
 
@@ -48,7 +52,25 @@ impl Seen {
 
     /// It read on a server that had begun so many probes when the result was there.
     pub fn read(&mut self, server: usize, probe: u64) {
-        self.read = Some(Read { server, probe });
+        let since = match self.read {
+            Some(read) if read.server == server => read.since,
+            _ => probe,
+        };
+        self.read = Some(Read { server, probe, since });
+    }
+
+    /// Whether it reads there so often that no probe comes between two reads: it would stay there for ever.
+    pub fn lingers(&self, server: usize, probe: u64) -> bool {
+        self.read
+            .is_some_and(|read| read.server == server && probe > read.since + LINGERING)
+    }
+
+    /// The server was asked after the last read there what that can have shown at most.
+    pub fn bounded(&mut self, server: usize, bound: &Position) {
+        if self.read_on() == Some(server) {
+            self.read = None;
+            self.follow(bound);
+        }
     }
 
     /// The server that it read on last and whose position since then it does not know.
@@ -145,6 +167,21 @@ mod tests {
         assert!(seen.may_move_to(1));
         assert!(!seen.is_in(&position("1-5:9")), "6 to 8 may have been read");
         assert!(seen.is_in(&position("1-9")));
+    }
+
+    #[test]
+    fn who_reads_without_a_pause_can_move_too() {
+        let mut seen = Seen::default();
+        for probe in 3..6 {
+            seen.read(0, probe);
+            seen.learn(0, probe, &position("1-5"));
+            assert_eq!(seen.lingers(0, probe), probe > 4);
+        }
+        seen.bounded(0, &position("1-7"));
+        assert!(seen.may_move_to(1) && !seen.lingers(0, 9));
+        assert!(!seen.is_in(&position("1-6")) && seen.is_in(&position("1-7")));
+        seen.read(1, 20);
+        assert!(!seen.lingers(1, 21) && seen.lingers(1, 22));
     }
 
     #[test]
