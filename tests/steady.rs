@@ -74,6 +74,10 @@ fn packet(bytes: &[u8]) -> Option<usize> {
 const TEXT: &str = "SELECT n FROM steady.t WHERE id = ";
 const PREPARED: &str = "SELECT n FROM steady.t WHERE id = ?";
 
+const BALANCE: &str = "routing: {balance: round_robin}";
+const EVENTUAL: &str = "consistency: {level: eventual}";
+const CALM: &str = "monitor: {user: monitor, password: monitor, interval: 60s}";
+
 /// Point selects, as text and prepared.
 async fn read(client: &mut Conn, times: usize) {
     let statement = client.prep(PREPARED).await.unwrap();
@@ -86,7 +90,7 @@ async fn read(client: &mut Conn, times: usize) {
 }
 
 /// Starts a proxy with these settings behind links, and lets so many sessions read.
-async fn is_steady(cluster: &Cluster, settings: &str, sessions: usize) {
+async fn is_steady(cluster: &Cluster, settings: &[&str], sessions: usize) {
     let mut servers = "servers:\n".to_owned();
     let mut links = Vec::new();
     for server in cluster.servers() {
@@ -98,12 +102,11 @@ async fn is_steady(cluster: &Cluster, settings: &str, sessions: usize) {
         );
         links.push(seen);
     }
-    let proxy = Proxy::before(cluster)
-        .with(servers)
-        .with("tls: {server: off}")
-        .with(settings)
-        .start()
-        .await;
+    let mut start = Proxy::before(cluster).with(servers).with("tls: {server: off}");
+    for section in settings {
+        start = start.with(*section);
+    }
+    let proxy = start.start().await;
     let mut clients = Vec::new();
     for _ in 0..sessions {
         let mut client = proxy.client().await;
@@ -132,10 +135,10 @@ async fn is_steady(cluster: &Cluster, settings: &str, sessions: usize) {
             .iter()
             .map(|command| command.escape_ascii().to_string())
             .collect();
-        assert_eq!(shown, Vec::<String>::new(), "{sessions} sessions, {settings}");
-        assert_eq!(all.len(), 2 * 20 * sessions, "{sessions} sessions, {settings}");
+        assert_eq!(shown, Vec::<String>::new(), "{sessions} sessions, {settings:?}");
+        assert_eq!(all.len(), 2 * 20 * sessions, "{sessions} sessions, {settings:?}");
         assert_eq!(links[0].lock().unwrap().len(), 0, "the primary reads nothing");
-        if settings.contains("eventual") {
+        if settings.contains(&EVENTUAL) {
             let busy = links[1..].iter().filter(|seen| !seen.lock().unwrap().is_empty());
             assert_eq!(busy.count(), 2, "both replicas read");
         }
@@ -155,12 +158,9 @@ on_both_flavours! {
         }
         cluster.catch_up().await.unwrap();
         for sessions in [1, 6] {
-            let balance = "routing: {balance: round_robin}\n";
-            let eventual = format!("{balance}consistency: {{level: eventual}}");
-            is_steady(&cluster, &eventual, sessions).await;
+            is_steady(&cluster, &[BALANCE, EVENTUAL], sessions).await;
             // A session asks its server what it has seen once in a few probes: here there are none.
-            let calm = "monitor: {user: monitor, password: monitor, interval: 60s}";
-            is_steady(&cluster, &format!("{balance}{calm}"), sessions).await;
+            is_steady(&cluster, &[BALANCE, CALM], sessions).await;
         }
     }
 }
