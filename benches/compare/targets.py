@@ -51,17 +51,6 @@ backend replicas
 {replicas}
 """
 
-# The proxy of the sandbox has settings of its own for consistency; here a read costs what it costs alone.
-SPLITRAIL_SPLIT = """\
-listeners: ["127.0.0.1:{port}"]
-workers: {workers}
-servers:
-{servers}
-accounts: backend
-routing: {{balance: least_connections}}
-consistency: {{level: {level}}}
-"""
-
 ROUTER = """\
 [DEFAULT]
 plugin_folder={plugins}
@@ -149,18 +138,12 @@ def _haproxy_split(stack, server, folder):
     return _ready(stack, "haproxy-split", [binary, "-db", "-q", "-f", path], folder, port, _version([binary, "-v"]))
 
 
-def _splitrail_split(stack, server, folder, level="session"):
-    """A process of its own: the sandbox's proxy stands before the same servers, with settings for trying things out."""
-    if not server.proxy_pid:
-        raise RuntimeError("the sandbox has no proxy whose program could be used")
-    servers = [f'  - {{name: db1, address: "{server.endpoint[0]}:{server.endpoint[1]}", role: primary}}']
-    for index, (host, at) in enumerate(_replicas(server)):
-        servers.append(f'  - {{name: db{index + 2}, address: "{host}:{at}", role: replica}}')
-    port, path = _free_port(), os.path.join(folder, "proxy.yaml")
-    text = SPLITRAIL_SPLIT.format(port=port, workers=WORKERS, servers="\n".join(servers), level=level)
-    _write(path, text)
-    binary = os.readlink(f"/proc/{server.proxy_pid}/exe")
-    return _ready(stack, "splitrail-split", [binary, "run", "-c", path], folder, port, _version([binary, "--version"]))
+def _splitrail_split(stack, server, folder):
+    """The sandbox's proxy, which has the replicas and splits at the default level of consistency."""
+    _replicas(server)
+    target = _splitrail(stack, server, folder)
+    target.name = "splitrail-split"
+    return target
 
 
 def _router_split(stack, server, folder):
