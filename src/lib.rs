@@ -10,6 +10,10 @@
 //! response, and between statements the connection goes back to the pool unless the [`session`] has a
 //! [reason](session::hold) to hold it.
 //!
+//! Where a statement goes is [decided](routing::decide) from the [facts](sql::Facts) about its text, from what its
+//! session holds and has [seen](session::seen), and from the [`topology`], which the [`monitor`] keeps up to date.
+//! A read may [run elsewhere](frontend::elsewhere) than on the connection that its session holds.
+//!
 //! Responses are never decoded into rows. The [framer](wire::framing) follows packet headers and looks at OK, EOF
 //! and ERR alone. In OK packets the server says what a statement did to the session: the proxy asks it to, and
 //! [learns](session::observation) rather than guesses.

@@ -42,6 +42,29 @@ fn header(put: fn(&mut Vec<u8>, std::net::SocketAddr, std::net::SocketAddr), sou
 }
 
 on_both_flavours! {
+    async fn a_listener_for_replicas_leaves_one_that_died(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let proxy = Proxy::before(&cluster).main_listener("mode: replica").start().await;
+        let mut clients = Vec::new();
+        for _ in 0..4 {
+            clients.push(proxy.client().await);
+        }
+        let mut servers = std::collections::BTreeSet::new();
+        for client in &mut clients {
+            servers.insert(client.query_first::<u64, _>("SELECT @@server_id").await.unwrap().unwrap());
+        }
+        assert_eq!(servers.len(), 2, "both replicas have clients");
+        let left: u64 = cluster.replicas()[1].query("SELECT @@server_id").await.unwrap()[0];
+        cluster.replicas()[0].kill();
+        proxy.wait_for_log(&["server health", "db2", "down"]).await;
+        for client in &mut clients {
+            let server: Option<u64> = client.query_first("SELECT @@server_id").await.unwrap();
+            assert_eq!(server, Some(left));
+        }
+        let server: Option<u64> = proxy.client().await.query_first("SELECT @@server_id").await.unwrap();
+        assert_eq!(server, Some(left));
+    }
+
     async fn a_unix_socket(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let start = Proxy::before(cluster);

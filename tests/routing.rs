@@ -3,9 +3,14 @@
 use std::collections::BTreeSet;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, Row, Value};
+use mysql_async::{ChangeUserOpts, Compression, Conn, Error, Row, Value};
+use splitrail::wire::Capabilities;
+use splitrail::wire::bytes::Put;
+use splitrail::wire::command::Command;
+use splitrail::wire::framing::Expect;
 
 use crate::fixture::proxy::wait_for;
+use crate::fixture::raw::{Raw, Who, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
 /// A cluster with two replicas, a table in all of them, and a proxy before it.
@@ -36,6 +41,22 @@ async fn row(client: &mut Conn, sql: &str, item: &str) -> Option<(String, String
     rows.iter()
         .find(|row| text(row, 0) == item)
         .map(|row| (text(row, 1), text(row, 2)))
+}
+
+async fn warnings(client: &mut Conn) -> Vec<(String, u16, String)> {
+    client.query("SHOW WARNINGS").await.unwrap()
+}
+
+/// An EXECUTE of a statement with one parameter, and a query attribute.
+fn execution(id: [u8; 4], (name, value): (&str, &str)) -> Vec<u8> {
+    let mut body = id.to_vec();
+    // It says how many come; none is NULL, and the types come too.
+    body.extend_from_slice(&[8, 1, 0, 0, 0, 2, 0, 1]);
+    body.extend_from_slice(&[1, 0, 0, 0xfe, 0]);
+    body.put_lenenc_bytes(name.as_bytes());
+    body.push(0);
+    body.put_lenenc_bytes(value.as_bytes());
+    body
 }
 
 fn code(error: Error) -> u16 {
@@ -238,6 +259,182 @@ on_both_flavours! {
                 assert!(turn <= 50 || server != victim);
             }
         }
+    }
+
+    async fn a_trace_tells_where_the_last_statement_ran(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        prepare(&cluster).await;
+        let (home, away) = (&cluster.primary().name, &cluster.replicas()[0].name);
+        for algorithm in ["off", "zlib"] {
+            let proxy = Proxy::before(&cluster)
+                .with(format!("compression: {{server: {algorithm}}}"))
+                .with("consistency: {level: eventual}")
+                .with("rules: [{name: reports, match: {text: report}, target: primary}]")
+                .start()
+                .await;
+            for compression in [None, Some(Compression::fast())] {
+                let options = proxy.options().compression(compression);
+                let mut client = crate::fixture::proxy::connect(options).await.unwrap();
+                // The driver refuses packets that are numbered wrongly.
+                asked(&mut client, WHERE).await;
+                assert_eq!(warnings(&mut client).await, []);
+                client.query_drop("SET splitrail.trace = 1").await.unwrap();
+                assert_eq!(warnings(&mut client).await, []);
+                asked(&mut client, WHERE).await;
+                let note = |text: &str| ("Note".to_owned(), 1105, text.to_owned());
+                let read = note(&format!("{away} (replica): it only reads data"));
+                for _ in 0..2 {
+                    assert_eq!(warnings(&mut client).await, std::slice::from_ref(&read));
+                }
+                // After the server's own.
+                client.query_drop("SELECT n / 0 FROM routes.t LIMIT 1").await.unwrap();
+                let told = warnings(&mut client).await;
+                assert_eq!((told.len(), told[0].1), (2, 1365), "{told:?}");
+                assert_eq!(told[1], read);
+                client.query_drop("UPDATE routes.t SET n = n + 1 WHERE id = 1").await.unwrap();
+                let write = note(&format!("{home} (primary): it changes data"));
+                assert_eq!(warnings(&mut client).await, [write]);
+                asked(&mut client, &format!("{WHERE} /* report */")).await;
+                let ruled = note(&format!("{home} (primary): the rule 'reports' says so"));
+                assert_eq!(warnings(&mut client).await, [ruled]);
+                let _: Option<u64> = client.exec_first(WHERE, ()).await.unwrap();
+                assert_eq!(warnings(&mut client).await, [read]);
+                for other in ["SHOW ERRORS", "SHOW WARNINGS LIMIT 0; SELECT 1, 2, 3"] {
+                    let rows: Vec<Row> = client.query(other).await.unwrap();
+                    assert_eq!(rows.len(), 0, "{other}");
+                }
+                assert_eq!(asked(&mut client, "SHOW COUNT(*) WARNINGS").await, 0);
+                client.query_drop("SET splitrail.trace = 0").await.unwrap();
+                asked(&mut client, WHERE).await;
+                assert_eq!(warnings(&mut client).await, []);
+            }
+        }
+    }
+
+    async fn executions_obey_settings_and_query_attributes(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let primary = prepare(&cluster).await;
+        let last = &cluster.replicas()[1];
+        let last_id: u64 = last.query("SELECT @@server_id").await.unwrap()[0];
+        let settings = "routing: {balance: first}\nconsistency: {level: eventual}";
+        let proxy = Proxy::before(&cluster).with(settings).start().await;
+        let mut client = proxy.client().await;
+        let statement = client.prep(WHERE).await.unwrap();
+        let mut runs = async |route: &str| -> u64 {
+            client.query_drop(format!("SET splitrail.route = '{route}'")).await.unwrap();
+            client.exec_first(&statement, ()).await.unwrap().unwrap()
+        };
+        assert_eq!(runs("primary").await, primary);
+        assert_eq!(runs(&format!("server={}", last.name)).await, last_id);
+        assert_ne!(runs("replica").await, primary);
+
+        let who = Who::of(&cluster, Who::usual() | Capabilities::QUERY_ATTRIBUTES);
+        let mut raw = Raw::open(&proxy.address(), &who).await;
+        if !raw.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            assert_eq!(flavour, Flavour::MariaDb);
+            return;
+        }
+        let sql = "SELECT CONCAT(@@server_id, '') FROM routes.t WHERE id > ? LIMIT 1";
+        let prepared = raw.command(Command::STMT_PREPARE, sql.as_bytes(), Expect::Prepared).await;
+        let id: [u8; 4] = prepared[0][1..5].try_into().unwrap();
+        let named = format!("server={}", last.name);
+        for (route, expected) in [("primary", primary), (&*named, last_id), ("primary", primary)] {
+            let body = execution(id, ("splitrail.route", route));
+            let rows = raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await;
+            assert!(rows.len() > 2, "{route}: {}", shown(&rows));
+            let row = &rows[rows.len() - 2];
+            assert_eq!(row[3..], *expected.to_string().as_bytes(), "{route}");
+        }
+    }
+
+    async fn an_account_has_a_level_of_its_own(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let primary = prepare(&cluster).await;
+        let (user, password) = (&cluster.user, &cluster.password);
+        let login = format!("backend_user: {user}, backend_password: '{password}'");
+        let accounts = format!(
+            "accounts:\n  - {{name: exact, password: x, {login}, consistency: strong}}\n  \
+             - {{name: plain, password: x, {login}}}\n"
+        );
+        let proxy = Proxy::before(&cluster)
+            .with(accounts)
+            .with("consistency: {level: bounded, max_lag: 1h}")
+            .main_listener("consistency: eventual")
+            .start()
+            .await;
+        let mut client = proxy.connect("exact", "x").await.unwrap();
+        for (user, level) in [("exact", "strong"), ("plain", "eventual"), ("exact", "strong")] {
+            let options = ChangeUserOpts::default().with_user(Some(user.to_owned()));
+            client.change_user(options.with_pass(Some("x".to_owned()))).await.unwrap();
+            for _ in 0..2 {
+                let shown = row(&mut client, "SHOW SPLITRAIL SESSION", "consistency").await.unwrap().0;
+                assert_eq!(shown, level);
+                assert_eq!(asked(&mut client, WHERE).await == primary, user == "exact");
+                client.reset().await.unwrap();
+            }
+        }
+        let mut client = proxy.connect("exact", "x").await.unwrap();
+        assert_eq!(asked(&mut client, WHERE).await, primary);
+    }
+
+    async fn rules_are_told(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let (home, last) = (&cluster.primary().name, &cluster.replicas()[1].name);
+        let rules = format!(
+            "rules:\n  - {{name: slow, match: {{verb: select}}, timeout: 5s, continue: true}}\n  \
+             - {{name: reports, match: {{text: report}}, target: {{server: {last}}}, consistency: eventual}}\n  \
+             - {{name: never, match: {{text: nothing}}, block: no}}\n  \
+             - {{name: theirs, match: {{user: somebody else}}, block: no}}\n"
+        );
+        let proxy = Proxy::before(&cluster).with(rules).start().await;
+        let mut client = proxy.client().await;
+        let explained = "EXPLAIN ROUTE SELECT 1 /* report */";
+        let found: Vec<(String, Option<String>, Option<String>)> = client.query(explained).await.unwrap();
+        let told: Vec<_> = found.iter().filter(|row| row.0 == "rule").map(|row| row.1.as_deref()).collect();
+        assert_eq!(told, [Some("reports"), Some("slow")]);
+        let (target, why) = row(&mut client, explained, "target").await.unwrap();
+        assert_eq!((&target, why.as_str()), (last, "the rule 'reports' says so"));
+        assert_eq!(row(&mut client, explained, "consistency").await.unwrap().0, "eventual");
+        let (target, why) = row(&mut client, "EXPLAIN ROUTE SELECT 'nothing'", "target").await.unwrap();
+        assert_eq!((target.as_str(), why.as_str()), ("none", "a rule forbids it"));
+        assert_eq!(row(&mut client, "EXPLAIN ROUTE DO 1", "rule").await, None);
+        let (target, _) = row(&mut client, "EXPLAIN ROUTE DELETE FROM t /* report */", "target").await.unwrap();
+        assert_eq!(&target, home);
+        let rules = row(&mut client, "SHOW SPLITRAIL SESSION", "rules").await.unwrap().0;
+        assert_eq!(rules, "slow, reports, never");
+    }
+
+    async fn a_kill_reaches_the_replica(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        prepare(&cluster).await;
+        let proxy = Proxy::before(&cluster).with("consistency: {level: eventual}").start().await;
+        let who = Who::of(&cluster, Who::usual());
+        let mut killer = Raw::open(&proxy.address(), &who).await;
+        // It holds a connection of its own to the primary meanwhile.
+        killer.run("BEGIN").await;
+        for by_command in [false, true] {
+            if by_command && flavour == Flavour::MySql {
+                continue;
+            }
+            let mut victim = Raw::open(&proxy.address(), &who).await;
+            victim.send_query("SELECT SLEEP(50) FROM routes.t LIMIT 1").await;
+            let running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(50)%'";
+            let runs = async |expected: u64| {
+                let there: u64 = cluster.replicas()[0].query(running).await.unwrap()[0];
+                (there == expected).then_some(())
+            };
+            wait_for("the statement on the replica", async || runs(1).await).await;
+            let id = victim.greeting.connection_id;
+            let answer = if by_command {
+                killer.command(Command::PROCESS_KILL, &id.to_le_bytes(), Expect::Results).await
+            } else {
+                killer.query(format!("KILL {id}")).await
+            };
+            assert_eq!(answer[0][0], 0, "{}", shown(&answer));
+            wait_for("the end of the statement", async || runs(0).await).await;
+            while !victim.is_closed().await {}
+        }
+        assert_eq!(killer.value("SELECT COUNT(*) FROM routes.t").await, "2");
     }
 
     async fn a_function_that_writes_runs_on_the_primary(flavour) {

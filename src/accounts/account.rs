@@ -1,5 +1,6 @@
 //! An account as a login needs it: who, from where, how it is proven, and what else must hold.
 
+use crate::config::ConsistencyLevel;
 use crate::util::Secret;
 use crate::wire::auth::{Plugin, crypt, native};
 
@@ -24,6 +25,8 @@ pub struct Account {
     pub transport: Transport,
     /// Open client connections at once, where the account limits them.
     pub max_connections: Option<u32>,
+    /// How much its reads may miss, where the account has a say in that.
+    pub consistency: Option<ConsistencyLevel>,
     /// The login at servers, where it is not the client's own.
     pub backend: Option<BackendLogin>,
 }
@@ -85,6 +88,7 @@ impl Account {
             refuses_expired: false,
             transport: Transport::Any,
             max_connections: None,
+            consistency: None,
             backend: None,
         }
     }

@@ -153,6 +153,7 @@ impl AccountRow {
             refuses_expired: self.refuses_expired,
             transport: self.transport,
             max_connections: self.max_connections,
+            consistency: None,
             backend: None,
         }
     }

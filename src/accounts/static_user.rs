@@ -1,5 +1,6 @@
 //! Accounts that the configuration lists.
 
+use crate::config::ConsistencyLevel;
 use crate::util::Secret;
 use crate::wire::auth::{Plugin, native};
 
@@ -19,6 +20,8 @@ pub struct StaticUser {
     /// The login at servers, where it is not the client's own.
     pub backend: Option<BackendLogin>,
     pub max_connections: Option<u32>,
+    /// How much its reads may miss, where that is not the listener's to say.
+    pub consistency: Option<ConsistencyLevel>,
 }
 
 /// What the configuration tells of a password.
@@ -46,6 +49,7 @@ impl StaticUser {
             refuses_expired: false,
             transport: Transport::Any,
             max_connections: self.max_connections,
+            consistency: self.consistency,
             backend: self.backend.clone(),
         })
     }

@@ -71,6 +71,7 @@ fn listed(account: &Account) -> Result<StaticUser, String> {
         plugin,
         backend,
         max_connections: account.max_connections,
+        consistency: account.consistency,
     })
 }
 

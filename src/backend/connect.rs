@@ -94,7 +94,6 @@ async fn open(
 ) -> Result<Box<Connection>, BackendError> {
     let mut link = Link::new(dial(server).await?);
     let (greeting, sequence) = read_greeting(server, &mut link).await?;
-    let profile = Profile::of(&greeting);
     let mut login = LoginAttempt {
         server,
         key,
@@ -103,9 +102,8 @@ async fn open(
         capabilities: Capabilities::NONE,
     };
     let status = login.run(&greeting, wanted, attributes).await?;
-    let capabilities = login.capabilities;
+    let (capabilities, now) = (login.capabilities, clock::now());
     compress(server, capabilities, &mut link);
-    let now = clock::now();
     let mut connection = Box::new(Connection {
         link,
         server: server.clone(),
@@ -123,7 +121,7 @@ async fn open(
         insert_id: 0,
         warned_session: 0,
         was_pooled: false,
-        tells_transactions: profile.tells_transactions(),
+        tells_transactions: Profile::of(&greeting).tells_transactions(),
         told_transaction: tracked::NO_TRANSACTION,
         status,
         prepared: Prepared::default(),

@@ -8,6 +8,7 @@ use crate::accounts::{
     Account, ClientAddress, ClientChannel, ClientLogin, Credential, Flavour, Refusal, Then,
 };
 use crate::backend::{Identity, Profile};
+use crate::config::ConsistencyLevel;
 use crate::net::Link;
 use crate::wire::Capabilities;
 
@@ -36,6 +37,8 @@ pub struct Proof<'a> {
 pub struct Accepted {
     pub identity: Arc<Identity>,
     pub max_connections: Option<u32>,
+    /// How much its reads may miss, where the account has a say in that.
+    pub consistency: Option<ConsistencyLevel>,
 }
 
 // === impl Accepted ===
@@ -43,7 +46,7 @@ pub struct Accepted {
 impl Accepted {
     /// At the servers the client is who it is here, unless the configuration names somebody else.
     fn new(account: Account, user: &[u8], credential: Credential) -> Self {
-        let max_connections = account.max_connections;
+        let (max_connections, consistency) = (account.max_connections, account.consistency);
         let identity = match account.backend {
             Some(login) => Identity {
                 user: login.user,
@@ -59,6 +62,7 @@ impl Accepted {
         Self {
             identity: Arc::new(identity),
             max_connections,
+            consistency,
         }
     }
 }

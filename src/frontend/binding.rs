@@ -10,7 +10,7 @@ use super::client::Client;
 use crate::backend::connect::Attributes;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
-use crate::config::ServerTlsMode;
+use crate::config::{ListenerMode, ServerTlsMode};
 use crate::net::Link;
 use crate::session::{Hold, Template};
 use crate::util::clock;
@@ -43,6 +43,13 @@ impl Client {
     pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
         if self.aside.is_some() {
             self.end_visit();
+        }
+        // A listener for replicas keeps its clients where they are as long as there is somebody.
+        if self.mode == ListenerMode::Replica
+            && self.session.holds.is_empty()
+            && !self.worker.shared.is_usable(self.server.index)
+        {
+            self.server = self.worker.shared.server_for(self.mode).clone();
         }
         let home = self.server.index;
         let stays = |connection: &Connection| connection.server.index == home;

@@ -4,13 +4,14 @@
 //! with one copy that takes nothing but the lock. Only statements with a cache rule, and writes, take it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::time::{Duration, Instant};
 
 use super::client::Client;
 use super::command::LOOKED_AT;
-use super::mirror::Mirroring;
+use super::mirror::{self, Mirroring};
 use super::outcome::{End, Outcome};
 use crate::config::ConsistencyLevel;
 use crate::gtid::Position;
@@ -39,6 +40,16 @@ const ROWS: usize = size_of::<u64>();
 pub struct ResultCache {
     results: Mutex<Results>,
     topology: Arc<Topology>,
+    counts: Counts,
+}
+
+/// Since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Statements that were answered with a kept result.
+    pub hits: AtomicU64,
+    /// Statements that might have been, and ran.
+    pub misses: AtomicU64,
 }
 
 /// A client's part in it.
@@ -94,7 +105,12 @@ impl ResultCache {
         Self {
             results: Mutex::new(Results::new(most_bytes, MOST_RESULTS)),
             topology,
+            counts: Counts::default(),
         }
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     #[allow(clippy::disallowed_types)]
@@ -108,7 +124,13 @@ impl ResultCache {
     fn look(&self, key: ResultKey<'_>) -> Result<Bytes, Moment> {
         let now = Instant::now();
         let mut results = self.lock();
-        results.get(key, now).ok_or_else(|| results.begin())
+        let found = results.get(key, now).ok_or_else(|| results.begin());
+        let counter = match found {
+            Ok(_) => &self.counts.hits,
+            Err(_) => &self.counts.misses,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
     }
 
     fn keep(&self, keeping: Keeping, result: Vec<u8>, (server, had): (usize, Arc<Position>)) {
@@ -218,7 +240,7 @@ impl Client {
     /// result will be kept.
     pub async fn answer_again(&mut self, header: Header, start: usize, facts: &Facts) -> Result<bool, End> {
         let worker = self.worker.clone();
-        let (Some(rule), Some(cache)) = (self.cache_rule(), &worker.shared.results) else {
+        let (Some((name, rule)), Some(cache)) = (self.cache_rule(), &worker.shared.results) else {
             return Ok(false);
         };
         let bytes = self.link.inbox.bytes();
@@ -237,6 +259,7 @@ impl Client {
         let key = self.result_key(text);
         match cache.look(key.borrow()) {
             Ok(result) => {
+                self.trace_kept(&name);
                 self.skip().await?;
                 self.give_again(&result, facts).await?;
                 Ok(true)
@@ -271,8 +294,7 @@ impl Client {
                 facts.hint.target,
                 Some(HintTarget::Primary | HintTarget::Server(_))
             )
-            || session.preferences.after.is_some()
-            || session.preferences.trace;
+            || session.preferences.after.is_some();
         let is_plain = session.holds.is_empty()
             && session.status.has(Status::AUTOCOMMIT)
             && !session.in_transaction()
@@ -329,8 +351,13 @@ impl Client {
         if outcome.error.is_some() || outcome.observed.rows.is_none() || !recording.is_whole() {
             return;
         }
-        if let Some(mirroring) = recording.mirroring.take() {
-            self.worker.mirror.compare(mirroring, &recording.bytes);
+        let source = recording.source.as_ref().map(|(server, _)| *server);
+        if let Some(mirroring) = recording
+            .mirroring
+            .take()
+            .filter(|mirroring| mirroring.is_other_than(source))
+        {
+            mirror::compare(&self.worker, mirroring, &recording.bytes);
         }
         let (Some(keeping), Some(source)) = (recording.keeping, recording.source) else {
             return;

@@ -13,6 +13,7 @@ use super::reply;
 use super::request::{self, PassError};
 use super::rows::{OwnStatus, Rows, Speaks};
 use super::rules::Steering;
+use super::trace::Trace;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ListenerMode;
@@ -67,6 +68,7 @@ pub struct Client {
     /// Stands for where it comes from.
     pub source: u64,
     pub speaks: Speaks,
+    pub trace: Trace,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
@@ -279,6 +281,7 @@ impl Client {
                 registry: &self.worker.shared.registry,
                 server: connection.server.index,
             }),
+            Speaks::OfWarnings => self.trace.row().map(Rows::Note),
             Speaks::OfStatus => Some(Rows::Status(OwnStatus::new(&self.link, self.capabilities))),
         };
         let relay = Relay {
@@ -312,6 +315,7 @@ impl Client {
     /// Draws the conclusions from a response, or tells the client why there is none.
     pub async fn finish(&mut self, answered: Result<Outcome, Broken>, facts: &Facts) -> Result<Outcome, End> {
         let features = &facts.features;
+        self.conclude_trace(facts);
         match answered {
             Ok(outcome) => {
                 if self.is_visiting() {

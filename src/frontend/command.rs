@@ -115,6 +115,8 @@ impl Client {
         }
         self.steer(Actions::default());
         self.caching.begin(self.session.in_transaction());
+        // What a statement before left that was never answered.
+        self.speaks = Speaks::OfNone;
         match command {
             Command::QUIT => Err(End::Quit),
             Command::QUERY => self.query(header).await,

@@ -7,7 +7,7 @@ use super::client::Client;
 use super::outcome::{Broken, End, Outcome};
 use crate::backend::BackendError;
 use crate::gtid::Position;
-use crate::routing::{Decision, Place, Servers};
+use crate::routing::{Decision, Place, Servers, Why};
 use crate::session::Template;
 use crate::sql::Facts;
 use crate::util::clock;
@@ -59,7 +59,10 @@ impl Client {
         let worker = self.worker.clone();
         let mut router = worker.router.borrow_mut();
         self.learn_position(router.topology());
-        router.decide(facts, self.asker(facts, tried), clock::now())
+        let decision = router.decide(facts, self.asker(facts, tried), clock::now());
+        drop(router);
+        self.note_why(decision.why);
+        decision
     }
 
     /// Since the session's last read, a probe may have told what that read can have shown at most.
@@ -184,6 +187,7 @@ impl Client {
                     }
                     return Ok(Some(outcome));
                 }
+                Attempt::Again | Attempt::Home if self.entry.is_dying() => return Err(End::Killed),
                 Attempt::Again => tried.insert(index),
                 Attempt::Home => break,
             }
@@ -257,6 +261,7 @@ impl Client {
                     "a replica refuses a write: it goes to the primary"
                 );
                 self.worker.router.borrow_mut().refusals.remember(facts.digest);
+                self.note_why(Why::RefusedBefore);
                 Ok(Attempt::Home)
             }
             Err(Broken::Server {

@@ -35,11 +35,11 @@ impl Client {
 
     /// The order has to reach the server that the connection is of.
     pub async fn bind_for_kill(&mut self, kill: &Kill) -> Result<(), BackendError> {
-        let place = kill
-            .id
-            .and_then(|id| self.target(id))
-            .and_then(|entry| entry.place());
-        match place {
+        let entry = kill.id.and_then(|id| self.target(id));
+        if let Some(entry) = &entry {
+            entry.set_dying(kill.target == KillTarget::Connection);
+        }
+        match entry.and_then(|entry| entry.place()) {
             Some((server, _)) if server != self.server.index => self.visit(server).await,
             _ => self.bind().await,
         }
@@ -91,6 +91,9 @@ impl Client {
 
     /// Once the server has taken the order, the client that is meant goes too.
     pub fn after_kill(&self, features: &Features, done: bool) {
+        if !done {
+            self.spare_client(features);
+        }
         let Some(kill) = features
             .kill
             .as_ref()
@@ -100,6 +103,14 @@ impl Client {
         };
         if let (KillTarget::Connection, Some(id)) = (&kill.target, kill.id) {
             self.end_client(id);
+        }
+    }
+
+    /// The server has refused the order.
+    fn spare_client(&self, features: &Features) {
+        let id = features.kill.as_ref().and_then(|kill| kill.id);
+        if let Some(entry) = id.and_then(|id| self.target(id)) {
+            entry.set_dying(false);
         }
     }
 
@@ -206,11 +217,14 @@ impl Client {
                 let mut payload = vec![Command::PROCESS_KILL.0];
                 let thread = thread.map_or(id, |thread| thread as u32);
                 payload.extend_from_slice(&thread.to_le_bytes());
-                let outcome = self
-                    .pass_payload(&payload, Expect::Results, &Facts::default())
-                    .await?;
+                let mut facts = Facts::default();
+                // It has to reach the server that the connection is of, as a KILL does.
+                facts.features.kill = Some(Kill::of_connection(id.into()));
+                let outcome = self.pass_payload(&payload, Expect::Results, &facts).await?;
                 if outcome.error.is_none() {
                     self.end_client(id.into());
+                } else {
+                    self.spare_client(&facts.features);
                 }
                 Ok(())
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::authentication::{Exchange, Proof, logged};
+use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, Login};
 use super::outcome::End;
 use super::registry::{Entry, Place};
@@ -15,7 +15,7 @@ use super::reply;
 use super::rules::Steering;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{Identity, Key, Profile, connect};
+use crate::backend::{Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal};
@@ -65,7 +65,7 @@ struct Arrival {
 /// Who has proved to be whom.
 struct Proved {
     opened: Opened,
-    identity: Arc<Identity>,
+    accepted: Accepted,
     profile: Arc<Profile>,
 }
 
@@ -184,10 +184,10 @@ impl Arrival {
         let offered = self.offer(&profile);
         let scramble = self.greet(&profile, offered).await?;
         let opened = self.open(offered).await?;
-        let identity = self.authenticate(&opened, scramble, &profile).await?;
+        let accepted = self.authenticate(&opened, scramble, &profile).await?;
         Ok(Proved {
             opened,
-            identity,
+            accepted,
             profile,
         })
     }
@@ -197,7 +197,7 @@ impl Arrival {
         opened: &Opened,
         scramble: [u8; 20],
         profile: &Profile,
-    ) -> Result<Arc<Identity>, End> {
+    ) -> Result<Accepted, End> {
         let from = self
             .address
             .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
@@ -225,7 +225,7 @@ impl Arrival {
         if let Err(text) = accepted.count(&mut self.place, &opened.user, per_user) {
             return Err(self.refuse(1226, b"42000", &text).await);
         }
-        Ok(accepted.identity)
+        Ok(accepted)
     }
 
     /// A balancer that is trusted says for whom it speaks.
@@ -380,13 +380,13 @@ impl Arrival {
     fn admit(self, proved: Proved) -> Client {
         let Proved {
             opened,
-            identity,
+            accepted,
             profile,
         } = proved;
         let server = self.worker.shared.server_for(self.listener.mode).clone();
         let key = Key {
             server: server.index,
-            identity,
+            identity: accepted.identity,
             capabilities: opened.capabilities,
             collation: opened.collation,
             has_schema: opened.database.is_some(),
@@ -402,7 +402,8 @@ impl Arrival {
             attributes: opened.attributes,
             filler: opened.filler,
         };
-        let policy = Policy::new(&self.worker.shared.config).with_level(Some(self.listener.consistency));
+        let levels = [Some(self.listener.consistency), accepted.consistency];
+        let policy = Policy::new(&self.worker.shared.config).with_levels(levels);
         let source = self.address.map(|address| address.ip());
         let source = foldhash::fast::FixedState::default().hash_one(source);
         let mut client = Client {
@@ -428,6 +429,7 @@ impl Arrival {
             caching: Default::default(),
             source,
             speaks: Default::default(),
+            trace: Default::default(),
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,

@@ -3,9 +3,10 @@
 //! A client never waits for this: its result is compared when it has it, by a task of the thread that runs one
 //! statement after the other. What comes while too many wait is not compared, and counted.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -57,16 +58,17 @@ pub struct Mirror {
     sender: mpsc::Sender<Job>,
     waiting: RefCell<Option<mpsc::Receiver<Job>>>,
     random: RefCell<Random>,
-    counts: Counts,
 }
 
-/// What became of the statements.
+/// What became of the statements, since the start and for all threads.
 #[derive(Debug, Default)]
-struct Counts {
-    alike: Cell<u64>,
-    different: Cell<u64>,
-    failed: Cell<u64>,
-    dropped: Cell<u64>,
+pub struct MirrorCounts {
+    pub alike: AtomicU64,
+    pub different: AtomicU64,
+    /// The other server refused it, did not answer, or was not to be asked.
+    pub failed: AtomicU64,
+    /// Too many waited.
+    pub dropped: AtomicU64,
 }
 
 /// What two results are compared by. The order of rows is not: without ORDER BY it is nobody's promise.
@@ -85,33 +87,28 @@ impl Mirror {
             sender,
             waiting: RefCell::new(Some(waiting)),
             random: RefCell::new(Random::new(seed)),
-            counts: Counts::default(),
         }
     }
 
     fn draws(&self, share: u32) -> bool {
         self.random.borrow_mut().below(ALL) < u64::from(share)
     }
-
-    /// Takes a statement on whose client has its result. Never waits.
-    pub fn compare(&self, mirroring: Mirroring, result: &[u8]) {
-        let Ok(place) = self.sender.try_reserve() else {
-            let dropped = count(&self.counts.dropped);
-            if dropped == 1 {
-                tracing::warn!("too many statements wait for the mirror: some are not compared");
-            }
-            return;
-        };
-        place.send(Job {
-            mirroring,
-            result: result.to_vec(),
-        });
-    }
 }
 
-fn count(counter: &Cell<u64>) -> u64 {
-    counter.set(counter.get() + 1);
-    counter.get()
+/// Takes a statement on whose client has its result. Never waits.
+pub fn compare(worker: &Worker, mirroring: Mirroring, result: &[u8]) {
+    let Ok(place) = worker.mirror.sender.try_reserve() else {
+        if count(&worker.shared.mirrored.dropped) == 1 {
+            tracing::warn!("too many statements wait for the mirror: some are not compared");
+        }
+        return;
+    };
+    let result = result.to_vec();
+    place.send(Job { mirroring, result });
+}
+
+fn count(counter: &AtomicU64) -> u64 {
+    counter.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 /// Serves a thread's mirror for as long as the thread runs.
@@ -120,7 +117,7 @@ pub async fn run(worker: Rc<Worker>) {
         return;
     };
     while let Some(job) = waiting.recv().await {
-        let counts = &worker.mirror.counts;
+        let counts = &worker.shared.mirrored;
         let answer = tokio::time::timeout(PATIENCE, mirrored(&worker, &job.mirroring)).await;
         let capabilities = job.mirroring.key.capabilities;
         let original = Summary::of(&job.result, capabilities);
@@ -140,7 +137,7 @@ pub async fn run(worker: Rc<Worker>) {
 
 /// Powers of two, so that a rule that differs always does not fill the log.
 fn tell_difference(worker: &Worker, mirroring: &Mirroring, original: Summary, answer: Summary) {
-    let differences = count(&worker.mirror.counts.different);
+    let differences = count(&worker.shared.mirrored.different);
     if !differences.is_power_of_two() {
         return;
     }
@@ -151,12 +148,12 @@ fn tell_difference(worker: &Worker, mirroring: &Mirroring, original: Summary, an
         rows = original.rows,
         mirrored_rows = answer.rows,
         differences,
-        alike = worker.mirror.counts.alike.get(),
+        alike = worker.shared.mirrored.alike.load(Ordering::Relaxed),
         "a mirrored read has another result"
     );
 }
 
-fn tell_failure(counts: &Counts, why: &str) {
+fn tell_failure(counts: &MirrorCounts, why: &str) {
     let failures = count(&counts.failed);
     if failures.is_power_of_two() {
         tracing::warn!(failures, why, "a mirrored read failed");
@@ -278,6 +275,15 @@ impl Reading {
     }
 }
 
+// === impl Mirroring ===
+
+impl Mirroring {
+    /// To compare a server with itself is of no use.
+    pub fn is_other_than(&self, server: Option<usize>) -> bool {
+        server != Some(self.key.server)
+    }
+}
+
 // === impl Summary ===
 
 impl Summary {
@@ -302,7 +308,9 @@ impl Client {
         let Some((server, share)) = self.mirror_rule() else {
             return;
         };
-        if header.length > LOOKED_AT || !self.session.holds.is_empty() || self.session.in_transaction() {
+        let session = &self.session;
+        let is_plain = session.holds.is_empty() && session.status.has(Status::AUTOCOMMIT);
+        if header.length > LOOKED_AT || !is_plain || session.in_transaction() {
             return;
         }
         let bytes = self.link.inbox.bytes();
@@ -331,7 +339,6 @@ impl Client {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::eof::EofPacket;
     use crate::wire::result::ResultSet;
 
     fn result(values: &[&str]) -> Vec<u8> {
@@ -373,7 +380,5 @@ mod tests {
             );
             assert_eq!(reading.status, Some(Status::AUTOCOMMIT));
         }
-        let mut payload = Vec::new();
-        EofPacket::default().encode(&mut payload);
     }
 }

@@ -26,6 +26,7 @@ pub mod shared;
 pub mod shown;
 pub mod statement;
 pub mod templates;
+pub mod trace;
 pub mod tunnel;
 pub mod wishes;
 pub mod worker;

@@ -6,7 +6,7 @@ use super::elsewhere::Request;
 use super::outcome::End;
 use super::rows::Speaks;
 use super::wishes;
-use crate::routing::{Decision, Place, Servers};
+use crate::routing::{Decision, Place, Servers, Why};
 use crate::sql::{self, Facts, Features, Flags, Function, Verb};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
@@ -81,7 +81,11 @@ impl Client {
         let text = payload.get(start..).unwrap_or_default();
         let features = &facts.features;
         self.session.announce(text, features);
-        self.speaks = Speaks::of(text, features);
+        self.speaks = if self.asks_trace(text, features) {
+            Speaks::OfWarnings
+        } else {
+            Speaks::of(text, features)
+        };
         let whole = header.length <= LOOKED_AT;
         if whole && self.kills_itself(features) {
             let text = text.to_vec();
@@ -118,6 +122,7 @@ impl Client {
     /// A statement that goes as it came.
     async fn plain_query(&mut self, header: Header, facts: &Facts, whole: bool) -> Result<(), End> {
         // Of a longer one only the beginning has been read.
+        self.note_why(Why::TooLong);
         let decision = whole.then(|| self.route(facts, Servers::default()));
         match decision {
             Some(decision) if decision.place == Place::Nowhere => {
@@ -142,7 +147,9 @@ impl Client {
 
     /// The policy leaves no server that may answer.
     pub async fn nowhere(&mut self, decision: Decision) -> Result<(), End> {
-        let text = format!("No server may answer this read: {}", decision.why.text());
+        let why = decision.why.text();
+        self.trace_nowhere(why);
+        let text = format!("No server may answer this read: {why}");
         self.error(1105, b"HY000", &text).await
     }
 }

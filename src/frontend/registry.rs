@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
@@ -19,6 +19,8 @@ pub struct Entry {
     thread: AtomicU64,
     /// The server that the id is of.
     server: AtomicUsize,
+    /// Somebody is about to kill its connection: what that breaks is not to run elsewhere.
+    dying: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -59,6 +61,7 @@ impl Entry {
             key,
             thread: AtomicU64::new(0),
             server: AtomicUsize::new(0),
+            dying: AtomicBool::new(false),
         }
     }
 
@@ -74,6 +77,16 @@ impl Entry {
         }
         self.thread
             .store(place.map_or(0, |(_, thread)| thread), Ordering::Release);
+    }
+}
+
+impl Entry {
+    pub fn set_dying(&self, dying: bool) {
+        self.dying.store(dying, Ordering::Release);
+    }
+
+    pub fn is_dying(&self) -> bool {
+        self.dying.load(Ordering::Acquire)
     }
 }
 

@@ -78,6 +78,14 @@ impl Verdict {
     fn of(replacement: Option<Vec<u8>>) -> Self {
         replacement.map_or(Self::Pass, Self::Replace)
     }
+
+    /// What goes out in place of the packet, if it is not the packet alone.
+    fn changed<'a>(&'a self, note: Option<&[u8]>, payload: &'a [u8]) -> Option<&'a [u8]> {
+        match self {
+            Self::Replace(payload) => Some(payload),
+            _ => note.map(|_| payload),
+        }
+    }
 }
 
 // === impl Relay ===
@@ -156,7 +164,10 @@ impl Relay<'_> {
     ) -> Result<(usize, Pause), Malformed> {
         let (mut position, mut copied) = (0, 0);
         let bytes = self.connection.link.inbox.bytes();
-        while let Next::Packet { kind, length } = framer.next(bytes, &mut position)? {
+        let pause = loop {
+            let Next::Packet { kind, length } = framer.next(bytes, &mut position)? else {
+                break Pause::ForMore;
+            };
             let packet = &bytes[position..position + length];
             let payload = &packet[HEADER..];
             let verdict = match (kind, &self.rows) {
@@ -182,29 +193,29 @@ impl Relay<'_> {
             if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
                 return Ok((position + length, Pause::Refused));
             }
-            if let Verdict::Replace(payload) = &verdict {
+            let note = self
+                .rows
+                .as_ref()
+                .filter(|_| kind == Kind::End)
+                .and_then(Rows::last);
+            if let Some(changed) = verdict.changed(note, payload) {
                 rewritten.put_bytes(&bytes[copied..position]);
                 let sequence = Header::parse(packet).map_or(0, |header| header.sequence);
-                put_packet(rewritten, sequence, payload);
+                put_changed(rewritten, sequence, note, changed);
                 copied = position + length;
             }
             position += length;
             let ends_result = matches!(kind, Kind::Ok | Kind::End) && !framer.is_done();
-            let flush = ends_result && self.numbers.is_some();
-            if flush || matches!(verdict, Verdict::File) {
-                if copied > 0 {
-                    rewritten.put_bytes(&bytes[copied..position]);
-                }
-                if flush {
-                    return Ok((position, Pause::Result));
-                }
-                return Ok((position, Pause::File));
+            match verdict {
+                _ if ends_result && self.numbers.is_some() => break Pause::Result,
+                Verdict::File => break Pause::File,
+                _ => {}
             }
-        }
+        };
         if copied > 0 {
             rewritten.put_bytes(&bytes[copied..position]);
         }
-        Ok((position, Pause::ForMore))
+        Ok((position, pause))
     }
 
     /// What the client is told of a statement that was stopped for taking too long.
@@ -286,6 +297,13 @@ impl Relay<'_> {
         })
         .await
     }
+}
+
+/// A packet in place of one that came, after a row of the proxy's own if there is one. Nothing follows that would
+/// have to be numbered anew: only what ends a response has such a row before it.
+fn put_changed(out: &mut Vec<u8>, sequence: u8, row: Option<&[u8]>, payload: &[u8]) {
+    let sequence = row.map_or(sequence, |row| put_packet(out, sequence, row));
+    put_packet(out, sequence, payload);
 }
 
 /// Looks at one packet: what does it say of the session, and may the client have it as it is?

@@ -1,14 +1,13 @@
 //! RESET_CONNECTION and CHANGE_USER: a session begins anew on the same client connection.
 
-use super::authentication::{Exchange, Proof, logged};
+use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, FIRST};
 use super::login::dialect;
 use super::outcome::End;
 use super::reply;
-use std::sync::Arc;
-
 use crate::accounts::ClientAddress;
-use crate::backend::{Identity, Profile};
+use crate::backend::Profile;
+use crate::routing::Policy;
 use crate::session::Session;
 use crate::wire::auth::Scramble;
 use crate::wire::change_user::ChangeUser;
@@ -32,6 +31,7 @@ impl Client {
         }
         self.session.reset();
         self.policy = self.configured_policy;
+        self.trace = Default::default();
         self.steering.forget_all();
         self.login.key.was_reset = true;
         self.seats.clear();
@@ -83,7 +83,7 @@ impl Client {
         if let Err(text) = accepted.count(&mut self.place, request.user, per_user) {
             return Err(self.dismiss(sequence, 1226, b"42000", &text).await);
         }
-        self.become_user(&request, accepted.identity, &profile);
+        self.become_user(&request, accepted, &profile);
         self.welcome(sequence).await
     }
 
@@ -96,9 +96,9 @@ impl Client {
     }
 
     /// Begins the new account's session.
-    fn become_user(&mut self, request: &ChangeUser<'_>, identity: Arc<Identity>, profile: &Profile) {
+    fn become_user(&mut self, request: &ChangeUser<'_>, accepted: Accepted, profile: &Profile) {
         let key = &mut self.login.key;
-        key.identity = identity;
+        key.identity = accepted.identity;
         key.collation = request.collation.unwrap_or(key.collation);
         key.has_schema = request.database.is_some();
         key.was_reset = false;
@@ -109,7 +109,16 @@ impl Client {
         self.seats.clear();
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
+        let config = &self.worker.shared.config;
+        let mut listeners = config.listeners.iter();
+        let listener = listeners.find(|listener| listener.name == self.listener);
+        let levels = [
+            listener.map(|listener| listener.consistency),
+            accepted.consistency,
+        ];
+        self.configured_policy = Policy::new(config).with_levels(levels);
         self.policy = self.configured_policy;
+        self.trace = Default::default();
         self.select_rules();
         self.enlist();
     }

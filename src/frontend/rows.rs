@@ -15,12 +15,19 @@ pub enum Speaks {
     OfProcesses,
     /// Status variables: some are of the connection.
     OfStatus,
+    /// Warnings, and a note on where the statement ran that left them.
+    OfWarnings,
 }
 
 /// What is written in place of what the server wrote.
 pub enum Rows<'a> {
-    Processes { registry: &'a Registry, server: usize },
+    Processes {
+        registry: &'a Registry,
+        server: usize,
+    },
     Status(OwnStatus),
+    /// One more row.
+    Note(Vec<u8>),
 }
 
 /// Encryption and compression between the client and the proxy, as a server names them.
@@ -61,6 +68,15 @@ impl Rows<'_> {
         match self {
             Self::Processes { registry, server } => process(row, registry, *server),
             Self::Status(own) => own.replace(row),
+            Self::Note(_) => None,
+        }
+    }
+
+    /// The row that the client gets after all others.
+    pub fn last(&self) -> Option<&[u8]> {
+        match self {
+            Self::Note(row) => Some(row),
+            _ => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Rules at work: a client's statements refused, held back, changed, and sent where a rule wants them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use super::client::{Client, STOPPING};
 use super::outcome::End;
 use crate::config::CacheRule;
 use crate::net::Interrupt;
-use crate::routing::Policy;
 use crate::routing::rules::{self, Actions, RuleSet, Selection, Subject, TooLong, Verdict};
+use crate::routing::{Policy, Why};
 use crate::sql::Facts;
 
 /// What the rules want with a client's statements.
@@ -165,10 +166,10 @@ impl Client {
         Some(*timeout.value)
     }
 
-    /// How long the result of the statement under way may be given again.
-    pub fn cache_rule(&self) -> Option<CacheRule> {
+    /// The rule by which the result of the statement under way may be given again, and for how long.
+    pub fn cache_rule(&self) -> Option<(String, CacheRule)> {
         let said = self.rules().cache(&self.steering.actions)?;
-        Some(said.value.clone())
+        Some((said.rule.to_owned(), said.value.clone()))
     }
 
     /// The server that runs the statement under way too, and how many of them in 10000.
@@ -195,7 +196,23 @@ impl Client {
         })
     }
 
+    /// The names of the rules that the client's statements may match.
+    pub fn selected_rules(&self) -> String {
+        let names: Vec<_> = self.rules().names(&self.steering.selection).collect();
+        names.join(", ")
+    }
+
+    /// Why the statement under way goes where it goes, with the name of a rule that says so.
+    pub fn told(&self, why: Why) -> Cow<'static, str> {
+        let target = self.rules().target(&self.steering.actions);
+        match target.filter(|_| why == Why::Rule) {
+            Some(said) => format!("the rule '{}' says so", said.rule).into(),
+            None => why.text().into(),
+        }
+    }
+
     pub async fn tell_refusal(&mut self, refused: &Refused) -> Result<(), End> {
+        self.trace_nowhere(&refused.text);
         self.error(refused.code, refused.sqlstate, &refused.text).await
     }
 }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 
 use super::caching::ResultCache;
+use super::mirror::MirrorCounts;
 use super::registry::{Place, Registry};
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
@@ -40,6 +41,7 @@ pub struct Shared {
     pub rules: RuleSet,
     /// Where a rule keeps results.
     pub results: Option<Arc<ResultCache>>,
+    pub mirrored: MirrorCounts,
     pub registry: Arc<Registry>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
@@ -75,6 +77,7 @@ impl Shared {
             topology,
             rules,
             results,
+            mirrored: MirrorCounts::default(),
             registry: Arc::default(),
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
@@ -98,9 +101,23 @@ impl Shared {
             ListenerMode::Split | ListenerMode::Primary => self.servers.primary(),
             ListenerMode::Replica => {
                 let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                self.servers.replica(turn).unwrap_or(self.servers.primary())
+                let turns = turn..turn + self.servers.iter().count();
+                let mut replicas = turns.filter_map(|turn| self.servers.replica(turn));
+                let usable = replicas.find(|server| self.is_usable(server.index));
+                usable
+                    .or(self.servers.replica(turn))
+                    .unwrap_or(self.servers.primary())
             }
         }
+    }
+
+    /// Whether new statements may go to a server, as far as is known.
+    pub fn is_usable(&self, server: usize) -> bool {
+        let snapshot = self.topology.snapshot();
+        snapshot
+            .servers
+            .get(server)
+            .is_some_and(|server| server.is_usable())
     }
 
     /// Hands a new connection to the thread with the fewest clients.

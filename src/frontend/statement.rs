@@ -9,10 +9,11 @@ use super::outcome::{Broken, End, Outcome};
 use super::query::rewritten_for_good;
 use super::request::{self, PassError};
 use super::rules::Refused;
+use super::wishes;
 use crate::backend::BackendError;
 use crate::backend::connection::Answer;
-use crate::routing::{Place, Servers};
-use crate::session::{Hold, State, Statement, Template};
+use crate::routing::{Place, Servers, Why};
+use crate::session::{Hold, State, Statement, Template, Wishes};
 use crate::sql::{self, Facts, Flags};
 use crate::wire::Status;
 use crate::wire::command::Command;
@@ -74,18 +75,16 @@ impl Client {
         let id = self.session.statements.reserve();
         let mut payload = vec![Command::STMT_PREPARE.0];
         payload.extend_from_slice(&template.text);
-        let decision = self.route(&template.facts, Servers::default());
+        let changed = wishes::changed(&mut self.session, &template.facts, None);
+        let facts = changed.as_ref().unwrap_or(&template.facts);
+        let decision = self.route(facts, Servers::default());
         if matches!(decision.place, Place::Server { .. }) {
             let request = Request::Prepare {
                 payload: &payload,
                 id,
                 template: &template,
             };
-            if self
-                .elsewhere(request, &template.facts, decision)
-                .await?
-                .is_some()
-            {
+            if self.elsewhere(request, facts, decision).await?.is_some() {
                 return Ok(());
             }
         }
@@ -136,18 +135,23 @@ impl Client {
                 .get(id)
                 .map(|statement| statement.template.clone());
             let template = template.unwrap_or_default();
-            let decision = self.route(&template.facts, Servers::default());
+            let wishes = self.wishes_of_execution(header, id);
+            let changed = wishes::changed(&mut self.session, &template.facts, wishes);
+            let facts = changed.as_ref().unwrap_or(&template.facts);
+            let decision = self.route(facts, Servers::default());
             if decision.place == Place::Nowhere {
                 self.skip().await?;
                 return self.nowhere(decision).await;
             }
             if matches!(decision.place, Place::Server { .. }) {
                 let request = Request::Execute(header, id);
-                if let Some(outcome) = self.elsewhere(request, &template.facts, decision).await? {
+                if let Some(outcome) = self.elsewhere(request, facts, decision).await? {
                     self.executed(id, &outcome);
                     return Ok(());
                 }
             }
+        } else {
+            self.note_why(Why::Piecemeal);
         }
         self.execute_at_home(header, command).await
     }
@@ -169,6 +173,14 @@ impl Client {
             Some(template) => self.wait_for_turn(&template.facts).await,
             None => Ok(None),
         }
+    }
+
+    /// What the execution at the front of the inbox, which is whole, asks for in its query attributes.
+    fn wishes_of_execution(&self, header: Header, id: u32) -> Option<Wishes> {
+        let bytes = self.link.inbox.bytes();
+        let payload = &bytes[HEADER..header.total().min(bytes.len())];
+        let statement = self.session.statements.get(id)?;
+        wishes::of_execution(payload, statement, self.capabilities, self.server.is_mariadb())
     }
 
     /// The statement that is to be executed, if it is whole and leaves nothing on its connection.

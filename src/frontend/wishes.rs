@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 
-use crate::session::{Session, Wishes};
+use crate::session::{Session, Statement, Wishes};
 use crate::sql::{Facts, Hint};
 use crate::wire::Capabilities;
+use crate::wire::execute::Execute;
 use crate::wire::query;
 
 /// What the query attributes of a QUERY ask for, if there are any of ours.
@@ -19,12 +20,34 @@ pub fn of_query(payload: &[u8], capabilities: Capabilities, mariadb: bool) -> Op
     (wishes != Wishes::default()).then_some(wishes)
 }
 
+/// The same for the attributes of an EXECUTE of this statement.
+pub fn of_execution(
+    payload: &[u8],
+    statement: &Statement,
+    capabilities: Capabilities,
+    mariadb: bool,
+) -> Option<Wishes> {
+    let parameters = statement.parameters;
+    if !Execute::has_attributes(payload, parameters, capabilities) || statement.has_long_data {
+        return None;
+    }
+    let execute = Execute::parse(payload, parameters, capabilities).ok()?;
+    let attributes = execute.attributes(payload, parameters, statement.types.as_deref());
+    let wishes = Wishes::of(attributes, mariadb);
+    (wishes != Wishes::default()).then_some(wishes)
+}
+
 /// The facts with the wishes in their hint: the session's settings count least, then comments in the text, and
 /// query attributes most. Nothing is copied where nobody wishes anything.
 pub fn obeyed(session: &mut Session, facts: Rc<Facts>, wishes: Option<Wishes>) -> Rc<Facts> {
+    changed(session, &facts, wishes).map_or(facts, Rc::new)
+}
+
+/// The same; `None` where the facts are as they were.
+pub fn changed(session: &mut Session, facts: &Facts, wishes: Option<Wishes>) -> Option<Facts> {
     let route = session.preferences.route.clone();
     if route.is_none() && wishes.is_none() {
-        return facts;
+        return None;
     }
     let wishes = wishes.unwrap_or_default();
     if let Some(after) = &wishes.after {
@@ -36,12 +59,10 @@ pub fn obeyed(session: &mut Session, facts: Rc<Facts>, wishes: Option<Wishes>) -
     };
     hint.merge(facts.hint.clone());
     hint.merge(wishes.hint);
-    if hint == facts.hint {
-        return facts;
-    }
-    let mut facts = Facts::clone(&facts);
-    facts.hint = hint;
-    Rc::new(facts)
+    (hint != facts.hint).then(|| Facts {
+        hint,
+        ..facts.clone()
+    })
 }
 
 #[cfg(test)]

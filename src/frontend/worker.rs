@@ -72,7 +72,8 @@ impl Worker {
         let pools = Pools::new(Box::new(ask_others));
         let routing = &shared.config.routing;
         let seed = foldhash::fast::RandomState::default().hash_one(index);
-        let balancer = Balancer::new(routing.balance, routing.slow_start, seed);
+        let names = shared.servers.iter().map(|server| server.name());
+        let balancer = Balancer::new(routing.balance, routing.slow_start, seed).with_names(names);
         let router = Router::new(shared.topology.clone(), balancer);
         let facts = FactsCache::new(routing.digests as usize);
         Self {

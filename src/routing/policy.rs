@@ -49,9 +49,9 @@ impl Policy {
         }
     }
 
-    /// With a level of the listener's or the account's own.
-    pub fn with_level(mut self, level: Option<ConsistencyLevel>) -> Self {
-        self.level = level.unwrap_or(self.level);
+    /// With the levels of the listener and of the account, where they have any: the last one counts.
+    pub fn with_levels(mut self, levels: [Option<ConsistencyLevel>; 2]) -> Self {
+        self.level = levels.into_iter().flatten().last().unwrap_or(self.level);
         self
     }
 

@@ -13,6 +13,10 @@ pub enum Why {
     Class(Reason),
     ReadOnlyTransaction,
     AutocommitOff,
+    /// Only its beginning can be looked at.
+    TooLong,
+    /// Its parameters or its rows come one by one, on one connection.
+    Piecemeal,
     Strong,
     RefusedBefore,
     /// There is no replica, or none that is up and in service.
@@ -55,6 +59,8 @@ impl Why {
             Self::Class(_) => "class",
             Self::ReadOnlyTransaction => "read_only_transaction",
             Self::AutocommitOff => "autocommit_off",
+            Self::TooLong => "too_long",
+            Self::Piecemeal => "piecemeal",
             Self::Strong => "strong_consistency",
             Self::RefusedBefore => "refused_before",
             Self::NoReplica => "no_replica",
@@ -76,6 +82,8 @@ impl Why {
             Self::Class(reason) => reason.text(),
             Self::ReadOnlyTransaction => "it begins a transaction that only reads",
             Self::AutocommitOff => "autocommit is off: a read begins a transaction",
+            Self::TooLong => "it is too long to be looked at whole",
+            Self::Piecemeal => "it has a cursor, long data or several sets of parameters",
             Self::Strong => "strong consistency: only the primary has every commit",
             Self::RefusedBefore => "a replica refused it as a write before",
             Self::NoReplica => "no replica is in service",

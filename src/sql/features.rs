@@ -131,6 +131,14 @@ impl Default for Kill {
 }
 
 impl Kill {
+    /// Of a connection, as a command that has no text.
+    pub fn of_connection(id: u64) -> Self {
+        Self {
+            id: Some(id),
+            ..Self::default()
+        }
+    }
+
     pub fn id_range(&self) -> Option<Range<usize>> {
         self.id.map(|_| self.id_start as usize..self.id_end as usize)
     }

@@ -20,6 +20,10 @@ pub struct Execute {
 }
 
 const PARAMETER_COUNT_AVAILABLE: u8 = 8;
+/// Where the flags lie, behind the command and the statement's id.
+const FLAGS: usize = 5;
+/// Where the number of parameters lies, if it is there: behind the flags and the iteration count.
+const COUNT: usize = 10;
 
 // === impl Execute ===
 
@@ -63,6 +67,16 @@ impl Execute {
             found.types = Some(start..at(&reader));
         }
         Ok(found)
+    }
+
+    /// Whether anything comes with the statement's `parameters`. A look at the beginning tells.
+    pub fn has_attributes(payload: &[u8], parameters: u16, capabilities: Capabilities) -> bool {
+        let flags = payload.get(FLAGS).copied().unwrap_or_default();
+        let counts = flags & PARAMETER_COUNT_AVAILABLE != 0;
+        let named = capabilities.has(Capabilities::QUERY_ATTRIBUTES);
+        let count = payload.get(COUNT..).filter(|_| counts && named);
+        let count = count.and_then(|rest| Reader::new(rest).lenenc().ok());
+        count.is_some_and(|count| count > u64::from(parameters))
     }
 
     /// The query attributes that follow the statement's `parameters`, whatever these are named. `remembered` has
@@ -136,6 +150,10 @@ mod tests {
     #[test]
     fn attributes_are_what_comes_after_the_parameters() {
         let named = Capabilities::QUERY_ATTRIBUTES;
+        assert!(Execute::has_attributes(WITH_ATTRIBUTE, 2, named));
+        assert!(!Execute::has_attributes(WITH_ATTRIBUTE, 3, named));
+        assert!(!Execute::has_attributes(WITH_ATTRIBUTE, 2, Capabilities::NONE));
+        assert!(!Execute::has_attributes(&WITH_ATTRIBUTE[..10], 2, named));
         let execute = Execute::parse(WITH_ATTRIBUTE, 2, named).unwrap();
         let found: Vec<_> = execute.attributes(WITH_ATTRIBUTE, 2, None).collect();
         assert_eq!(found.len(), 1);

@@ -1,6 +1,7 @@
 //! Gathers what the proxy's own statements show or set, and answers the client.
 
 use super::explain::{Explained, show_level};
+use super::rules::Told;
 use super::servers::{self, Busy};
 use super::session::Shown;
 use super::{holds, session};
@@ -56,6 +57,9 @@ impl Client {
             self.session.seen.follow(after);
         }
         self.session.preferences = preferences;
+        if !self.session.preferences.trace {
+            self.trace = Default::default();
+        }
         self.policy = self.configured_policy.preferring(&self.session.preferences);
         self.ok().await
     }
@@ -65,6 +69,9 @@ impl Client {
         let facts = wishes::obeyed(&mut self.session, facts, wishes);
         let facts: &Facts = &facts;
         let worker = self.worker.clone();
+        let actions = self.wishes(facts, statement);
+        self.steer(actions);
+        let blocked = self.blocked();
         let explanation = {
             let mut router = worker.router.borrow_mut();
             self.learn_position(router.topology());
@@ -72,14 +79,22 @@ impl Client {
         };
         let at_hand = self.connection.as_ref().map(|connection| connection.server.index);
         let keeps = at_hand.filter(|_| self.session.holds.leave_traces());
+        let why = match &blocked {
+            Some(_) => "a rule forbids it".to_owned(),
+            None => self.told(explanation.decision.why).into_owned(),
+        };
+        let snapshot = worker.shared.topology.snapshot();
         Explained {
             facts,
             explanation: &explanation,
-            snapshot: &worker.shared.topology.snapshot(),
+            rules: Told::of(&worker.shared.rules, &actions, &snapshot),
+            why,
+            refused: blocked.is_some(),
+            snapshot: &snapshot,
             busy: &self.busy(),
             home: keeps.unwrap_or(self.server.index),
             last: at_hand,
-            level: self.policy.level(facts),
+            level: self.policy().level(facts),
             digest: sql::digest_text(statement, self.session.dialect),
         }
         .show()
@@ -96,6 +111,7 @@ impl Client {
             home: self.server.name(),
             held: held.map(|connection| connection.server.name()),
             level: show_level(self.policy.level),
+            rules: self.selected_rules(),
         }
         .show()
     }

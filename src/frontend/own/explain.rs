@@ -1,5 +1,6 @@
 //! EXPLAIN ROUTE: the decision on one statement, with all that led to it, in rows for people.
 
+use super::rules::Told;
 use super::servers::{Busy, line, problem};
 use super::story::{Story, text};
 use crate::config::ConsistencyLevel;
@@ -23,6 +24,12 @@ pub struct Explained<'a> {
     pub level: ConsistencyLevel,
     /// The statement's shape, without its literals.
     pub digest: Vec<u8>,
+    /// What rules want with it.
+    pub rules: Told,
+    /// Why it goes where it goes.
+    pub why: String,
+    /// A rule forbids it: no server gets to see it.
+    pub refused: bool,
 }
 
 // === impl Explained ===
@@ -56,6 +63,7 @@ impl Explained<'_> {
             None => story.tell_or("hint", show_hint(&facts.hint), "none"),
         }
         story.explain("digest", text(&self.digest), format!("{:016x}", facts.digest));
+        self.rules.tell(story);
     }
 
     fn tell_decision(&self, story: &mut Story) {
@@ -63,18 +71,20 @@ impl Explained<'_> {
         let decision = self.explanation.decision;
         let target = match (decision.place, self.chosen()) {
             (_, Some(index)) => self.name(index),
-            (Place::Last, None) => "the connection of the statement before".to_owned(),
+            (Place::Last, None) if !self.refused => "the connection of the statement before".to_owned(),
             _ => "none".to_owned(),
         };
-        story.explain("target", target, decision.why.text());
-        if let Place::Server { wait: true, .. } = decision.place {
+        story.explain("target", target, self.why.as_str());
+        if let Place::Server { wait: true, .. } = decision.place
+            && !self.refused
+        {
             story.tell("waits", "until that server has what the session has seen");
         }
     }
 
     fn tell_servers(&self, story: &mut Story) {
         let chosen = self.chosen();
-        let balanced = matches!(self.explanation.decision.place, Place::Server { .. });
+        let balanced = matches!(self.explanation.decision.place, Place::Server { .. }) && !self.refused;
         for (index, obstacle) in &self.explanation.servers {
             let Some(server) = self.snapshot.servers.get(*index) else {
                 continue;
@@ -97,6 +107,7 @@ impl Explained<'_> {
 
     fn chosen(&self) -> Option<usize> {
         match self.explanation.decision.place {
+            _ if self.refused => None,
             Place::Home => Some(self.home),
             Place::Last => self.last,
             Place::Server { index, .. } => Some(index),
@@ -174,6 +185,9 @@ mod tests {
             last: None,
             level: ConsistencyLevel::Session,
             digest: b"SELECT ?".to_vec(),
+            rules: Told::default(),
+            why: explanation.decision.why.text().to_owned(),
+            refused: false,
         };
         let rows = explained.show();
         let field = |value: &Option<Vec<u8>>| text(value.as_deref().unwrap_or_default());

@@ -22,6 +22,8 @@ pub struct Shown<'a> {
     pub held: Option<&'a str>,
     /// The consistency level in force.
     pub level: &'static str,
+    /// The rules that the session's statements may match.
+    pub rules: String,
 }
 
 /// The longest value of a variable that is shown whole.
@@ -47,6 +49,8 @@ impl Shown<'_> {
         }
         story.tell("transaction", self.transaction());
         story.tell("consistency", self.level);
+        let rules = Some(&self.rules).filter(|rules| !rules.is_empty());
+        story.tell_or("rules", rules.cloned(), "none");
         story.tell_or("gtid", position(session), "none");
         story.tell("prepared statements", session.statements.len().to_string());
         for (name, value) in session.state.variables.iter() {
@@ -110,6 +114,7 @@ mod tests {
             home: "db1",
             held: (!session.holds.is_empty()).then_some("db1"),
             level: "session",
+            rules: "reports, slow".to_owned(),
         };
         let field = |value: &Option<Vec<u8>>| text(value.as_deref().unwrap_or_default());
         let rows = shown.show();
@@ -129,6 +134,7 @@ mod tests {
         let value = |item: &str| rows.iter().find(|row| row.0 == item).map(|row| row.1.as_str());
         assert_eq!(value("id"), Some("7"));
         assert_eq!(value("schema"), Some("shop"));
+        assert_eq!(value("rules"), Some("reports, slow"));
         assert_eq!(value("address"), Some("a Unix socket"));
         assert_eq!(value("holds a connection to"), Some("db1"));
         assert_eq!(value("variable sql_mode"), Some("ANSI_QUOTES"));

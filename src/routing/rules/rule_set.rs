@@ -85,6 +85,15 @@ impl RuleSet {
         Selection(self.rules.iter().enumerate().filter_map(may_match).collect())
     }
 
+    /// The names of the selected rules, in their order.
+    pub fn names(&self, selection: &Selection) -> impl Iterator<Item = &str> {
+        let rules = selection
+            .0
+            .iter()
+            .filter_map(|&place| self.rules.get(usize::from(place)));
+        rules.map(|compiled| compiled.rule.name.as_str())
+    }
+
     /// What the rules want with the statement.
     pub fn matching(&self, subject: &Subject<'_>) -> Actions {
         self.matching_among(&self.select(subject.client), subject)
@@ -116,7 +125,7 @@ impl RuleSet {
         subject: &Subject<'_>,
         now: Instant,
     ) -> Option<(Said<'_, Throttle>, Verdict)> {
-        let said = self.said(actions.throttle, |actions| actions.throttle.as_ref())?;
+        let said = self.throttled(actions)?;
         let compiled = self.rules.get(usize::from(actions.throttle?))?;
         let who = match said.value.per {
             ThrottlePer::User => self.hasher.hash_one(subject.client.user),
@@ -171,6 +180,10 @@ impl RuleSet {
 
     pub fn block(&self, actions: &Actions) -> Option<Said<'_, str>> {
         self.said(actions.block, |actions| actions.block.as_deref())
+    }
+
+    pub fn throttled(&self, actions: &Actions) -> Option<Said<'_, Throttle>> {
+        self.said(actions.throttle, |actions| actions.throttle.as_ref())
     }
 
     pub fn rewrite(&self, actions: &Actions) -> Option<Said<'_, Rewrite>> {
