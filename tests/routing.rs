@@ -202,6 +202,31 @@ on_both_flavours! {
 
     /// A server may remember the types of a statement's last execution: the proxy's client must see no more of that
     /// than one of the server itself.
+    async fn with_autocommit_off_reads_leave_home_if_told_to(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let primary = prepare(&cluster).await;
+        for (setting, leaves) in [("primary", false), ("replica", true)] {
+            let yaml = format!("routing: {{autocommit_off_reads: {setting}}}");
+            let proxy = Proxy::before(&cluster).with(yaml).start().await;
+            let mut client = proxy.client().await;
+            client.query_drop("SET autocommit = 0").await.unwrap();
+            assert_eq!(asked(&mut client, WHERE).await != primary, leaves);
+            client.query_drop("INSERT INTO routes.t (n) VALUES (3)").await.unwrap();
+            assert_eq!(asked(&mut client, WHERE).await, primary, "a transaction is open");
+            client.query_drop("ROLLBACK").await.unwrap();
+            client.query_drop("START TRANSACTION READ ONLY").await.unwrap();
+            assert_eq!(asked(&mut client, WHERE).await, primary);
+            client.query_drop("COMMIT").await.unwrap();
+            let autocommit: Option<u8> = client.query_first("SELECT @@autocommit").await.unwrap();
+            assert_eq!(autocommit, Some(0));
+            client.query_drop("INSERT INTO routes.t (n) VALUES (4)").await.unwrap();
+            drop(client);
+            let mut other = proxy.client().await;
+            let rows = "SELECT COUNT(*) FROM routes.t WHERE n > 2 FOR UPDATE";
+            assert_eq!(asked(&mut other, rows).await, 0, "what was not committed is rolled back");
+        }
+    }
+
     async fn prepared_statements_follow(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         prepare(&cluster).await;

@@ -114,6 +114,7 @@ async fn open(
             schema: wanted.schema.clone(),
             ..State::default()
         },
+        reads_alone: false,
         initial: Variables::default(),
         told: Variables::default(),
         last_session: 0,

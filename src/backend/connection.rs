@@ -30,6 +30,8 @@ pub struct Connection {
     pub thread: u64,
     pub capabilities: Capabilities,
     pub state: State,
+    /// It reads for a session with autocommit off, and has it on: a read alone is to open no transaction here.
+    pub reads_alone: bool,
     /// What the server made of the login; a session without a value of its own has these.
     pub initial: Variables,
     /// Variables that the server reported in the last answer to a statement of our own.

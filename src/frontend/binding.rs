@@ -12,8 +12,9 @@ use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::{ListenerMode, ServerTlsMode};
 use crate::net::Link;
-use crate::session::{Hold, Template};
+use crate::session::{Hold, State, Template};
 use crate::util::clock;
+use crate::wire::Status;
 
 /// A server as one session uses it.
 #[derive(Debug)]
@@ -82,9 +83,13 @@ impl Client {
         self.take(server).await
     }
 
-    /// Whether the connection at hand is not the one that the session holds.
+    /// Whether the connection at hand is not the one that the session holds, or would hold.
     pub fn is_visiting(&self) -> bool {
-        self.aside.is_some()
+        let alone = self
+            .connection
+            .as_deref()
+            .map(|connection| connection.reads_alone);
+        self.aside.is_some() || alone == Some(true)
     }
 
     /// Back to the connection that the session holds.
@@ -105,8 +110,13 @@ impl Client {
         let connection = loop {
             let mut connection = self.acquire(server).await?;
             let reused = connection.was_pooled;
-            match connection.restore(&self.session.state).await {
-                Ok(()) => break connection,
+            let alone = self.reading_alone(server);
+            let wanted = alone.as_ref().unwrap_or(&self.session.state);
+            match connection.restore(wanted).await {
+                Ok(()) => {
+                    connection.reads_alone = alone.is_some();
+                    break connection;
+                }
                 // It went away while it lay idle, and nothing of the client's has been sent.
                 Err(BackendError::Lost { .. }) if reused => {}
                 Err(error) => return Err(error),
@@ -117,6 +127,16 @@ impl Client {
         self.connection = Some(connection);
         self.show_thread();
         Ok(())
+    }
+
+    /// The session's state for a read on another server while autocommit is off.
+    fn reading_alone(&self, server: usize) -> Option<State> {
+        let off = !self.session.status.has(Status::AUTOCOMMIT);
+        (off && self.policy.autocommit_off_reads && server != self.server.index).then(|| {
+            let mut state = self.session.state.clone();
+            state.variables.set(b"autocommit", b"ON");
+            state
+        })
     }
 
     async fn acquire(&mut self, server: usize) -> Result<Box<Connection>, BackendError> {
@@ -224,7 +244,9 @@ impl Client {
             connection.key = seat.key.clone();
         }
         connection.was_pooled = true;
-        connection.state = self.session.state.clone();
+        if !std::mem::take(&mut connection.reads_alone) {
+            connection.state = self.session.state.clone();
+        }
         connection.status = self.session.status;
         seat.ticket = self.worker.pools.give_back(&seat.pool, connection);
     }

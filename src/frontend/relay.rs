@@ -177,6 +177,7 @@ impl Relay<'_> {
                         capabilities: self.capabilities,
                         hears_transactions: self.connection.tells_transactions,
                         told: &mut self.connection.told_transaction,
+                        reads_alone: self.connection.reads_alone,
                     };
                     judge(
                         kind,
@@ -193,11 +194,7 @@ impl Relay<'_> {
             if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
                 return Ok((position + length, Pause::Refused));
             }
-            let note = self
-                .rows
-                .as_ref()
-                .filter(|_| kind == Kind::End)
-                .and_then(Rows::last);
+            let note = self.rows.as_ref().and_then(|rows| rows.before(kind));
             if let Some(changed) = verdict.changed(note, payload) {
                 rewritten.put_bytes(&bytes[copied..position]);
                 let sequence = Header::parse(packet).map_or(0, |header| header.sequence);
@@ -339,13 +336,17 @@ fn judge(
         }
         Kind::ColumnsEnd => {
             let eof = EofPacket::parse(payload)?;
-            Ok(Verdict::of(shown::eof(&eof).filter(|_| !is_own)))
+            Ok(Verdict::of(
+                shown::eof(&eof, audience.reads_alone).filter(|_| !is_own),
+            ))
         }
         Kind::End if payload.len() <= 5 => {
             let eof = EofPacket::parse(payload)?;
             observed.ended(eof.status, eof.warnings, false);
             observed.affected = None;
-            Ok(Verdict::of(shown::eof(&eof).filter(|_| !is_own)))
+            Ok(Verdict::of(
+                shown::eof(&eof, audience.reads_alone).filter(|_| !is_own),
+            ))
         }
         Kind::Ok | Kind::End => {
             let ok = OkPacket::parse(payload, server)?;

@@ -5,6 +5,7 @@ use crate::net::Link;
 use crate::sql::{Features, Flags, Verb};
 use crate::wire::Capabilities;
 use crate::wire::bytes::{Put, Reader};
+use crate::wire::framing::Kind;
 
 /// What the rows of the statement under way may say of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,10 +73,10 @@ impl Rows<'_> {
         }
     }
 
-    /// The row that the client gets after all others.
-    pub fn last(&self) -> Option<&[u8]> {
+    /// The row that the client gets before the packet that ends them.
+    pub fn before(&self, kind: Kind) -> Option<&[u8]> {
         match self {
-            Self::Note(row) => Some(row),
+            Self::Note(row) if kind == Kind::End => Some(row),
             _ => None,
         }
     }

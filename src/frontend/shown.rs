@@ -13,6 +13,8 @@ pub struct Audience<'a> {
     /// Whether its server tells every tracking client of transactions that begin and end.
     pub hears_transactions: bool,
     pub told: &'a mut ToldState,
+    /// Autocommit is on for this read, and off in the session.
+    pub reads_alone: bool,
 }
 
 /// What is left of the entries of one OK.
@@ -24,22 +26,32 @@ struct Visible {
 
 /// An EOF has no room for the session's changes. That there are any, MariaDB says here all the same: of those
 /// that only this proxy asked for.
-pub fn eof(eof: &EofPacket) -> Option<Vec<u8>> {
-    if !eof.status.has(Status::SESSION_STATE_CHANGED) {
+pub fn eof(eof: &EofPacket, reads_alone: bool) -> Option<Vec<u8>> {
+    if !eof.status.has(Status::SESSION_STATE_CHANGED) && !reads_alone {
         return None;
     }
     let mut payload = Vec::with_capacity(5);
     EofPacket {
-        status: eof.status.without(Status::SESSION_STATE_CHANGED),
+        status: own(eof.status, reads_alone).without(Status::SESSION_STATE_CHANGED),
         ..*eof
     }
     .encode(&mut payload);
     Some(payload)
 }
 
+/// The status as it is in the session.
+fn own(status: Status, reads_alone: bool) -> Status {
+    if reads_alone {
+        status.without(Status::AUTOCOMMIT)
+    } else {
+        status
+    }
+}
+
 /// The OK that the client gets in place of this one, if not this one.
 pub fn ok(ok: &OkPacket<'_>, audience: Audience<'_>) -> Result<Option<Vec<u8>>, Malformed> {
-    if !ok.status.has(Status::SESSION_STATE_CHANGED) {
+    let reads_alone = audience.reads_alone;
+    if !ok.status.has(Status::SESSION_STATE_CHANGED) && !reads_alone {
         return Ok(None);
     }
     let client = audience.capabilities;
@@ -50,7 +62,7 @@ pub fn ok(ok: &OkPacket<'_>, audience: Audience<'_>) -> Result<Option<Vec<u8>>, 
     if client.has(Capabilities::SESSION_TRACK) {
         visible.gather(ok.track, audience)?;
     }
-    let mut status = ok.status.without(Status::SESSION_STATE_CHANGED);
+    let mut status = own(ok.status, reads_alone).without(Status::SESSION_STATE_CHANGED);
     if visible.changed {
         status = status | Status::SESSION_STATE_CHANGED;
     }
@@ -142,6 +154,7 @@ mod tests {
             capabilities,
             hears_transactions: true,
             told,
+            reads_alone: false,
         };
         let payload = ok(&packet, audience).unwrap().unwrap();
         let shown = OkPacket::parse(&payload, capabilities).unwrap();

@@ -169,7 +169,7 @@ impl Router {
         if !reads {
             return home(Why::Class(facts.reason));
         }
-        if !asker.autocommit && !starts && !asker.policy.autocommit_off_reads {
+        if !asker.autocommit && (starts || !asker.policy.autocommit_off_reads) {
             return home(Why::AutocommitOff);
         }
         if self.refusals.has(facts.digest) {
