@@ -97,6 +97,14 @@ on_both_flavours! {
         assert_eq!(ask(&mut one, SUM).await, kept);
         one.query_drop("CREATE TABLE more (n INT)").await.unwrap();
         assert_ne!(ask(&mut one, SUM).await, kept);
+        // A function that says that it only reads, and writes all the same.
+        cluster.primary().execute(format!(
+            "CREATE FUNCTION {database}.sly() RETURNS INT READS SQL DATA DETERMINISTIC BEGIN UPDATE {t} SET n = n + 1; RETURN 1; END"
+        )).await.unwrap();
+        cluster.catch_up().await.unwrap();
+        let before = ask(&mut one, SUM).await;
+        assert_eq!(ask(&mut one, "SELECT sly()").await, 1);
+        assert_eq!(ask(&mut one, SUM).await, before + 2);
         assert!(!is_kept(cluster, &mut one, "SELECT n + 0 * RAND() FROM u WHERE id = 1", &u).await);
         assert!(!is_kept(cluster, &mut one, "SELECT n + 0 * SECOND(NOW()) FROM u WHERE id = 1", &u).await);
     }

@@ -413,14 +413,17 @@ impl Client {
         };
         let state = template.map_or(&self.session.state, |template| &template.state);
         let schema = state.schema.as_deref();
-        let only_reads =
-            facts.class == Class::ReadIf && self.worker.router.borrow().only_reads(facts, schema);
+        let router = self.worker.router.borrow();
+        let only_reads = facts.class == Class::ReadIf && router.only_reads(facts, schema);
         let tables = match dependence::written(facts, schema, only_reads) {
+            // A replica has refused it as a write: what it calls does more than it says.
+            _ if facts.class.is_read() && router.refusals.has(facts.digest) => Tables::All,
             Some(_) if !whole => Tables::All,
             None if !whole && facts.features.verb != Verb::Select => Tables::All,
             Some(tables) => tables,
             None => return,
         };
+        drop(router);
         let writing = self.caching.writing.get_or_insert_with(|| Writing {
             cache: cache.clone(),
             server: self.server.index,
