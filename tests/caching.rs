@@ -1,5 +1,8 @@
 //! Results given again and reads mirrored, as rules want it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use splitrail::wire::Capabilities;
@@ -52,6 +55,7 @@ async fn is_kept(cluster: &Cluster, client: &mut Conn, sql: &str, table: &str) -
     ask(client, sql).await == before
 }
 
+const WRITES: u64 = 200;
 const SUM: &str = "SELECT SUM(n) FROM t";
 
 on_both_flavours! {
@@ -136,6 +140,50 @@ on_both_flavours! {
         two.query_drop(name).await.unwrap();
         two.query_drop("SET splitrail.consistency = 'strong'").await.unwrap();
         assert!(!is_kept(cluster, &mut two, SUM, &t).await);
+    }
+
+    /// Whatever crosses with whatever, nobody reads less than what had been written when the read began.
+    async fn no_read_goes_behind_a_write(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = prepare(cluster).await;
+        let rules = "rules: [{name: keep, match: {verb: select}, target: primary, cache: {ttl: 1h}}]";
+        let proxy = Proxy::before(cluster).with(rules).start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let sql = "SELECT n FROM t WHERE id = 1";
+        let written = Arc::new(AtomicU64::new(0));
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let (mut client, written) = (connect(options()).await.unwrap(), written.clone());
+            readers.spawn(async move {
+                loop {
+                    let floor = written.load(Ordering::SeqCst);
+                    let read = ask(&mut client, sql).await;
+                    assert!(read >= floor, "{read} after {floor}");
+                    if floor == WRITES {
+                        return;
+                    }
+                }
+            });
+        }
+        let mut writer = connect(options()).await.unwrap();
+        for number in 1..=WRITES {
+            match number % 3 {
+                0 => writer.query_drop(format!("UPDATE t SET n = {number} WHERE id = 1")).await.unwrap(),
+                1 => writer.exec_drop("UPDATE t SET n = ? WHERE id = 1", (number,)).await.unwrap(),
+                _ => {
+                    writer.query_drop("BEGIN").await.unwrap();
+                    writer.query_drop(format!("UPDATE t SET n = {number} WHERE id = 1")).await.unwrap();
+                    writer.query_drop("COMMIT").await.unwrap();
+                }
+            }
+            written.store(number, Ordering::SeqCst);
+            assert_eq!(ask(&mut writer, sql).await, number);
+        }
+        while let Some(read) = readers.join_next().await {
+            read.unwrap();
+        }
+        cluster.primary().execute(format!("UPDATE {database}.t SET n = 0")).await.unwrap();
+        assert_eq!(ask(&mut writer, sql).await, WRITES, "results are kept");
     }
 
     async fn a_kept_result_looks_like_a_servers(flavour) {
