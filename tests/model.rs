@@ -11,7 +11,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
-use crate::sessions::{Clients, alone, isolation};
+use crate::sessions::{Clients, isolation};
 
 const FIRST: &str = "A: SELECT 1";
 /// Of each flavour, in one run.
@@ -238,6 +238,17 @@ struct Run<'a> {
     flavour: Flavour,
 }
 
+/// What SHOW WARNINGS says of a write in a transaction that only reads: a replica names itself as the reason.
+fn as_a_primary(found: &str) -> String {
+    let own = [
+        "'1290'\", \"'The MySQL server is running with the --super-read-only option so it cannot execute this statement'",
+        "'1290'\", \"'The MariaDB server is running with the --read-only option so it cannot execute this statement'",
+    ];
+    let usual = "'1792'\", \"'Cannot execute statement in a READ ONLY transaction.'";
+    own.iter()
+        .fold(found.to_owned(), |found, own| found.replace(own, usual))
+}
+
 // === impl Run ===
 
 impl Run<'_> {
@@ -260,6 +271,8 @@ impl Run<'_> {
             let sql = format!("CREATE DATABASE {database}_two");
             self.cluster.primary().execute(&sql).await.unwrap();
         }
+        // Sessions see what they wrote themselves at once; this was somebody else.
+        self.cluster.catch_up().await.unwrap();
         let clients = |options, database| Clients {
             options,
             database,
@@ -286,6 +299,7 @@ impl Run<'_> {
             .chain(self.see());
         for (index, line) in lines.enumerate() {
             let (expected, found) = (direct.line(&line).await, through.line(&line).await);
+            let found = as_a_primary(&found);
             let _ = writeln!(told, "{line}");
             if expected != found {
                 return Err(format!("{told}  direct: {expected}\n  shared: {found}\n"));
@@ -318,7 +332,7 @@ impl Run<'_> {
 }
 
 async fn model(flavour: Flavour) {
-    let cluster = alone(flavour).await;
+    let cluster = Cluster::shared(flavour).await;
     let pool = "pool: {max_connections: 2, acquire_timeout: 5s}";
     let proxy = Proxy::before(cluster).with(pool).start().await;
     let run = Run {

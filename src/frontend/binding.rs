@@ -122,8 +122,6 @@ impl Client {
                 Err(error) => return Err(error),
             }
         };
-        let answered = std::mem::take(&mut self.caching.answered);
-        self.has_foreign_results = answered || connection.last_session != self.session.serial;
         self.connection = Some(connection);
         self.show_thread();
         Ok(())

@@ -33,6 +33,8 @@ type Mutex<T> = std::sync::Mutex<T>;
 const MOST_RESULTS: usize = 1_000_000;
 /// Probes of the primary that begin after a write; the last of them is believed to have seen it.
 const SETTLING: u64 = 1;
+/// The serial number that no connection has.
+const NO_CONNECTION: u64 = u64::MAX;
 /// The number of rows goes before the packets.
 const ROWS: usize = size_of::<u64>();
 
@@ -59,8 +61,6 @@ pub struct Caching {
     pub recording: Option<Recording>,
     /// What the session writes, from before the first statement until the end of the transaction.
     writing: Option<Writing>,
-    /// The last result came from no server: the counts that servers have are those of an earlier one.
-    pub answered: bool,
 }
 
 /// A response on its way to the client, copied.
@@ -332,7 +332,8 @@ impl Client {
         observed.ended(self.session.status, 0, true);
         observed.rows = Some(u64::from_le_bytes(*rows));
         self.session.settle(&facts.features, &observed);
-        self.caching.answered = true;
+        // The counts and warnings that servers have are those of an earlier statement.
+        self.ran_last = Some(NO_CONNECTION);
         self.link.send(packets).await.map_err(|_| End::Broken)
     }
 

@@ -54,8 +54,8 @@ pub struct Client {
     pub connection: Option<Box<Connection>>,
     /// The connection that the session holds, while `connection` is another one for reads elsewhere.
     pub aside: Option<Box<Connection>>,
-    /// Another session's statement was the last one on the held connection.
-    pub has_foreign_results: bool,
+    /// The connection that ran this session's last statement, by its serial number.
+    pub ran_last: Option<u64>,
     pub statements: u64,
     /// What the listener does with statements.
     pub mode: ListenerMode,
@@ -99,10 +99,17 @@ impl Client {
         Ok(())
     }
 
+    /// Whether the statement that ran last on the connection at hand is not the one that this session ran last.
+    pub fn has_foreign_results(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| {
+            connection.last_session != self.session.serial
+                || self.ran_last.is_some_and(|last| last != connection.serial)
+        })
+    }
+
     /// Makes sure that the connection at hand answers as this session's own where the statement asks for what the
     /// statements before it left.
     pub async fn adopt(&mut self, features: &Features) -> Result<(), BackendError> {
-        self.has_foreign_results = false;
         let (serial, id) = (self.session.serial, self.session.insert_id);
         let Some(connection) = &mut self.connection else {
             return Ok(());
@@ -114,8 +121,10 @@ impl Client {
         let reads_id = Flags::LAST_INSERT_ID | Flags::ASSIGNS_LAST_INSERT_ID | Flags::UNKNOWN_CALL;
         let knows_id = connection.id_session == serial && connection.insert_id == id;
         let asks_id = features.has(reads_id) && !knows_id;
-        let asks_warnings =
-            features.has(Flags::DIAGNOSTICS) && ![0, serial].contains(&connection.warned_session);
+        // Warnings that are the session's own may be those of a statement before the last.
+        let settled = connection.warned_session == 0
+            || connection.warned_session == serial && self.ran_last == Some(connection.serial);
+        let asks_warnings = features.has(Flags::DIAGNOSTICS) && !settled;
         if !asks_id && !asks_warnings {
             return Ok(());
         }
@@ -330,6 +339,7 @@ impl Client {
                     return Err(End::Quit);
                 }
                 self.mark_connection(&outcome);
+                self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();

@@ -420,7 +420,7 @@ impl Arrival {
             seats: Vec::new(),
             connection: None,
             aside: None,
-            has_foreign_results: false,
+            ran_last: None,
             statements: 0,
             mode: self.listener.mode,
             policy,

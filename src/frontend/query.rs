@@ -68,7 +68,8 @@ impl Client {
             return self.unchanged_query(header, start, facts).await;
         };
         self.skip().await?;
-        let facts = self.worker.facts.borrow_mut().look(&text, self.session.dialect);
+        let new = self.worker.facts.borrow_mut().look(&text, self.session.dialect);
+        let facts = wishes::kept(new, &facts.hint);
         self.session.announce(&text, &facts.features);
         let own = rewritten(&text, &facts.features, self.id, None);
         self.rewritten_query(prefix, &own.unwrap_or(text), &facts).await
@@ -179,7 +180,7 @@ impl Client {
         if let Err(error) = self.ready_at(facts).await {
             return self.refuse(error).await.map(drop);
         }
-        let counts = self.has_foreign_results.then_some(Counts {
+        let counts = self.has_foreign_results().then_some(Counts {
             row_count: self.session.row_count,
             found_rows: self.session.found_rows,
         });

@@ -24,7 +24,7 @@ use crate::wire::framing::{Expect, Framer, Kind, Next, Prepared};
 use crate::wire::ok::OkPacket;
 use crate::wire::packet::{HEADER, Header, put_packet};
 use crate::wire::track::Changes;
-use crate::wire::{Capabilities, Malformed};
+use crate::wire::{Capabilities, Malformed, Status};
 
 /// The two ends of one response.
 pub struct Relay<'a> {
@@ -179,14 +179,8 @@ impl Relay<'_> {
                         told: &mut self.connection.told_transaction,
                         reads_alone: self.connection.reads_alone,
                     };
-                    judge(
-                        kind,
-                        payload,
-                        self.session,
-                        (self.connection.capabilities, audience),
-                        self.statement,
-                        outcome,
-                    )?
+                    let ends = (self.connection.capabilities, audience);
+                    judge(kind, payload, self.session, ends, self.statement, outcome)?
                 }
             };
             let verdict = self.late(kind, outcome).map_or(verdict, Verdict::Replace);
@@ -215,10 +209,16 @@ impl Relay<'_> {
         Ok((position, pause))
     }
 
-    /// What the client is told of a statement that was stopped for taking too long.
+    /// What the client is told of a statement that was stopped for taking too long, or tried to write in a
+    /// transaction that may run on a replica.
     fn late(&self, kind: Kind, outcome: &mut Outcome) -> Option<Vec<u8>> {
         let code = outcome.error.filter(|_| kind == Kind::Error)?;
-        let (code, payload) = self.stopped.reword(code, self.connection.server.is_mariadb())?;
+        let mariadb = self.connection.server.is_mariadb();
+        let reads_only = self.session.status.has(Status::IN_READ_ONLY_TRANSACTION);
+        let (code, payload) = match self.stopped.reword(code, mariadb) {
+            None if reads_only => shown::read_only(code, mariadb)?,
+            reworded => reworded?,
+        };
         outcome.error = Some(code);
         Some(payload)
     }

@@ -3,9 +3,13 @@
 
 use crate::session::tracked::{self, NO_TRANSACTION, ToldState};
 use crate::wire::eof::EofPacket;
+use crate::wire::err::ErrPacket;
 use crate::wire::ok::OkPacket;
 use crate::wire::track::{Change, Changes};
 use crate::wire::{Capabilities, Malformed, Status};
+
+const SERVER_READ_ONLY: u16 = 1290;
+const TRANSACTION_READ_ONLY: u16 = 1792;
 
 /// For whom an OK is.
 pub struct Audience<'a> {
@@ -37,6 +41,27 @@ pub fn eof(eof: &EofPacket, reads_alone: bool) -> Option<Vec<u8>> {
     }
     .encode(&mut payload);
     Some(payload)
+}
+
+/// A replica refuses a write in a transaction that only reads because the server does; the primary would refuse it
+/// because the transaction does.
+pub fn read_only(code: u16, mariadb: bool) -> Option<(u16, Vec<u8>)> {
+    if code != SERVER_READ_ONLY {
+        return None;
+    }
+    let message: &[u8] = b"Cannot execute statement in a READ ONLY transaction.";
+    let error = ErrPacket {
+        code: TRANSACTION_READ_ONLY,
+        sqlstate: *b"25006",
+        message: if mariadb {
+            &message[..message.len() - 1]
+        } else {
+            message
+        },
+    };
+    let mut payload = Vec::new();
+    error.encode(&mut payload);
+    Some((TRANSACTION_READ_ONLY, payload))
 }
 
 /// The status as it is in the session.

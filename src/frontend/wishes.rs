@@ -43,7 +43,19 @@ pub fn obeyed(session: &mut Session, facts: Rc<Facts>, wishes: Option<Wishes>) -
     changed(session, &facts, wishes).map_or(facts, Rc::new)
 }
 
-/// The same; `None` where the facts are as they were.
+/// The facts of a text that a rule has made, with what was wished for before it did.
+pub fn kept(facts: Rc<Facts>, before: &Hint) -> Rc<Facts> {
+    let mut hint = facts.hint.clone();
+    hint.merge(before.clone());
+    if hint == facts.hint {
+        return facts;
+    }
+    let mut facts = Facts::clone(&facts);
+    facts.hint = hint;
+    Rc::new(facts)
+}
+
+/// The facts as the session and the query attributes want them; `None` where the facts are as they were.
 pub fn changed(session: &mut Session, facts: &Facts, wishes: Option<Wishes>) -> Option<Facts> {
     let route = session.preferences.route.clone();
     if route.is_none() && wishes.is_none() {
@@ -72,6 +84,17 @@ mod tests {
 
     fn facts(text: &str) -> Rc<Facts> {
         Rc::new(analyse(text.as_bytes(), Dialect::default()))
+    }
+
+    #[test]
+    fn what_was_wished_for_outlives_a_rewrite() {
+        let plain = facts("SELECT 2");
+        assert!(Rc::ptr_eq(&kept(plain.clone(), &Hint::default()), &plain));
+        let wished = Hint::parse(b"server=db2").unwrap();
+        assert_eq!(kept(plain, &wished).hint, wished);
+        let both = kept(facts("SELECT /* splitrail: max_lag=5s */ 2"), &wished);
+        assert_eq!(both.hint.target, wished.target);
+        assert!(both.hint.max_lag.is_some());
     }
 
     #[test]
