@@ -51,6 +51,7 @@ clients: rust servers
 compare: rust servers
 	scripts/install.sh sysbench=sysbench haproxy=haproxy python3=python3
 	benches/compare/run
+	benches/compare/run --split
 
 .PHONY: fuzz
 fuzz: rust

@@ -6,6 +6,7 @@
 mod accounts;
 mod balance;
 mod binlog;
+mod caching;
 mod commands;
 mod compression;
 mod consistency;
@@ -26,4 +27,5 @@ mod sandbox_command;
 mod sessions;
 mod shutdown;
 mod statements;
+mod steady;
 mod tls;

@@ -168,6 +168,8 @@ on_both_flavours! {
         assert_eq!(told(client.query_drop("UPDATE t SET b = 5 WHERE a = 1 /* in time */").await).0, late);
         client.query_drop("COMMIT").await.unwrap();
         holder.query_drop("COMMIT").await.unwrap();
+        // The holder's write is another session's.
+        cluster.catch_up().await.unwrap();
         let rows: Vec<u64> = client.query("SELECT b FROM t ORDER BY a").await.unwrap();
         assert_eq!(rows, [4, 2]);
     }

@@ -55,6 +55,9 @@ ALL = [
     *_both("read-only", "oltp_read_only"),
     *_both("read-write", "oltp_read_write"),
     *_both("large-ranges", "oltp_read_only", *LARGE),
+    # Outside transactions, so that each read may go to another server.
+    *_both("split-select", "oltp_point_select"),
+    *_both("split-read-only", "oltp_read_only", "--skip_trx=on"),
     Load("connect", os.path.join(HERE, "connect.lua"), "text"),
 ]
 

@@ -8,7 +8,8 @@ import os
 import platform
 import statistics
 
-BASE = "haproxy"
+# What each target is compared with: among those that split reads, the one of HAProxy's.
+BASE, SPLIT = "haproxy", "-split"
 MOST_CPU, LEAST_RATE, MOST_IDLE_KIB = 1.10, 0.97, 10
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -86,7 +87,8 @@ def _summary(results):
         row = [key]
         for count in threads:
             rounds = by_threads.get(count, {})
-            rate, cpu = _ratio(rounds, "splitrail", "rate"), _ratio(rounds, "splitrail", "cpu")
+            name = f"splitrail{SPLIT}" if f"splitrail{SPLIT}" in rounds else "splitrail"
+            rate, cpu = _ratio(rounds, name, "rate"), _ratio(rounds, name, "cpu")
             row += [_judged(rate, rate and rate >= LEAST_RATE), _judged(cpu, cpu and cpu <= MOST_CPU)]
         rows.append(row)
     words = (
@@ -152,7 +154,8 @@ def _median(figures, what):
 def _ratio(cell, name, what):
     """The median of the rounds' ratios to HAProxy, over rounds in which both ran."""
     ratios = []
-    for mine, base in zip(cell.get(name, []), cell.get(BASE, [])):
+    base_name = BASE + SPLIT if name.endswith(SPLIT) else BASE
+    for mine, base in zip(cell.get(name, []), cell.get(base_name, [])):
         if isinstance(mine, str) or isinstance(base, str):
             continue
         above, below = getattr(mine, what), getattr(base, what)

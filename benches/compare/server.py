@@ -21,10 +21,12 @@ SETTINGS = {"max_connections": "12000", "innodb_flush_log_at_trx_commit": "2", "
 
 
 class Server:
-    """Where the primary is, who may log in, and the proxy that came with the sandbox."""
+    """Where the primary and its replicas are, who may log in, and the proxy that came with the sandbox."""
 
     def __init__(self, line):
         primary = next(server for server in line["servers"] if server["role"] == "primary")
+        replicas = [server for server in line["servers"] if server["role"] == "replica"]
+        self.replicas = [(replica["host"], int(replica["port"])) for replica in replicas]
         self.flavour, self.version = line["flavour"], line["version"]
         self.endpoint = (primary["host"], int(primary["port"]))
         self.user, self.password = line["user"], line["password"]
@@ -35,11 +37,11 @@ class Server:
         return wire.run(self.endpoint, self.user, self.password, *statements)
 
 
-def sandbox(stack, binary, flavour):
-    """Starts a sandbox with no replicas; the stack ends it."""
+def sandbox(stack, binary, flavour, replicas):
+    """Starts a sandbox; the stack ends it."""
     if not os.access(binary, os.X_OK):
         raise RuntimeError(f"{binary} is not there: cargo build --release makes it")
-    command = [binary, "sandbox", "--flavour", flavour, "--replicas", "0", "--json"]
+    command = [binary, "sandbox", "--flavour", flavour, "--replicas", str(replicas), "--json"]
     child = process.spawn(command, stdout=subprocess.PIPE, text=True)
     stack.callback(process.stop, child, patience=60)
     return Server(json.loads(_first_line(child, 300)))
@@ -65,6 +67,21 @@ def prepare(stack, server):
         stdout=subprocess.DEVNULL,
         timeout=300,
     )
+    catch_up(server)
+
+
+def catch_up(server, patience=120):
+    """Returns when all replicas have the data that the loads read."""
+    last = f"SELECT COUNT(*) FROM {DATABASE}.sbtest{TABLES}"
+    deadline = time.monotonic() + patience
+    for replica in server.replicas:
+        while True:
+            with contextlib.suppress(wire.ServerError):  # the tables are not there yet
+                if wire.run(replica, server.user, server.password, last) == [[str(ROWS)]]:
+                    break
+            if time.monotonic() > deadline:
+                raise RuntimeError("a replica does not catch up")
+            time.sleep(0.1)
 
 
 def sysbench_options(server, endpoint):

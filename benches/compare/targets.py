@@ -14,6 +14,8 @@ import process
 import wire
 
 NAMES = ["direct", "haproxy", "router", "router-sharing", "splitrail"]  # unless others are asked for
+# Those that send reads to two replicas; the first is what the others are compared with.
+SPLIT = ["haproxy-split", "router-split", "splitrail-split"]
 WORKERS = 2
 
 HAPROXY = """\
@@ -31,6 +33,22 @@ frontend mysql
     default_backend server
 backend server
     server primary {host}:{server_port}
+"""
+
+# What a program that keeps its reads and its writes apart by itself would use: two ports.
+HAPROXY_SPLIT = """\
+{common}
+frontend reads
+    bind 127.0.0.1:{port} backlog 4096
+    default_backend replicas
+frontend writes
+    bind 127.0.0.1:{write_port} backlog 4096
+    default_backend primary
+backend primary
+    server primary {host}:{server_port}
+backend replicas
+    balance leastconn
+{replicas}
 """
 
 ROUTER = """\
@@ -51,8 +69,8 @@ idle_timeout=60
 [routing:compare]
 bind_address=127.0.0.1
 bind_port={port}
-destinations={host}:{server_port}
-routing_strategy=first-available
+destinations={destinations}
+routing_strategy={strategy}
 protocol=classic
 max_connections=9000
 client_connect_timeout=30
@@ -105,20 +123,57 @@ def _haproxy(stack, server, folder, name="haproxy"):
     return _ready(stack, name, [binary, "-db", "-q", "-f", path], folder, port, _version([binary, "-v"]))
 
 
-def _router(stack, server, folder, sharing):
-    name = "router-sharing" if sharing else "router"
+def _haproxy_split(stack, server, folder):
+    """A port for reads over the replicas, and one for writes that nothing here uses."""
+    port, write_port = _free_port(), _free_port()
+    common = HAPROXY.split("frontend")[0].format(workers=WORKERS)
+    lines = [f"    server replica{index} {host}:{at}" for index, (host, at) in enumerate(_replicas(server))]
+    host, server_port = server.endpoint
+    path = os.path.join(folder, "haproxy.cfg")
+    text = HAPROXY_SPLIT.format(
+        common=common, port=port, write_port=write_port, host=host, server_port=server_port, replicas="\n".join(lines)
+    )
+    _write(path, text)
+    binary = _installed("haproxy", "/usr/sbin/haproxy")
+    return _ready(stack, "haproxy-split", [binary, "-db", "-q", "-f", path], folder, port, _version([binary, "-v"]))
+
+
+def _splitrail_split(stack, server, folder):
+    """The sandbox's proxy, which has the replicas and splits at the default level of consistency."""
+    _replicas(server)
+    target = _splitrail(stack, server, folder)
+    target.name = "splitrail-split"
+    return target
+
+
+def _router_split(stack, server, folder):
+    """Router's read-write splitting port asks an InnoDB Cluster who is who, and there is none: its read-only
+    port in front of the two replicas stands in for it."""
+    replicas = ",".join(f"{host}:{at}" for host, at in _replicas(server))
+    return _router(stack, server, folder, False, "router-split", replicas, "round-robin")
+
+
+def _replicas(server):
+    if not server.replicas:
+        raise RuntimeError("there are no replicas: ask for split targets alone, or attach a sandbox with replicas")
+    return server.replicas
+
+
+def _router(stack, server, folder, sharing, name=None, destinations=None, strategy="first-available"):
+    name = name or ("router-sharing" if sharing else "router")
     command, plugins = _router_program()
     if sharing:
         _self_signed(folder)
     port, (host, server_port) = _free_port(), server.endpoint
+    destinations = destinations or f"{host}:{server_port}"
     text = ROUTER.format(
         plugins=plugins,
         folder=folder,
         workers=WORKERS,
         pool=64 if sharing else 0,
         port=port,
-        host=host,
-        server_port=server_port,
+        destinations=destinations,
+        strategy=strategy,
         sharing=int(sharing),
         tls=(ROUTER_KEYED if sharing else ROUTER_PLAIN).format(folder=folder),
     )
@@ -207,4 +262,7 @@ STARTERS = {
     "router": lambda *where: _router(*where, sharing=False),
     "router-sharing": lambda *where: _router(*where, sharing=True),
     "splitrail": _splitrail,
+    "haproxy-split": _haproxy_split,
+    "router-split": _router_split,
+    "splitrail-split": _splitrail_split,
 }

@@ -40,6 +40,12 @@ class Report(unittest.TestCase):
         self.assertIn("**FAILED**: router does not start: no such file", text)
         self.assertIn("| 8 | router | **FAILED** |", text)
 
+    def test_who_splits_is_compared_with_who_splits(self):
+        base, mine = [Figures(100, 1, 10, 1)] * 2, [Figures(99, 1, 10, 1)] * 2
+        cell = {"haproxy": [Figures(1, 1, 1, 1)] * 2, "haproxy-split": base, "splitrail-split": mine}
+        text = report.markdown(results(cell, target("haproxy-split"), target("splitrail-split")))
+        self.assertIn("| point-select/text | 0.99 | 1.00 |", text)
+
     def test_only_the_part_between_the_markers_is_written(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "page.md")

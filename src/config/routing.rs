@@ -18,6 +18,8 @@ pub struct Routing {
     pub hints: bool,
     /// Statements, literals left out, that each worker remembers what they do.
     pub digests: u32,
+    /// Bytes of results that rules have kept.
+    pub result_cache: u64,
 }
 
 /// Which of several servers that would do.
@@ -63,6 +65,9 @@ pub enum AutocommitOffReads {
     Primary,
     Replica,
 }
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
 
 impl Choice for Balance {
     const WORDS: &'static [(&'static str, Self)] = &[
@@ -113,6 +118,7 @@ impl Routing {
                 .choice_or(AutocommitOffReads::Primary),
             hints: section.field("hints").choice_or(true),
             digests: section.field("digests").count(1..=1_000_000, 10_000),
+            result_cache: section.field("result_cache").size(MIB..=64 * GIB, 64 * MIB),
         }
     }
 }

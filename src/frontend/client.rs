@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::binding::Seat;
+use super::caching::Caching;
 use super::deadline::{Deadline, Stopped};
 use super::outcome::{Broken, End, Outcome};
 use super::registry::{Entry, Place};
@@ -63,6 +64,7 @@ pub struct Client {
     /// The same before the session had settings of its own.
     pub configured_policy: Policy,
     pub steering: Steering,
+    pub caching: Caching,
     /// Stands for where it comes from.
     pub source: u64,
     pub speaks: Speaks,
@@ -211,6 +213,10 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return Err(End::Broken);
         };
+        let index = connection.server.index;
+        if let Some(recording) = &mut self.caching.recording {
+            recording.source(index, &self.worker.shared.topology);
+        }
         let limit = self.worker.shared.config.limits.max_allowed_packet;
         match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
             Ok(_) => {}
@@ -305,6 +311,7 @@ impl Client {
             numbers: None,
             rows,
             stopped: &stopped,
+            recording: self.caching.recording.as_mut(),
         };
         let Some(deadline) = deadline else {
             return relay.run(expect).await;
@@ -340,6 +347,8 @@ impl Client {
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
                 self.note_seen(facts);
+                self.keep_result(&outcome);
+                self.end_write();
                 self.move_on().await;
                 self.ask_if_unsure().await;
                 self.unbind();

@@ -114,6 +114,7 @@ impl Client {
             return self.error(1041, b"08004", text).await;
         }
         self.steer(Actions::default());
+        self.caching.begin(self.session.in_transaction());
         // What a statement before left that was never answered.
         self.speaks = Speaks::OfNone;
         match command {

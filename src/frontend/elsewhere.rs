@@ -221,6 +221,7 @@ impl Client {
             self.unbind();
             return Ok(Attempt::Home);
         }
+        self.note_source(index);
         let sent = if wait {
             self.send_after_wait(&request, &out, index).await
         } else {

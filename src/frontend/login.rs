@@ -426,6 +426,7 @@ impl Arrival {
             policy,
             configured_policy: policy,
             steering: Steering::default(),
+            caching: Default::default(),
             source,
             speaks: Default::default(),
             trace: Default::default(),

@@ -2,6 +2,7 @@
 
 pub mod authentication;
 pub mod binding;
+pub mod caching;
 pub mod client;
 pub mod command;
 pub mod deadline;
@@ -9,6 +10,7 @@ pub mod elsewhere;
 pub mod kill;
 pub mod listener;
 pub mod login;
+pub mod mirror;
 pub mod numbers;
 pub mod outcome;
 pub mod own;

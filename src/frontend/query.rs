@@ -61,6 +61,10 @@ impl Client {
             return self.tell_refusal(&refused).await;
         }
         let Some(text) = changed else {
+            if self.answer_again(header, start, facts).await? {
+                return Ok(());
+            }
+            self.mirror(header, start, facts);
             return self.unchanged_query(header, start, facts).await;
         };
         self.skip().await?;
@@ -134,6 +138,7 @@ impl Client {
             }
             _ => {}
         }
+        self.begin_write(facts, None, whole);
         let outcome = self.pass(Expect::Results, facts).await?;
         if facts.features.has(Flags::SETS_GLOBAL) && outcome.error.is_none() {
             self.server.outdate_connections();
@@ -185,6 +190,7 @@ impl Client {
             rewritten(text, &features, self.id, Some(counts))
         });
         payload.extend_from_slice(counted.as_deref().unwrap_or(text));
+        self.begin_write(facts, None, true);
         let outcome = self.pass_payload(&payload, Expect::Results, facts).await?;
         self.after_kill(&facts.features, outcome.error.is_none());
         Ok(())

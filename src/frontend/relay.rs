@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
+use super::caching::Recording;
 use super::client::FIRST;
 use super::deadline::Stopped;
 use super::elsewhere::may_move;
@@ -43,6 +44,8 @@ pub struct Relay<'a> {
     pub stopped: &'a Stopped,
     /// For rows that speak of the client's connection.
     pub rows: Option<Rows<'a>>,
+    /// Gets a copy of what the client gets.
+    pub recording: Option<&'a mut Recording>,
     /// Where one of the two sides compresses.
     pub numbers: Option<Numbers>,
 }
@@ -242,6 +245,9 @@ impl Relay<'_> {
         };
         outcome.started = true;
         outcome.bytes += bytes.len() as u64;
+        if let Some(recording) = &mut self.recording {
+            recording.add(bytes);
+        }
         self.client.send(bytes).await.map_err(Broken::Client)?;
         rewritten.clear();
         self.connection.link.inbox.consume(position);

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::client::{Client, STOPPING};
 use super::outcome::End;
+use crate::config::CacheRule;
 use crate::net::Interrupt;
 use crate::routing::rules::{self, Actions, RuleSet, Selection, Subject, TooLong, Verdict};
 use crate::routing::{Policy, Why};
@@ -163,6 +164,18 @@ impl Client {
     pub fn time_limit(&self) -> Option<Duration> {
         let timeout = self.rules().timeout(&self.steering.actions)?;
         Some(*timeout.value)
+    }
+
+    /// The rule by which the result of the statement under way may be given again, and for how long.
+    pub fn cache_rule(&self) -> Option<(String, CacheRule)> {
+        let said = self.rules().cache(&self.steering.actions)?;
+        Some((said.rule.to_owned(), said.value.clone()))
+    }
+
+    /// The server that runs the statement under way too, and how many of them in 10000.
+    pub fn mirror_rule(&self) -> Option<(usize, u32)> {
+        let said = self.rules().mirror(&self.steering.actions)?;
+        Some((said.value.server, said.value.share))
     }
 
     /// The text as a rule changes it.

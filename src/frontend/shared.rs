@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 
+use super::caching::ResultCache;
+use super::mirror::MirrorCounts;
 use super::registry::{Place, Registry};
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
@@ -37,6 +39,9 @@ pub struct Shared {
     pub accounts: Accounts,
     pub topology: Arc<Topology>,
     pub rules: RuleSet,
+    /// Where a rule keeps results.
+    pub results: Option<Arc<ResultCache>>,
+    pub mirrored: MirrorCounts,
     pub registry: Arc<Registry>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
@@ -60,12 +65,19 @@ impl Shared {
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
         let rules = RuleSet::compile(&config.rules);
+        let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());
+        let results = caches.then(|| {
+            let most = usize::try_from(config.routing.result_cache).unwrap_or(usize::MAX);
+            Arc::new(ResultCache::new(most, topology.clone()))
+        });
         Arc::new(Self {
             config,
             servers,
             accounts,
             topology,
             rules,
+            results,
+            mirrored: MirrorCounts::default(),
             registry: Arc::default(),
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),

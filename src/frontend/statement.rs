@@ -242,6 +242,7 @@ impl Client {
         let template = template.unwrap_or_default();
         let facts = &template.facts;
         self.session.announce_prepared(&template);
+        self.begin_write(facts, Some(&template), true);
         let outcome = match types {
             None => self.pass(Expect::Results, facts).await?,
             Some((at, types)) => {

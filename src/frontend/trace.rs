@@ -63,6 +63,13 @@ impl Client {
         self.trace.story = Some(format!("{place}: {why}").into());
     }
 
+    /// The statement was answered with a result that a rule had kept.
+    pub fn trace_kept(&mut self, rule: &str) {
+        if self.session.preferences.trace {
+            self.trace.story = Some(format!("nowhere: rule '{rule}' had kept its result").into());
+        }
+    }
+
     /// No server has run the statement.
     pub fn trace_nowhere(&mut self, why: &str) {
         self.trace.why = None;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use super::login;
+use super::mirror::{self, Mirror};
 use super::shared::{Message, Shared};
 use super::templates::Templates;
 use crate::backend::Pools;
@@ -28,6 +29,7 @@ pub struct Worker {
     /// What is known of statements' texts.
     pub facts: RefCell<FactsCache>,
     pub router: RefCell<Router>,
+    pub mirror: Mirror,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
 }
 
@@ -80,6 +82,7 @@ impl Worker {
             pools,
             facts: RefCell::new(facts),
             router: RefCell::new(router),
+            mirror: Mirror::new(seed),
             templates: Templates::default(),
             clients: RefCell::default(),
         }
@@ -89,6 +92,10 @@ impl Worker {
         let mut ticks = tokio::time::interval(clock::TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count = 0u32;
+        let mirrors = |rule: &crate::config::Rule| rule.actions.mirror.is_some();
+        if self.shared.config.rules.iter().any(mirrors) {
+            tokio::task::spawn_local(mirror::run(self.clone()));
+        }
         loop {
             tokio::select! {
                 message = inbox.recv() => match message {

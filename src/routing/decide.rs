@@ -190,7 +190,7 @@ impl Router {
     }
 
     /// Whether all functions that the statement calls are known to change nothing.
-    fn only_reads(&self, facts: &Facts, schema: Option<&[u8]>) -> bool {
+    pub fn only_reads(&self, facts: &Facts, schema: Option<&[u8]>) -> bool {
         let readers = self.topology.snapshot().readers.clone();
         let reads = |call: &Name| {
             let schema = call.schema.as_deref().map(str::as_bytes).or(schema);

@@ -2,6 +2,7 @@
 
 pub mod balance;
 pub mod decide;
+pub mod dependence;
 pub mod policy;
 pub mod reason;
 pub mod refusals;

@@ -3,12 +3,17 @@
 //!
 //! A read and a write may cross: a result is therefore kept with the moment at which its read began, and a write
 //! to one of its tables at any later moment makes it worthless, also when the result is stored after the write.
+//! While a write is under way, no result of its tables is given or stored. A replica's result is stored only when
+//! the replica is known to have had the last write: so whatever is given shows all earlier writes.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+
+use crate::gtid::Position;
 
 /// What a result depends on. Two statements of equal keys have the same result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,10 +41,52 @@ pub struct Results {
     /// In the order in which they came; those that have gone since are still in it, until it is cleaned.
     order: VecDeque<(u64, Moment)>,
     now: Moment,
-    /// When each table was last written to.
-    written: HashMap<Box<[u8]>, Moment>,
-    /// Whatever was read before this may be wrong.
-    all_written: Moment,
+    /// The last write to each table.
+    written: HashMap<Box<[u8]>, Written>,
+    /// The last write to who knows which tables.
+    all_written: Written,
+}
+
+/// The tables that a write concerns, named as by [`table_name`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tables {
+    Named(Box<[Box<[u8]>]>),
+    /// Nobody knows which.
+    All,
+}
+
+/// Where a write ran, and how many probes of that server had begun when it was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    pub server: usize,
+    pub probe: u64,
+}
+
+/// A replica that a result came from.
+pub struct Replica<'a> {
+    /// What it surely had when the read began.
+    pub had: &'a Position,
+    /// A position that has all that was written up to a mark, once one is known.
+    pub position_after: &'a dyn Fn(Mark) -> Option<Arc<Position>>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    /// When the last write ended.
+    moment: Moment,
+    /// Writes under way.
+    writers: u32,
+    trace: Trace,
+}
+
+/// How to tell who has the last write.
+#[derive(Debug, Default)]
+enum Trace {
+    /// Nothing was written.
+    #[default]
+    None,
+    After(Mark),
+    In(Arc<Position>),
 }
 
 #[derive(Debug)]
@@ -73,7 +120,7 @@ impl Results {
             order: VecDeque::new(),
             now: Moment::default(),
             written: HashMap::new(),
-            all_written: Moment::default(),
+            all_written: Written::default(),
         }
     }
 
@@ -84,7 +131,7 @@ impl Results {
             return None;
         }
         let is_fresh = kept.expires > now;
-        if is_fresh && is_valid(kept.began, &kept.tables, &self.written, self.all_written) {
+        if is_fresh && is_valid(kept.began, &kept.tables, &self.written, &self.all_written) {
             kept.is_wanted = true;
             return Some(kept.result.clone());
         }
@@ -97,6 +144,16 @@ impl Results {
         self.now
     }
 
+    /// Whether a result of this replica shows the last write to each of the tables.
+    pub fn is_shown_by(&mut self, replica: &Replica<'_>, tables: &[Box<[u8]>]) -> bool {
+        let written = &mut self.written;
+        let shows = |table| {
+            let written = written.get_mut(table);
+            written.is_none_or(|written| written.is_shown_by(replica))
+        };
+        self.all_written.is_shown_by(replica) && tables.iter().map(|table| &**table).all(shows)
+    }
+
     /// Keeps a result, unless it is already worthless or too large. `tables` are all that it was read from.
     pub fn store(
         &mut self,
@@ -107,7 +164,7 @@ impl Results {
         result: Bytes,
     ) {
         let tables: Box<[_]> = tables.collect();
-        if !is_valid(began, &tables, &self.written, self.all_written) {
+        if !is_valid(began, &tables, &self.written, &self.all_written) {
             return;
         }
         let hash = self.hasher.hash_one(key);
@@ -132,23 +189,43 @@ impl Results {
         self.clean();
     }
 
-    /// Results read from this table until now are worthless.
-    pub fn wrote(&mut self, table: Box<[u8]>) {
-        self.now.0 += 1;
-        if self.written.len() >= MOST_TABLES && !self.written.contains_key(&table) {
-            return self.wrote_all();
+    /// A write begins: until it ends, results of its tables are neither given nor stored. Answers what has to be
+    /// ended with [`end_write`](Self::end_write).
+    pub fn begin_write(&mut self, tables: Tables) -> Tables {
+        let Tables::Named(named) = &tables else {
+            self.all_written.writers += 1;
+            return Tables::All;
+        };
+        let unknown = named.iter().filter(|table| !self.written.contains_key(*table));
+        if self.written.len() + unknown.count() > MOST_TABLES {
+            return self.begin_write(Tables::All);
         }
-        self.written.insert(table, self.now);
+        for table in named {
+            self.written.entry(table.clone()).or_default().writers += 1;
+        }
+        tables
     }
 
-    /// Which tables a statement wrote to is not known.
-    pub fn wrote_all(&mut self) {
+    /// The write is over: what was read from its tables until now is worthless.
+    pub fn end_write(&mut self, tables: &Tables, mark: Mark) {
         self.now.0 += 1;
-        self.all_written = self.now;
-        self.written.clear();
-        self.kept.clear();
-        self.order.clear();
-        self.bytes = 0;
+        let now = self.now;
+        match tables {
+            Tables::Named(named) => {
+                let written = &mut self.written;
+                named
+                    .iter()
+                    .filter_map(|table| written.get_mut(table).map(|written| written.end(now, mark)))
+                    .for_each(drop);
+            }
+            Tables::All => {
+                self.all_written.end(now, mark);
+                self.written.retain(|_, written| written.writers > 0);
+                self.kept.clear();
+                self.order.clear();
+                self.bytes = 0;
+            }
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -201,11 +278,11 @@ impl Results {
 fn is_valid(
     began: Moment,
     tables: &[Box<[u8]>],
-    written: &HashMap<Box<[u8]>, Moment>,
-    all_written: Moment,
+    written: &HashMap<Box<[u8]>, Written>,
+    all_written: &Written,
 ) -> bool {
-    let untouched = |moment: &Moment| *moment <= began;
-    all_written <= began
+    let untouched = |written: &Written| written.writers == 0 && written.moment <= began;
+    untouched(all_written)
         && tables
             .iter()
             .filter_map(|table| written.get(table))
@@ -220,6 +297,29 @@ pub fn table_name(schema: &[u8], table: &[u8]) -> Box<[u8]> {
     name.extend_from_slice(table);
     name.make_ascii_lowercase();
     name.into()
+}
+
+// === impl Written ===
+
+impl Written {
+    fn end(&mut self, now: Moment, mark: Mark) {
+        self.writers = self.writers.saturating_sub(1);
+        self.moment = now;
+        self.trace = Trace::After(mark);
+    }
+
+    fn is_shown_by(&mut self, replica: &Replica<'_>) -> bool {
+        if let Trace::After(mark) = self.trace
+            && let Some(position) = (replica.position_after)(mark)
+        {
+            self.trace = Trace::In(position);
+        }
+        match &self.trace {
+            Trace::None => true,
+            Trace::After(_) => false,
+            Trace::In(position) => replica.had.contains(position),
+        }
+    }
 }
 
 // === impl ResultKey ===
@@ -280,8 +380,29 @@ mod tests {
         table_name(b"shop", name.as_bytes())
     }
 
+    const MARK: Mark = Mark { server: 0, probe: 3 };
+
     fn results() -> Results {
         Results::new(1 << 20, 1000)
+    }
+
+    fn tables(name: &str) -> Tables {
+        Tables::Named([table(name)].into())
+    }
+
+    impl Results {
+        fn wrote(&mut self, table: Box<[u8]>) {
+            self.write(Tables::Named([table].into()));
+        }
+
+        fn wrote_all(&mut self) {
+            self.write(Tables::All);
+        }
+
+        fn write(&mut self, tables: Tables) {
+            let tables = self.begin_write(tables);
+            self.end_write(&tables, MARK);
+        }
     }
 
     fn store(results: &mut Results, text: &str, tables: &[&str], result: &'static [u8]) {
@@ -366,6 +487,51 @@ mod tests {
         results.wrote_all();
         results.store(key("a"), [table("u")].into_iter(), began, expires, Bytes::new());
         assert!(results.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_given_or_kept_while_a_write_is_under_way() {
+        for what in [tables("t"), Tables::All] {
+            let mut results = results();
+            store(&mut results, "a", &["t"], b"x");
+            let (first, second) = (results.begin_write(what.clone()), results.begin_write(what));
+            assert_eq!(get(&mut results, "a"), None);
+            store(&mut results, "a", &["t"], b"x");
+            results.end_write(&first, MARK);
+            store(&mut results, "a", &["t"], b"x");
+            assert_eq!(get(&mut results, "a"), None, "one is left");
+            results.end_write(&second, MARK);
+            assert_eq!(get(&mut results, "a"), None);
+            store(&mut results, "a", &["t"], b"x");
+            assert!(get(&mut results, "a").is_some());
+        }
+    }
+
+    #[test]
+    fn a_replica_must_have_the_last_write() {
+        let position = |text: &str| {
+            let text = format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:{text}");
+            Arc::new(Position::parse(false, text.as_bytes()).unwrap())
+        };
+        let (behind, after) = (position("1-4"), position("1-5"));
+        for what in [tables("t"), Tables::All] {
+            let mut results = results();
+            let shows = |results: &mut Results, had: &Position, known: Option<&Arc<Position>>| {
+                let position_after = &|mark| known.filter(|_| mark == MARK).cloned();
+                let replica = Replica { had, position_after };
+                results.is_shown_by(&replica, &[table("t")])
+            };
+            assert!(shows(&mut results, &behind, None), "nothing was written");
+            results.write(what);
+            assert!(!shows(&mut results, &after, None), "nobody knows yet");
+            assert!(!shows(&mut results, &behind, Some(&after)));
+            assert!(
+                shows(&mut results, &after, Some(&position("1-9"))),
+                "it is asked once"
+            );
+            results.write(tables("u"));
+            assert!(shows(&mut results, &after, None), "another table");
+        }
     }
 
     #[test]

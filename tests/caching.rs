@@ -1,0 +1,253 @@
+//! Results given again and reads mirrored, as rules want it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use splitrail::wire::Capabilities;
+use splitrail::wire::framing::Expect;
+
+use crate::fixture::proxy::{connect, wait_for};
+use crate::fixture::raw::{Raw, Who};
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+
+const RULE: &str = "rules: [{name: keep, match: {verb: select}, cache: {ttl: 1h}}]";
+
+async fn ask(client: &mut Conn, sql: &str) -> u64 {
+    client.query_first(sql).await.unwrap().unwrap()
+}
+
+/// A database with a table, made past the proxy.
+async fn prepare(cluster: &Cluster) -> String {
+    let database = cluster.new_database().await;
+    let primary = cluster.primary();
+    for table in ["t", "u"] {
+        primary
+            .execute(format!(
+                "CREATE TABLE {database}.{table} (id INT PRIMARY KEY, n INT)"
+            ))
+            .await
+            .unwrap();
+        primary
+            .execute(format!("INSERT INTO {database}.{table} VALUES (1, 1), (2, 2)"))
+            .await
+            .unwrap();
+    }
+    cluster.catch_up().await.unwrap();
+    database
+}
+
+/// Changes the rows of a table without the proxy's knowledge.
+async fn change(cluster: &Cluster, table: &str) {
+    cluster
+        .primary()
+        .execute(format!("UPDATE {table} SET n = n + 1"))
+        .await
+        .unwrap();
+    cluster.catch_up().await.unwrap();
+}
+
+/// Whether the result of a statement is given again although the table has changed.
+async fn is_kept(cluster: &Cluster, client: &mut Conn, sql: &str, table: &str) -> bool {
+    let before = ask(client, sql).await;
+    change(cluster, table).await;
+    ask(client, sql).await == before
+}
+
+const WRITES: u64 = 200;
+const SUM: &str = "SELECT SUM(n) FROM t";
+
+on_both_flavours! {
+    async fn a_result_is_given_again_until_its_table_is_written_to(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = prepare(cluster).await;
+        let proxy = Proxy::before(cluster).with(RULE).start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let (mut one, mut two) = (connect(options()).await.unwrap(), connect(options()).await.unwrap());
+        let (t, u) = (format!("{database}.t"), format!("{database}.u"));
+        assert!(is_kept(cluster, &mut one, SUM, &t).await);
+        let kept = ask(&mut one, SUM).await;
+        assert_eq!(ask(&mut two, SUM).await, kept, "sessions on other threads have it too");
+
+        // Counts are those of the statement that was answered, wherever the answer came from.
+        ask(&mut two, "SELECT n FROM t WHERE id = 1 UNION SELECT n FROM t WHERE id = 2").await;
+        ask(&mut two, "SELECT n FROM t WHERE id = 1 UNION SELECT n FROM t WHERE id = 2").await;
+        assert_eq!(ask(&mut two, "SELECT FOUND_ROWS()").await, 2);
+
+        let mut third = connect(options()).await.unwrap();
+        third.query_drop("SET splitrail.trace = 1").await.unwrap();
+        assert_eq!(ask(&mut third, SUM).await, kept);
+        let notes: Vec<(String, u64, String)> = third.query("SHOW WARNINGS").await.unwrap();
+        assert!(notes.iter().any(|note| note.2.contains("rule 'keep' had kept its result")), "{notes:?}");
+
+        // A write to another table leaves it, one to this table ends it, for the writer at once.
+        one.query_drop("UPDATE u SET n = 7").await.unwrap();
+        assert_eq!(ask(&mut one, SUM).await, kept);
+        one.query_drop("UPDATE t SET n = 10").await.unwrap();
+        assert_eq!(ask(&mut one, SUM).await, 20);
+        one.exec_drop("UPDATE t SET n = ?", (11,)).await.unwrap();
+        assert_eq!(ask(&mut one, SUM).await, 22);
+        cluster.catch_up().await.unwrap();
+        assert_eq!(ask(&mut two, SUM).await, 22);
+
+        // It is kept again when the replica is known to have the write.
+        wait_for("a result to be kept after a write", async || {
+            is_kept(cluster, &mut one, SUM, &t).await.then_some(())
+        }).await;
+        // Who knows what a procedure writes to.
+        let kept = ask(&mut one, SUM).await;
+        change(cluster, &t).await;
+        assert_eq!(ask(&mut one, SUM).await, kept);
+        one.query_drop("CREATE TABLE more (n INT)").await.unwrap();
+        assert_ne!(ask(&mut one, SUM).await, kept);
+        // A function that says that it only reads, and writes all the same.
+        cluster.primary().execute(format!(
+            "CREATE FUNCTION {database}.sly() RETURNS INT READS SQL DATA DETERMINISTIC BEGIN UPDATE {t} SET n = n + 1; RETURN 1; END"
+        )).await.unwrap();
+        cluster.catch_up().await.unwrap();
+        let before = ask(&mut one, SUM).await;
+        assert_eq!(ask(&mut one, "SELECT sly()").await, 1);
+        assert_eq!(ask(&mut one, SUM).await, before + 2);
+        assert!(!is_kept(cluster, &mut one, "SELECT n + 0 * RAND() FROM u WHERE id = 1", &u).await);
+        assert!(!is_kept(cluster, &mut one, "SELECT n + 0 * SECOND(NOW()) FROM u WHERE id = 1", &u).await);
+    }
+
+    async fn a_transaction_sees_its_own_and_ends_results_when_it_ends(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = prepare(cluster).await;
+        let proxy = Proxy::before(cluster).with(RULE).start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let (mut one, mut two) = (connect(options()).await.unwrap(), connect(options()).await.unwrap());
+        let t = format!("{database}.t");
+        assert!(is_kept(cluster, &mut two, SUM, &t).await);
+        let (kept, real) = (ask(&mut two, SUM).await, 5);
+        one.query_drop("BEGIN").await.unwrap();
+        assert_eq!(ask(&mut one, SUM).await, real, "nothing kept is for a transaction");
+        assert_eq!(ask(&mut two, SUM).await, kept);
+        one.query_drop("UPDATE t SET n = 100").await.unwrap();
+        assert_eq!(ask(&mut one, SUM).await, 200);
+        // Neither the old result nor the uncommitted one, and what is read now is not kept.
+        assert_eq!(ask(&mut two, SUM).await, real);
+        one.query_drop("COMMIT").await.unwrap();
+        assert_eq!(ask(&mut one, SUM).await, 200);
+        cluster.catch_up().await.unwrap();
+        assert_eq!(ask(&mut two, SUM).await, 200);
+
+        // Others have other rights, schemas and settings.
+        two.query_drop("SET NAMES latin1").await.unwrap();
+        let name = "SELECT @@collation_connection = 'x', SUM(n) FROM t";
+        two.query_drop(name).await.unwrap();
+        two.query_drop("SET splitrail.consistency = 'strong'").await.unwrap();
+        assert!(!is_kept(cluster, &mut two, SUM, &t).await);
+    }
+
+    /// Whatever crosses with whatever, nobody reads less than what had been written when the read began.
+    async fn no_read_goes_behind_a_write(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = prepare(cluster).await;
+        let rules = "rules: [{name: keep, match: {verb: select}, target: primary, cache: {ttl: 1h}}]";
+        let proxy = Proxy::before(cluster).with(rules).start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let sql = "SELECT n FROM t WHERE id = 1";
+        let written = Arc::new(AtomicU64::new(0));
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let (mut client, written) = (connect(options()).await.unwrap(), written.clone());
+            readers.spawn(async move {
+                loop {
+                    let floor = written.load(Ordering::SeqCst);
+                    let read = ask(&mut client, sql).await;
+                    assert!(read >= floor, "{read} after {floor}");
+                    if floor == WRITES {
+                        return;
+                    }
+                }
+            });
+        }
+        let mut writer = connect(options()).await.unwrap();
+        for number in 1..=WRITES {
+            match number % 3 {
+                0 => writer.query_drop(format!("UPDATE t SET n = {number} WHERE id = 1")).await.unwrap(),
+                1 => writer.exec_drop("UPDATE t SET n = ? WHERE id = 1", (number,)).await.unwrap(),
+                _ => {
+                    writer.query_drop("BEGIN").await.unwrap();
+                    writer.query_drop(format!("UPDATE t SET n = {number} WHERE id = 1")).await.unwrap();
+                    writer.query_drop("COMMIT").await.unwrap();
+                }
+            }
+            written.store(number, Ordering::SeqCst);
+            assert_eq!(ask(&mut writer, sql).await, number);
+        }
+        while let Some(read) = readers.join_next().await {
+            read.unwrap();
+        }
+        cluster.primary().execute(format!("UPDATE {database}.t SET n = 0")).await.unwrap();
+        assert_eq!(ask(&mut writer, sql).await, WRITES, "results are kept");
+    }
+
+    async fn a_kept_result_looks_like_a_servers(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = prepare(cluster).await;
+        let proxy = Proxy::before(cluster).with(RULE).start().await;
+        let t = format!("{database}.t");
+        let usual = Who::usual();
+        let new = usual | Capabilities::DEPRECATE_EOF;
+        for capabilities in [usual, new, new | Capabilities::SESSION_TRACK] {
+            let who = Who::of(cluster, capabilities).database(&database);
+            let mut direct = Raw::open(&cluster.primary().address(), &who).await;
+            let mut client = Raw::open(&proxy.address(), &who).await;
+            let sql = "SELECT id, n FROM t ORDER BY id";
+            let expected = direct.query(sql).await;
+            assert_eq!(client.query(sql).await, expected);
+            change(cluster, &t).await;
+            assert_eq!(client.query(sql).await, expected, "given again");
+            assert_ne!(direct.query(sql).await, expected);
+            // The connection goes on as if a server had answered.
+            let ping = client.command(splitrail::wire::command::Command(14), b"", Expect::Results).await;
+            assert_eq!(ping.len(), 1);
+        }
+    }
+
+    async fn what_is_too_old_or_too_large_is_read_anew(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = prepare(cluster).await;
+        let rules = "rules:\n\
+            \x20 - {name: short, match: {text: short}, cache: {ttl: 1ms}}\n\
+            \x20 - {name: small, match: {text: small}, cache: {ttl: 1h, max_bytes: 100}}\n";
+        let proxy = Proxy::before(cluster).with(rules).start().await;
+        let mut client = connect(proxy.options().db_name(Some(&database))).await.unwrap();
+        let t = format!("{database}.t");
+        assert!(!is_kept(cluster, &mut client, "SELECT n AS short FROM t", &t).await);
+        assert!(is_kept(cluster, &mut client, "SELECT n AS small FROM t", &t).await);
+        let large = format!("SELECT n AS {} FROM t", "small".repeat(10));
+        assert!(!is_kept(cluster, &mut client, &large, &t).await);
+    }
+
+    async fn a_mirror_tells_what_differs(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let database = prepare(&cluster).await;
+        let replica = &cluster.replicas()[0];
+        let rules = format!(
+            "rules: [{{name: m, match: {{verb: select}}, target: primary, mirror: {{server: {}}}}}]",
+            replica.name
+        );
+        let proxy = Proxy::before(&cluster).with(rules).start().await;
+        let mut client = connect(proxy.options().db_name(Some(&database))).await.unwrap();
+        let same = "SELECT n FROM u WHERE id IN (1, 2)";
+        let stop = match flavour {
+            Flavour::MySql => "STOP REPLICA SQL_THREAD",
+            Flavour::MariaDb => "STOP SLAVE SQL_THREAD",
+        };
+        replica.execute(stop).await.unwrap();
+        cluster.primary().execute(format!("UPDATE {database}.t SET n = 424242")).await.unwrap();
+        for _ in 0..3 {
+            client.query_drop(same).await.unwrap();
+        }
+        assert_eq!(ask(&mut client, "SELECT n FROM t WHERE id = 1 AND n <> 987654").await, 424_242);
+        let line = proxy.wait_for_log(&["a mirrored read has another result", "differences=1"]).await;
+        assert!(line.contains("alike=3") && line.contains("digest="), "{line}");
+        let log = proxy.log();
+        assert!(!log.contains("987654") && !log.contains("424242"), "{log}");
+    }
+}
