@@ -73,9 +73,10 @@ impl Client {
             Interrupt::Drain
         };
         let soft = !started && self.session.holds.are_soft();
-        self.signal.holds_softly.set(soft);
+        let server = self.connection.as_ref().map(|connection| connection.server.index);
+        self.signal.holds_softly.set(server.filter(|_| soft));
         let filled = self.link.fill_unless(&self.signal, threshold).await;
-        self.signal.holds_softly.set(false);
+        self.signal.holds_softly.set(None);
         match filled {
             Ok(Filled::Bytes) => Ok(()),
             Ok(Filled::Wanted) => {

@@ -160,18 +160,15 @@ impl Worker {
 
     /// Where sessions wait for a connection, clients that went silent give up those kept for their next question.
     fn free_connections(&self) {
-        if !self
-            .shared
-            .servers
-            .iter()
-            .any(|server| server.slots.has_waiters())
-        {
+        let servers = &self.shared.servers;
+        if !servers.iter().any(|server| server.slots.has_waiters()) {
             return;
         }
         let now = clock::now();
+        let waited_for = |server| servers.get(server).is_some_and(|server| server.slots.has_waiters());
         for signal in self.clients.borrow().values() {
             let idle = signal.idle_since.get().map(|since| now.duration_since(since));
-            if signal.holds_softly.get() && idle.is_some_and(|idle| idle >= SILENCE) {
+            if signal.holds_softly.get().is_some_and(waited_for) && idle.is_some_and(|idle| idle >= SILENCE) {
                 signal.want_connection();
             }
         }

@@ -27,8 +27,8 @@ pub struct Signal {
     waker: RefCell<Option<Waker>>,
     /// Since when the session has been waiting for its client to say something.
     pub idle_since: Cell<Option<Instant>>,
-    /// It keeps a server connection meanwhile that it could do without.
-    pub holds_softly: Cell<bool>,
+    /// Of which server it keeps a connection meanwhile that it could do without.
+    pub holds_softly: Cell<Option<usize>>,
     /// That connection is needed by somebody.
     pub is_wanted: Cell<bool>,
     /// How long it may wait; `None`: as long as the configuration lets it.
