@@ -334,7 +334,13 @@ impl Run<'_> {
 async fn model(flavour: Flavour) {
     let cluster = Cluster::shared(flavour).await;
     let pool = "pool: {max_connections: 2, acquire_timeout: 5s}";
-    let proxy = Proxy::before(cluster).with(pool).start().await;
+    // On the replica everybody has a place: who keeps a connection for warnings alone loses it when others wait.
+    let mut servers = "servers:\n".to_owned();
+    for (server, places) in cluster.servers().iter().zip([2, 3]) {
+        let (name, address) = (&server.name, server.address());
+        servers += &format!("  - {{name: {name}, address: \"{address}\", max_connections: {places}}}\n");
+    }
+    let proxy = Proxy::before(cluster).with(pool).with(servers).start().await;
     let run = Run {
         cluster,
         proxy: &proxy,

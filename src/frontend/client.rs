@@ -197,6 +197,7 @@ impl Client {
     /// The same, without what the session's statements before left there.
     pub async fn ready_at(&mut self, facts: &Facts) -> Result<(), BackendError> {
         self.hand_over_tracking(&facts.features).await?;
+        self.relocate_for(facts).await?;
         match &facts.features.kill {
             Some(kill) => self.bind_for_kill(kill).await,
             None if facts.class == Class::Last && self.connection.is_some() => Ok(()),

@@ -17,6 +17,7 @@ pub mod own;
 pub mod query;
 pub mod registry;
 pub mod relay;
+pub mod relocation;
 pub mod reply;
 pub mod request;
 pub mod reset;

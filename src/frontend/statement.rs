@@ -224,6 +224,15 @@ impl Client {
     }
 
     async fn execute_at_home(&mut self, header: Header, command: Command) -> Result<(), End> {
+        let named = self.link.inbox.bytes().get(HEADER + 1..HEADER + 5);
+        let named = named.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        let statement = named.and_then(|id| self.session.statements.get(id));
+        if let Some(template) = statement.map(|statement| statement.template.clone())
+            && let Err(error) = self.relocate_for(&template.facts).await
+        {
+            self.skip().await?;
+            return self.refuse(error).await.map(drop);
+        }
         let id = match self.prepared(true).await {
             Ok(id) => id,
             Err(Unprepared::Told) => return Ok(()),
