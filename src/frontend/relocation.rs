@@ -26,7 +26,9 @@ const LASTING: Flags = Flags::ASSIGNS_USER_VARIABLE
 /// Whether a replica answers this within a transaction that only reads as the primary would. Plain writes are refused
 /// for the transaction's sake on either.
 fn has_a_place(facts: &Facts) -> bool {
-    let alone = !facts.features.has(Flags::SEVERAL | Flags::BROKEN | Flags::STORED_PROGRAM);
+    let alone = !facts
+        .features
+        .has(Flags::SEVERAL | Flags::BROKEN | Flags::STORED_PROGRAM);
     match facts.class {
         Class::Read | Class::ReadIf | Class::Last => true,
         Class::Session => match facts.features.verb {
@@ -54,7 +56,10 @@ impl Client {
     /// Takes a transaction home from its replica if this statement needs it there.
     pub async fn relocate_for(&mut self, facts: &Facts) -> Result<(), BackendError> {
         let home = self.server.index;
-        let away = self.connection.as_ref().is_some_and(|connection| connection.server.index != home);
+        let away = self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.server.index != home);
         let moves = away
             && self.aside.is_none()
             && self.mode == ListenerMode::Split

@@ -49,6 +49,10 @@ impl Client {
             );
             return self.error(1461, b"42000", &text).await;
         }
+        // How the text is read is kept with it.
+        if self.connection.is_some() && !self.is_visiting() {
+            self.ask_now().await;
+        }
         let text = payload.get(1..).unwrap_or_default();
         let mut facts = sql::analyse(text, self.session.dialect);
         let wishes = self.wishes(&facts, text);
@@ -225,7 +229,9 @@ impl Client {
 
     async fn execute_at_home(&mut self, header: Header, command: Command) -> Result<(), End> {
         let named = self.link.inbox.bytes().get(HEADER + 1..HEADER + 5);
-        let named = named.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        let named = named
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_le_bytes);
         let statement = named.and_then(|id| self.session.statements.get(id));
         if let Some(template) = statement.map(|statement| statement.template.clone())
             && let Err(error) = self.relocate_for(&template.facts).await

@@ -165,7 +165,11 @@ impl Worker {
             return;
         }
         let now = clock::now();
-        let waited_for = |server| servers.get(server).is_some_and(|server| server.slots.has_waiters());
+        let waited_for = |server| {
+            servers
+                .get(server)
+                .is_some_and(|server| server.slots.has_waiters())
+        };
         for signal in self.clients.borrow().values() {
             let idle = signal.idle_since.get().map(|since| now.duration_since(since));
             if signal.holds_softly.get().is_some_and(waited_for) && idle.is_some_and(|idle| idle >= SILENCE) {
