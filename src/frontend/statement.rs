@@ -423,12 +423,21 @@ impl Client {
         if let Some(entry) = connection.prepared.get(template) {
             return Ok(Ok(entry.server_id));
         }
+        // It is to be read as it was when it was prepared first, and then everything as it is now.
+        if !self.is_visiting() {
+            self.ask_now().await;
+        }
+        let Some(connection) = &mut self.connection else {
+            return Ok(Ok(0));
+        };
         // What the session changed since it has the connection is there already.
-        connection.state = self.session.state.clone();
-        let reading = self.session.state.reading_as(&template.state);
-        connection.restore_by_statements(&reading).await?;
+        if !connection.reads_alone {
+            connection.state = self.session.state.clone();
+        }
+        let now = connection.state.clone();
+        connection.restore_by_statements(&now.reading_as(&template.state)).await?;
         let prepared = connection.prepare(template).await?;
-        connection.restore_by_statements(&self.session.state).await?;
+        connection.restore_by_statements(&now).await?;
         Ok(match prepared {
             (
                 Answer::Error {
