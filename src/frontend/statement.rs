@@ -435,7 +435,9 @@ impl Client {
             connection.state = self.session.state.clone();
         }
         let now = connection.state.clone();
-        connection.restore_by_statements(&now.reading_as(&template.state)).await?;
+        connection
+            .restore_by_statements(&now.reading_as(&template.state))
+            .await?;
         let prepared = connection.prepare(template).await?;
         connection.restore_by_statements(&now).await?;
         Ok(match prepared {
