@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::choice::Choice;
 use super::reader::{Field, Section, Unique};
-use super::{Address, Pool, ServerTls, ServerTlsMode};
+use super::{Address, Pool, Promote, ServerTls, ServerTlsMode};
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub struct Server {
     /// It serves reads only when no other replica can.
     pub backup: bool,
     pub state: ServerState,
+    pub promote: Promote,
+    /// Where it stands: among equals, one beside the old primary is promoted.
+    pub data_center: Option<String>,
     /// Open connections, busy and idle together; `pool.max_connections` unless given.
     pub max_connections: u32,
 }
@@ -122,6 +125,8 @@ impl Server {
             tls: ServerTls::read(&section.field("tls"), defaults.tls),
             backup: section.field("backup").choice_or(false),
             state: section.field("state").choice_or(ServerState::Online),
+            promote: section.field("promote").choice_or(Promote::Normal),
+            data_center: section.field("data_center").name(),
             max_connections: max_connections(&section.field("max_connections"), defaults.pool),
         }
     }

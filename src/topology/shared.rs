@@ -8,6 +8,7 @@ use tokio::sync::{Notify, futures::Notified};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::gate::Gate;
 use super::load::Load;
 use super::observation::{Class, Observation, Outcome};
 use super::readers::Readers;
@@ -25,6 +26,7 @@ type Mutex<T> = std::sync::Mutex<T>;
 #[derive(Debug)]
 pub struct Topology {
     snapshot: ArcSwap<Snapshot>,
+    gate: Gate,
     servers: Box<[Shared]>,
     inner: Mutex<Inner>,
     /// `monitor.failures`.
@@ -86,6 +88,7 @@ impl Topology {
         };
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(inner.snapshot()),
+            gate: Gate::new(config.servers.len(), primary),
             servers: config.servers.iter().map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
             threshold: config.monitor.failures,
@@ -100,6 +103,37 @@ impl Topology {
     /// What the server surely has. A server that was not reached lately is known to have nothing.
     pub fn position(&self, index: usize) -> Guard<Arc<Known>> {
         self.servers[index].known.load()
+    }
+
+    /// Whether writes may be sent, and where.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Another server is the primary from now on. The gate stays as it is: whoever shut it opens it.
+    pub fn set_primary(&self, index: usize, epoch: u64) {
+        let mut inner = self.lock();
+        if index >= inner.records.len() {
+            return;
+        }
+        for (place, record) in inner.records.iter_mut().enumerate() {
+            record.set_role(if place == index {
+                Role::Primary
+            } else {
+                Role::Replica
+            });
+        }
+        inner.primary = Some(index);
+        inner.epoch = epoch;
+        inner.trail = Trail::default();
+        self.publish(&mut inner);
+    }
+
+    /// Whether a server is kept from all use, and why: it has what the primary lacks.
+    pub fn set_quarantine(&self, index: usize, why: Option<Arc<str>>) {
+        let mut inner = self.lock();
+        inner.records[index].set_quarantine(why, Instant::now());
+        self.publish(&mut inner);
     }
 
     pub fn load(&self, index: usize) -> &Load {
@@ -310,6 +344,7 @@ fn view(server: &config::Server) -> ServerView {
             Role::Replica => Lag::Unknown,
         },
         usable_since: None,
+        quarantine: None,
     }
 }
 
@@ -322,6 +357,14 @@ fn log(old: &ServerView, new: &ServerView) {
             Health::Down { why } => warn!(server, %role, was, is, reason = %why, "server health"),
             _ => info!(server, %role, was, is, "server health"),
         }
+    }
+    if old.role != new.role {
+        info!(server, was = %old.role, is = %role, "server role");
+    }
+    match (&old.quarantine, &new.quarantine) {
+        (None, Some(why)) => warn!(server, reason = %why, "server quarantined"),
+        (Some(_), None) => info!(server, "server out of quarantine"),
+        _ => {}
     }
     if old.admin != new.admin {
         info!(server, %role, was = old.admin.word(), is = new.admin.word(), "server state set");
