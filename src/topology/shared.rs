@@ -235,6 +235,11 @@ impl Topology {
         }
     }
 
+    /// Wakes the monitor before its time: somebody waits for this server's next probe.
+    pub fn hurry(&self, index: usize) {
+        self.servers[index].suspected.notify_one();
+    }
+
     /// The monitor's: waits for a session that lost the server.
     pub fn suspected(&self, index: usize) -> Notified<'_> {
         self.servers[index].suspected.notified()
