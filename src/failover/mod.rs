@@ -11,8 +11,10 @@ pub mod verdict;
 pub mod watch;
 mod witness;
 
-pub use plan::{By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare};
+pub use plan::{
+    By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare, rejoin,
+};
 pub use scene::{Hearing, Member, Scene};
-pub use step::{Dialect, Sql, Step, StepKind};
+pub use step::{Dialect, Follow, Sql, Step, StepKind};
 pub use verdict::{Action, Analysis, Verdict, judge};
 pub use watch::Watch;

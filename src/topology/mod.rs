@@ -18,7 +18,8 @@ mod trail;
 pub use gate::{Gate, Shut};
 pub use load::Load;
 pub use observation::{
-    Channel, ChannelTls, Class, Failure, LagSource, Observation, Outcome, SemiSync, Status, Thread, ThreadState,
+    Channel, ChannelTls, Class, Failure, LagSource, Observation, Outcome, SemiSync, Status, Thread,
+    ThreadState,
 };
 pub use readers::{Function, Readers};
 pub use shared::{Known, Topology};
