@@ -7,6 +7,8 @@
 pub mod plan;
 pub mod scene;
 pub mod step;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 pub mod watch;
 mod witness;
