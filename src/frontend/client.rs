@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::binding::Seat;
 use super::caching::Caching;
 use super::deadline::{Deadline, Stopped};
@@ -286,9 +288,13 @@ impl Client {
         may_move: bool,
     ) -> Result<Outcome, Broken> {
         let limit = self.time_limit();
+        let worker = self.worker.clone();
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
+        // A read elsewhere has been counted since it was decided on.
+        let load = worker.shared.topology.load(connection.server.index);
+        let _underway = (!may_move).then(|| load.enter());
         let deadline = limit.map(|limit| Deadline::new(limit, connection));
         let stopped = Stopped::default();
         let rows = match std::mem::take(&mut self.speaks) {
@@ -309,6 +315,7 @@ impl Client {
             statement,
             may_move,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
+            since: self.worker.shared.measures_latency().then(Instant::now),
             numbers: None,
             rows,
             stopped: &stopped,
@@ -347,6 +354,7 @@ impl Client {
                 }
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
+                self.note_latency(facts, &outcome);
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
@@ -381,6 +389,17 @@ impl Client {
                 let outcome = self.refuse(error).await?;
                 if kept { Ok(outcome) } else { Err(End::ServerLost) }
             }
+        }
+    }
+
+    /// Notes how soon the server at hand answered a read. What failed, failed soon, and says nothing of it.
+    fn note_latency(&self, facts: &Facts, outcome: &Outcome) {
+        let measured = outcome
+            .answered_after
+            .filter(|_| facts.class.is_read() && outcome.error.is_none());
+        if let (Some(taken), Some(connection)) = (measured, &self.connection) {
+            let load = self.worker.shared.topology.load(connection.server.index);
+            load.answered(taken);
         }
     }
 

@@ -176,10 +176,9 @@ impl Client {
         let (mut tried, mut place) = (Servers::default(), first.place);
         while let Place::Server { index, wait } = place {
             let worker = self.worker.clone();
-            let load = worker.shared.topology.load(index);
-            load.enter();
+            let underway = worker.shared.topology.load(index).enter();
             let attempt = self.attempt(request, facts, index, wait).await;
-            load.abandon();
+            drop(underway);
             match attempt? {
                 Attempt::Done(outcome) => {
                     if let Request::Front(header) | Request::Execute(header, _) = request {
