@@ -282,6 +282,16 @@ fn one_primary_and_no_twins() {
     says("pool: {}", "there is no server");
     says("", "there is no server");
     says("servers: []", "there is no server");
+    let many = |count: usize| {
+        (0..count)
+            .map(|server| format!("\n  - db{server}"))
+            .collect::<String>()
+    };
+    says(
+        &format!("servers:{}", many(65)),
+        "66 servers[64]: there are 65 servers, and 64 at most / leave it",
+    );
+    assert!(problems(&format!("servers:{}", many(64))).is_empty());
     says(
         "servers: [{address: a, role: primary}, {address: b, role: primary}]",
         "there are two primaries",

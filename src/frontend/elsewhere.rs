@@ -187,8 +187,9 @@ impl Client {
                     return Ok(Some(outcome));
                 }
                 Attempt::Again | Attempt::Home if self.entry.is_dying() => return Err(End::Killed),
-                Attempt::Again => tried.insert(index),
-                Attempt::Home => break,
+                // Never twice to the same one.
+                Attempt::Again if tried.insert(index) => {}
+                Attempt::Again | Attempt::Home => break,
             }
             place = self.route(facts, tried).place;
         }

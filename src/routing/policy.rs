@@ -78,7 +78,9 @@ impl Policy {
             RuleTarget::Replica => Target::Replica,
             RuleTarget::Servers(places) => {
                 let mut servers = Servers::default();
-                places.iter().for_each(|place| servers.insert(*place));
+                for place in places {
+                    servers.insert(*place);
+                }
                 Target::Among(servers)
             }
         });
