@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -230,6 +231,9 @@ impl Router {
                     candidates.push(self.candidate(index, server));
                 }
             }
+            if round.standing == Standing::Stale {
+                keep_least_late(&mut candidates, &snapshot);
+            }
             if !candidates.is_empty() {
                 break;
             }
@@ -350,6 +354,22 @@ impl Router {
         } else {
             Some(Obstacle::Behind)
         }
+    }
+}
+
+/// Of replicas that are all too late, those that are so least. One that has stopped may say what it lags: it will
+/// not catch up.
+fn keep_least_late(candidates: &mut Vec<Candidate>, snapshot: &Snapshot) {
+    let lateness = |candidate: &Candidate| {
+        let server = &snapshot.servers[candidate.index];
+        let has_stopped = matches!(server.replication, Replication::Stopped { .. });
+        match server.lag {
+            Lag::Known(lag) => (has_stopped, lag),
+            Lag::Unknown | Lag::Infinite => (true, Duration::MAX),
+        }
+    };
+    if let Some(least) = candidates.iter().map(lateness).min() {
+        candidates.retain(|candidate| lateness(candidate) == least);
     }
 }
 
