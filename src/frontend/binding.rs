@@ -131,7 +131,7 @@ impl Client {
     /// The session's state for a read on another server while autocommit is off.
     fn reading_alone(&self, server: usize) -> Option<State> {
         let off = !self.session.status.has(Status::AUTOCOMMIT);
-        (off && self.policy.autocommit_off_reads && server != self.server.index).then(|| {
+        (off && self.policy().autocommit_off_reads && server != self.server.index).then(|| {
             let mut state = self.session.state.clone();
             state.variables.set(b"autocommit", b"ON");
             state
