@@ -88,6 +88,34 @@ on_both_flavours! {
         one(&mut proxy.client().await, "SELECT 1").await;
     }
 
+    async fn a_session_ends_with_the_connection_that_it_holds(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = cluster.new_database().await;
+        let proxy = Proxy::before(cluster).start().await;
+        // What the last statement did to LAST_INSERT_ID() is asked before a read may leave the connection.
+        let held = "SET @a = LAST_INSERT_ID(7)";
+        for next in ["SELECT table_name FROM information_schema.tables LIMIT 1", "SELECT 1 AS one", "SELECT @a"] {
+            for prepares in [false, true] {
+                let mut client = connect(proxy.options().db_name(Some(&database))).await.unwrap();
+                client.query_drop(held).await.unwrap();
+                for id in threads(cluster, &database).await {
+                    cluster.primary().execute(format!("KILL {id}")).await.unwrap();
+                }
+                wait_for("the end of the thread", async || {
+                    threads(cluster, &database).await.is_empty().then_some(())
+                })
+                .await;
+                let told = match prepares {
+                    true => client.prep(next).await.map(drop),
+                    false => client.query_drop(next).await,
+                };
+                assert!(told.is_err(), "{next} prepared: {prepares}");
+                let gone = fails(&mut client, "SELECT @a").await;
+                assert!(!matches!(gone, Error::Server(_)), "{gone}: half a session goes on");
+            }
+        }
+    }
+
     async fn a_killed_server_connection_is_replaced(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let database = cluster.new_database().await;

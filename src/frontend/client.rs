@@ -95,7 +95,11 @@ impl Client {
         }
         self.bind().await?;
         if let Some(connection) = &mut self.connection {
-            connection.untrack().await?;
+            let untracked = connection.untrack().await;
+            if untracked.is_err() {
+                self.connection = None;
+            }
+            untracked?;
             self.session.holds.insert(Hold::Tracking);
         }
         Ok(())
@@ -148,23 +152,24 @@ impl Client {
     /// Asks the server for what it changed without a word, before the connection goes to others.
     pub async fn ask_if_unsure(&mut self) {
         if !self.is_visiting() && self.session.holds.is_empty() {
-            self.ask_now().await;
+            // A connection that cannot be asked does not go to others.
+            let _ = self.ask_now().await;
         }
     }
 
     /// The same before another connection takes the place of the one that the session holds.
-    pub async fn ask_now(&mut self) {
+    pub async fn ask_now(&mut self) -> Result<(), BackendError> {
         if !std::mem::take(&mut self.session.is_unsure) {
-            return;
+            return Ok(());
         }
         let Some(connection) = &mut self.connection else {
-            return;
+            return Ok(());
         };
         let sql = b"SET @@SESSION.collation_connection=@@SESSION.collation_connection,\
             @@SESSION.last_insert_id=@@SESSION.last_insert_id";
-        if connection.execute(sql).await.is_err() {
+        if let Err(error) = connection.execute(sql).await {
             self.connection = None;
-            return;
+            return Err(error);
         }
         if let Some(collation) = connection.told.get(b"collation_connection") {
             self.session.set_variable(b"collation_connection", collation);
@@ -180,6 +185,7 @@ impl Client {
             self.session.insert_id = id;
             connection.insert_id = id;
         }
+        Ok(())
     }
 
     /// Makes the client known to the other threads.
@@ -421,10 +427,14 @@ impl Client {
         }
     }
 
-    /// Tells the client what went wrong on the way to the server.
+    /// Tells the client what went wrong on the way to the server. If the connection went that the session held, so
+    /// did part of the session, and it ends.
     pub async fn refuse(&mut self, error: BackendError) -> Result<Outcome, End> {
         let (code, sqlstate, message) = error.for_client();
         self.error(code, &sqlstate, &message).await?;
+        if self.has_lost_its_hold() {
+            return Err(End::ServerLost);
+        }
         let mut outcome = Outcome {
             error: Some(code),
             ..Outcome::default()

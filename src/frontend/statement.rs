@@ -50,8 +50,11 @@ impl Client {
             return self.error(1461, b"42000", &text).await;
         }
         // How the text is read is kept with it.
-        if self.connection.is_some() && !self.is_visiting() {
-            self.ask_now().await;
+        if self.connection.is_some()
+            && !self.is_visiting()
+            && let Err(error) = self.ask_now().await
+        {
+            return self.refuse(error).await.map(drop);
         }
         let text = payload.get(1..).unwrap_or_default();
         let mut facts = sql::analyse(text, self.session.dialect);
@@ -425,7 +428,7 @@ impl Client {
         }
         // It is to be read as it was when it was prepared first, and then everything as it is now.
         if !self.is_visiting() {
-            self.ask_now().await;
+            self.ask_now().await?;
         }
         let Some(connection) = &mut self.connection else {
             return Ok(Ok(0));
