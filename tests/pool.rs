@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::fixture::proxy::{PATIENCE, connect, wait_for};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
-/// An idle connection is looked at before its use only when it has been idle for longer than the proxy's clock ticks.
+/// An idle connection is looked at before its use only when it has been idle for longer than the proxy's clock ticks:
+/// that time has to pass, and nothing else is waited for.
 const LONG_ENOUGH: Duration = Duration::from_millis(300);
 
 /// The server's threads with a database, by their ids.
@@ -56,8 +57,9 @@ on_both_flavours! {
         let prepared: Vec<(String, u32)> =
             cluster.primary().query("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").await.unwrap();
         assert!(prepared[0].1 <= 3, "a statement is prepared once per connection: {prepared:?}");
+        let idle_since = Instant::now();
         cluster.restart("db1").await.unwrap();
-        sleep(LONG_ENOUGH).await;
+        sleep_until(idle_since + LONG_ENOUGH).await;
         for (number, client) in clients.iter_mut().enumerate() {
             let number = number as u32;
             assert_eq!(one(client, "SELECT @@lc_time_names").await, "de_DE");
@@ -129,8 +131,9 @@ on_both_flavours! {
         };
         let mut client = open().await.unwrap();
         client.query_drop("SET time_zone='+07:00'").await.unwrap();
+        let idle_since = Instant::now();
         kill().await;
-        sleep(LONG_ENOUGH).await;
+        sleep_until(idle_since + LONG_ENOUGH).await;
         assert_eq!(one(&mut client, "SELECT @@time_zone").await, "+07:00");
         client.query_drop("BEGIN").await.unwrap();
         kill().await;
