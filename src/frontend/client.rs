@@ -188,6 +188,14 @@ impl Client {
         Ok(())
     }
 
+    /// The same, unless a read elsewhere has the connection at hand.
+    pub async fn ask_own_now(&mut self) -> Result<(), BackendError> {
+        match self.connection.is_some() && !self.is_visiting() {
+            true => self.ask_now().await,
+            false => Ok(()),
+        }
+    }
+
     /// Makes the client known to the other threads.
     pub fn enlist(&mut self) {
         let (worker, user) = (self.worker.index, self.login.user.clone());

@@ -50,10 +50,7 @@ impl Client {
             return self.error(1461, b"42000", &text).await;
         }
         // How the text is read is kept with it.
-        if self.connection.is_some()
-            && !self.is_visiting()
-            && let Err(error) = self.ask_now().await
-        {
+        if let Err(error) = self.ask_own_now().await {
             return self.refuse(error).await.map(drop);
         }
         let text = payload.get(1..).unwrap_or_default();
@@ -412,9 +409,7 @@ impl Client {
             return Ok(Ok(entry.server_id));
         }
         // It is to be read as it was when it was prepared first, and then everything as it is now.
-        if !self.is_visiting() {
-            self.ask_now().await?;
-        }
+        self.ask_own_now().await?;
         let Some(connection) = &mut self.connection else {
             return Ok(Ok(0));
         };
