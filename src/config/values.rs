@@ -157,7 +157,10 @@ impl Field<'_> {
                 Some(word) => format!("did you mean `{word}`? "),
                 None => String::new(),
             };
-            let allowed = format!("{guess}it can be {}", words.join(", "));
+            let allowed = match *words {
+                [only] => format!("it can be `{only}`"),
+                _ => format!("{guess}it can be {}", words.join(", ")),
+            };
             self.report(
                 format!("{} is not one of the words allowed", self.quoted()),
                 allowed,
