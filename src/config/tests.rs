@@ -268,7 +268,7 @@ colour: blue
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
             "15 colour: there is no such setting / the top level has: accounts, compression, consistency, \
-             limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, tls, workers",
+             limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, switchover, tls, workers",
         ]
     );
 }
