@@ -268,7 +268,8 @@ colour: blue
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
             "15 colour: there is no such setting / the top level has: accounts, compression, consistency, \
-             limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, switchover, tls, workers",
+             failover, limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, \
+             switchover, tls, workers",
         ]
     );
 }
@@ -392,8 +393,8 @@ fn a_setting_of_another_section_is_told_where_it_stands() {
              `servers[0]`",
             "5 servers[0].max_age: there is no such setting / `pool.max_age` is a setting; `servers[0]` has none \
              of its own",
-            "6 servers[0].colour: there is no such setting / servers[0] has: address, backup, max_connections, \
-             name, role, state, tls, weight",
+            "6 servers[0].colour: there is no such setting / servers[0] has: address, backup, data_center, \
+             max_connections, name, promote, role, state, tls, weight",
         ]
     );
 }
