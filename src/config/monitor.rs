@@ -18,6 +18,8 @@ pub struct Monitor {
     pub timeout: Duration,
     /// How many times in a row a server must fail before it is down.
     pub failures: u32,
+    /// From one heartbeat on the primary to the next; `None`: none are written.
+    pub heartbeat: Option<Duration>,
     /// Events that are remembered.
     pub events: u32,
 }
@@ -34,6 +36,10 @@ impl Monitor {
                 .duration(range.clone(), Duration::from_millis(500)),
             timeout: section.field("timeout").duration(range, Duration::from_secs(1)),
             failures: section.field("failures").count(1..=1000, 2),
+            heartbeat: section.field("heartbeat").optional_duration(
+                Duration::from_millis(20)..=Duration::from_secs(60),
+                Some(Duration::from_millis(200)),
+            ),
             events: section.field("events").count(1..=1_000_000, 1000),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::gtid::Position;
-use crate::topology::{Channel, Lag, LagSource, ThreadState};
+use crate::topology::{Channel, Lag, LagSource, Status, ThreadState};
 
 /// Of one that has something to apply, however little its own figure says: that is in whole seconds, or by clocks
 /// that differ.
@@ -25,6 +25,22 @@ pub(super) fn judge(
     of_each
         .max_by_key(|(lag, source)| rank(*lag, *source))
         .unwrap_or_default()
+}
+
+/// A heartbeat is better than what a server says of its own lag: it is measured by one clock. A replica that has
+/// applied all that it fetched is late only by what it has not fetched.
+pub(super) fn refine(status: &mut Status, likely: Duration, least: Duration) {
+    match (status.lag_source, status.lag) {
+        (LagSource::Applier | LagSource::SecondsBehind, _) => {
+            status.lag = Lag::Known(likely.max(LEAST));
+            status.lag_source = LagSource::Heartbeat;
+        }
+        (LagSource::Positions, Lag::Known(told)) if least > told => {
+            status.lag = Lag::Known(least);
+            status.lag_source = LagSource::Heartbeat;
+        }
+        _ => {}
+    }
 }
 
 fn judge_channel(channel: &Channel, applied: &Position, applying: Option<Duration>) -> (Lag, LagSource) {
@@ -69,6 +85,36 @@ mod tests {
             by_gtid: true,
             behind: behind.map(Duration::from_secs),
             ..Channel::default()
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_is_better_than_the_server_s_own_figure() {
+        let refined = |lag, lag_source, likely, least| {
+            let mut status = Status {
+                lag,
+                lag_source,
+                ..Status::default()
+            };
+            let millis = Duration::from_millis;
+            refine(&mut status, millis(likely), millis(least));
+            (status.lag, status.lag_source)
+        };
+        let known = |millis| Lag::Known(Duration::from_millis(millis));
+        assert_eq!(
+            refined(known(3000), LagSource::SecondsBehind, 2100, 2000),
+            (known(2100), LagSource::Heartbeat)
+        );
+        assert_eq!(
+            refined(known(0), LagSource::Positions, 90, 0),
+            (known(0), LagSource::Positions)
+        );
+        assert_eq!(
+            refined(known(0), LagSource::Positions, 90, 40),
+            (known(40), LagSource::Heartbeat)
+        );
+        for source in [LagSource::Threads, LagSource::Disconnected, LagSource::None] {
+            assert_eq!(refined(Lag::Infinite, source, 90, 40), (Lag::Infinite, source));
         }
     }
 

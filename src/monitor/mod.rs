@@ -6,10 +6,12 @@
 //! `SELECT` on `mysql.proc`. What an account may not see is left out, with a warning that names the GRANT.
 
 mod advice;
+mod beats;
 mod connection;
 mod failure;
 mod fields;
 mod functions;
+mod heartbeat;
 mod lag;
 mod probe;
 mod run;

@@ -145,6 +145,7 @@ impl LagSource {
             Self::None => "none",
             Self::Positions => "positions",
             Self::Applier => "applier",
+            Self::Heartbeat => "heartbeat",
             Self::SecondsBehind => "seconds behind",
             Self::Threads => "threads",
             Self::Disconnected => "disconnected",
