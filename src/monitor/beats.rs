@@ -58,11 +58,11 @@ impl Beats {
         Some((least + most) / 2)
     }
 
-    /// How late a replica is at least that showed `seen`: as much as the first heartbeat that it lacks is old.
-    pub(super) fn least(&self, seen: u64, now: Instant) -> Duration {
+    /// Whether a replica that showed `seen` surely lacks something, and not only what was written this moment.
+    pub(super) fn is_late(&self, seen: u64, now: Instant) -> bool {
         let next = self.written.partition_point(|(number, _)| *number <= seen);
         let missed = self.written.get(next);
-        missed.map_or(Duration::ZERO, |(_, sent)| now.saturating_duration_since(*sent))
+        missed.is_some_and(|(_, sent)| now.saturating_duration_since(*sent) > self.interval / 4)
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
     fn nothing_written_says_nothing() {
         let beats = Beats::new(Duration::from_millis(200));
         assert_eq!(beats.lag(0, Instant::now()), None);
-        assert_eq!(beats.least(0, Instant::now()), Duration::ZERO);
+        assert!(!beats.is_late(0, Instant::now()));
     }
 
     #[test]
@@ -106,7 +106,8 @@ mod tests {
             let now = start + Duration::from_millis(now);
             let lag = u64::try_from(beats.lag(seen, now).unwrap().as_millis()).unwrap();
             prop_assert!(lag.abs_diff(delay) <= interval / 2 + 1, "{lag} for {delay}");
-            prop_assert!(beats.least(seen, now).as_millis() <= u128::from(delay));
+            prop_assert!(delay > interval / 4 || !beats.is_late(seen, now));
+            prop_assert!(delay <= interval * 5 / 4 || beats.is_late(seen, now));
         }
     }
 }

@@ -115,7 +115,8 @@ impl Connection {
             error = error.filter(|error| !matches!(error, Error::Server(_)));
         } else if sets.len() > self.parts.len() {
             let row = sets.pop().and_then(one).unwrap_or_default();
-            beat = row.number(&["beat"]);
+            // A server that shows none yet lacks the first.
+            beat = Some(row.number(&["beat"]).unwrap_or(0));
         }
         if let Some(error) = error {
             // The last set is the one before the error, whole.
@@ -139,8 +140,8 @@ impl Connection {
         }
         let (mut status, malformed) = status::status(&self.identity, &answers);
         self.malformed = malformed;
-        if let Some((likely, least)) = heartbeats.zip(beat).and_then(|(all, beat)| all.lag(beat, asked)) {
-            lag::refine(&mut status, likely, least);
+        if let Some((lag, is_late)) = heartbeats.zip(beat).and_then(|(all, beat)| all.lag(beat, asked)) {
+            lag::refine(&mut status, lag, is_late);
         }
         Ok(status)
     }

@@ -70,10 +70,10 @@ impl Heartbeats {
         })
     }
 
-    /// How late a server is, and how late at least, that showed this one at that time; none before the first.
-    pub(super) fn lag(&self, seen: u64, now: Instant) -> Option<(Duration, Duration)> {
+    /// How late a server is that showed this one at that time, and whether it surely is; none before the first.
+    pub(super) fn lag(&self, seen: u64, now: Instant) -> Option<(Duration, bool)> {
         let beats = self.beats.lock().unwrap_or_else(PoisonError::into_inner);
-        Some((beats.lag(seen, now)?, beats.least(seen, now)))
+        Some((beats.lag(seen, now)?, beats.is_late(seen, now)))
     }
 
     /// Whether there is anything to look for.

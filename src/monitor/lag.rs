@@ -29,17 +29,15 @@ pub(super) fn judge(
 
 /// A heartbeat is better than what a server says of its own lag: it is measured by one clock. A replica that has
 /// applied all that it fetched is late only by what it has not fetched.
-pub(super) fn refine(status: &mut Status, likely: Duration, least: Duration) {
-    match (status.lag_source, status.lag) {
-        (LagSource::Applier | LagSource::SecondsBehind, _) => {
-            status.lag = Lag::Known(likely.max(LEAST));
-            status.lag_source = LagSource::Heartbeat;
-        }
-        (LagSource::Positions, Lag::Known(told)) if least > told => {
-            status.lag = Lag::Known(least);
-            status.lag_source = LagSource::Heartbeat;
-        }
-        _ => {}
+pub(super) fn refine(status: &mut Status, by_heartbeat: Duration, is_late: bool) {
+    let counts = match status.lag_source {
+        LagSource::Applier | LagSource::SecondsBehind => true,
+        LagSource::Positions => is_late,
+        _ => false,
+    };
+    if counts {
+        status.lag = Lag::Known(by_heartbeat.max(LEAST));
+        status.lag_source = LagSource::Heartbeat;
     }
 }
 
@@ -90,31 +88,30 @@ mod tests {
 
     #[test]
     fn a_heartbeat_is_better_than_the_server_s_own_figure() {
-        let refined = |lag, lag_source, likely, least| {
+        let refined = |lag, lag_source, is_late| {
             let mut status = Status {
                 lag,
                 lag_source,
                 ..Status::default()
             };
-            let millis = Duration::from_millis;
-            refine(&mut status, millis(likely), millis(least));
+            refine(&mut status, Duration::from_millis(210), is_late);
             (status.lag, status.lag_source)
         };
         let known = |millis| Lag::Known(Duration::from_millis(millis));
         assert_eq!(
-            refined(known(3000), LagSource::SecondsBehind, 2100, 2000),
-            (known(2100), LagSource::Heartbeat)
+            refined(known(3000), LagSource::SecondsBehind, false),
+            (known(210), LagSource::Heartbeat)
         );
         assert_eq!(
-            refined(known(0), LagSource::Positions, 90, 0),
+            refined(known(0), LagSource::Positions, false),
             (known(0), LagSource::Positions)
         );
         assert_eq!(
-            refined(known(0), LagSource::Positions, 90, 40),
-            (known(40), LagSource::Heartbeat)
+            refined(known(0), LagSource::Positions, true),
+            (known(210), LagSource::Heartbeat)
         );
         for source in [LagSource::Threads, LagSource::Disconnected, LagSource::None] {
-            assert_eq!(refined(Lag::Infinite, source, 90, 40), (Lag::Infinite, source));
+            assert_eq!(refined(Lag::Infinite, source, true), (Lag::Infinite, source));
         }
     }
 
