@@ -14,12 +14,13 @@ use crate::backend::BackendError;
 use crate::backend::connection::Answer;
 use crate::routing::{Place, Servers, Why};
 use crate::session::{Hold, State, Statement, Template, Wishes};
-use crate::sql::{self, Facts, Flags};
+use crate::sql::{self, Class, Facts, Flags, Verb};
 use crate::wire::Status;
 use crate::wire::command::Command;
 use crate::wire::execute::Execute;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header, put_with};
+use crate::wire::query::Value;
 
 /// The flag of an execution whose rows are fetched later.
 const OPENS_CURSOR: u8 = 1;
@@ -257,6 +258,9 @@ impl Client {
         let template = template.unwrap_or_default();
         let facts = &template.facts;
         self.session.announce_prepared(&template);
+        if facts.class == Class::Write {
+            self.announce_values(id, header, command);
+        }
         self.begin_write(facts, Some(&template), true);
         let outcome = match types {
             None => self.pass(Expect::Results, facts).await?,
@@ -300,6 +304,41 @@ impl Client {
         let bytes = self.link.inbox.bytes_mut();
         if let Some(place) = bytes.get_mut(HEADER + 1..HEADER + 5) {
             place.copy_from_slice(&id.to_le_bytes());
+        }
+    }
+
+    /// What the execution at the front of the inbox may write into an AUTO_INCREMENT column itself.
+    fn announce_values(&mut self, id: u32, header: Header, command: Command) {
+        let session = &mut self.session;
+        let Some(statement) = session.statements.get(id) else {
+            return;
+        };
+        if !matches!(
+            statement.template.facts.features.verb,
+            Verb::Insert | Verb::Replace
+        ) {
+            return;
+        }
+        let bytes = self.link.inbox.bytes();
+        let whole = command == Command::STMT_EXECUTE && !statement.has_long_data;
+        let payload = bytes.get(HEADER..header.total()).filter(|_| whole);
+        let execute =
+            payload.and_then(|payload| Execute::parse(payload, statement.parameters, self.capabilities).ok());
+        let values = payload.zip(execute.as_ref()).and_then(|(payload, execute)| {
+            execute.values(payload, statement.types.as_deref(), self.capabilities)
+        });
+        let Some(values) = values else {
+            return session.inserting.add_any();
+        };
+        for attribute in values {
+            match attribute.value {
+                Value::Null => {}
+                Value::Signed(value) => session.inserting.add(value.unsigned_abs()),
+                Value::Unsigned(value) => session.inserting.add(value),
+                Value::Float(value) => session.inserting.add_float(value),
+                Value::Text(text) => session.inserting.add_text(text),
+                Value::Other => session.inserting.add_date(),
+            }
         }
     }
 
