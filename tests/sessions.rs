@@ -410,6 +410,42 @@ on_both_flavours! {
         ").await;
     }
 
+    async fn a_procedure_that_leaves_nothing_holds_nothing(flavour) {
+        let cluster = alone(flavour).await;
+        let database = cluster.new_database().await;
+        let creates = [
+            "t (a INT)",
+            "PROCEDURE plain() BEGIN DECLARE n INT; INSERT INTO t VALUES (1); SELECT COUNT(*) INTO n FROM t; SELECT n; END",
+            "PROCEDURE locks() BEGIN DECLARE n INT; SELECT GET_LOCK('x', 0) INTO n; DO RELEASE_LOCK('x'); END",
+        ];
+        for create in creates {
+            let create = create.replacen("PROCEDURE ", &format!("PROCEDURE {database}."), 1).replace("t (a", &format!("TABLE {database}.t (a"));
+            cluster.primary().execute(format!("CREATE {create}")).await.unwrap();
+        }
+        let proxy = Proxy::before(cluster).with("pool: {max_connections: 1, acquire_timeout: 1s}").start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let (mut client, mut other) = (connect(options()).await.unwrap(), connect(options()).await.unwrap());
+        proxy.wait_for_log(&["stored procedures that leave nothing behind"]).await;
+        for prepared in [false, true] {
+            match prepared {
+                false => client.query_drop("CALL plain()").await.unwrap(),
+                true => client.exec_drop("CALL plain()", ()).await.unwrap(),
+            }
+            other.query_drop("INSERT INTO t VALUES (1)").await.unwrap();
+        }
+        client.query_drop("CALL locks()").await.unwrap();
+        let error = other.query_drop("INSERT INTO t VALUES (1)").await.unwrap_err();
+        assert!(error.to_string().contains("became free"), "{error}");
+        client.reset().await.unwrap();
+
+        // Another procedure under the same name: nothing is known of it.
+        client.query_drop("DROP PROCEDURE plain").await.unwrap();
+        client.query_drop("CREATE PROCEDURE plain() BEGIN DECLARE n INT; SELECT GET_LOCK('y', 0) INTO n; END").await.unwrap();
+        client.query_drop("CALL plain()").await.unwrap();
+        let error = other.query_drop("INSERT INTO t VALUES (1)").await.unwrap_err();
+        assert!(error.to_string().contains("became free"), "{error}");
+    }
+
     async fn a_schema_follows_its_session(flavour) {
         same(flavour, 1, "
             A: CREATE DATABASE {db}_two

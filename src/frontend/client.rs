@@ -20,7 +20,7 @@ use crate::config::ListenerMode;
 use crate::net::{Link, Signal};
 use crate::routing::Policy;
 use crate::session::{Hold, Session};
-use crate::sql::{Class, Facts, Features, Flags};
+use crate::sql::{Class, Facts, Features, Flags, Verb};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 
@@ -354,6 +354,7 @@ impl Client {
                     self.session.settle(features, &outcome.observed);
                 }
                 self.signal.idle_limit.set(self.session.idle_limit);
+                self.notice_procedures(features);
                 if features.has(Flags::ENDS_CONNECTION) && outcome.error.is_none() {
                     // COMMIT RELEASE: the server has hung up, and so do we.
                     self.connection = None;
@@ -395,6 +396,14 @@ impl Client {
                 let outcome = self.refuse(error).await?;
                 if kept { Ok(outcome) } else { Err(End::ServerLost) }
             }
+        }
+    }
+
+    /// The statement may have made a procedure, or another one of the same name.
+    fn notice_procedures(&self, features: &Features) {
+        let program = Flags::STORED_PROGRAM | Flags::BROKEN;
+        if features.verbs.contains(Verb::Create) && features.has(program) {
+            self.worker.shared.topology.forget_procedures();
         }
     }
 

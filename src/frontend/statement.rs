@@ -258,6 +258,8 @@ impl Client {
         let template = template.unwrap_or_default();
         let facts = &template.facts;
         self.session.announce_prepared(&template);
+        let tidy = self.prepared_calls_tidily(&template);
+        self.session.calls_tidily = tidy;
         if facts.class == Class::Write {
             self.announce_values(id, header, command);
         }
@@ -340,6 +342,12 @@ impl Client {
                 Value::Other => session.inserting.add_date(),
             }
         }
+    }
+
+    /// The same as for a text, for one that was prepared: it names what it named then.
+    fn prepared_calls_tidily(&self, template: &Template) -> bool {
+        let is_same = self.session.state.schema == template.state.schema;
+        is_same && self.calls_tidily(&template.text, &template.facts.features)
     }
 
     fn executed(&mut self, id: u32, outcome: &Outcome) {

@@ -12,6 +12,7 @@ mod fields;
 mod functions;
 mod lag;
 mod probe;
+mod procedures;
 mod run;
 mod status;
 

@@ -219,9 +219,12 @@ impl Session {
         let unseen = self.dialect.flavour == Flavour::MariaDb
             && features.verbs.contains(Verb::Set)
             && features.has(Flags::BROKEN | Flags::SPANS_OVERFLOW);
+        let tidy = std::mem::take(&mut self.calls_tidily) && alone;
         // A procedure may have made a temporary table or set a user variable in a way that MySQL does not report
         // (CREATE .. AS SELECT, SELECT .. INTO), and nothing says so afterwards.
-        let unseen = unseen || features.verbs.contains(Verb::Call) || features.verbs.contains(Verb::Compound);
+        let unseen = unseen
+            || (features.verbs.contains(Verb::Call) && !tidy)
+            || features.verbs.contains(Verb::Compound);
         if unseen || features.has(Flags::SETS_ROLE) {
             self.holds.insert(Hold::State);
         }

@@ -48,6 +48,8 @@ pub struct Session {
     pub(super) counts: Counts,
     /// What the statement under way says in its text, for when it is done.
     pub(super) announced: Option<Announced>,
+    /// It calls a procedure that leaves nothing unsaid.
+    pub calls_tidily: bool,
     /// What it may write into an AUTO_INCREMENT column itself.
     pub inserting: InsertedIds,
 }
