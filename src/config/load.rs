@@ -9,7 +9,8 @@ use super::reader::{Context, Field, Section};
 use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
 use super::{
-    Accounts, Compression, Consistency, Limits, Listener, Log, Monitor, Pool, Routing, Rule, Server, Tls,
+    Accounts, Compression, Consistency, Failover, Limits, Listener, Log, Monitor, Pool, Routing, Rule,
+    Server, Switchover, Tls,
 };
 use super::{Address, secrets, tree};
 
@@ -22,6 +23,8 @@ pub struct Config {
     pub servers: Vec<Server>,
     pub accounts: Accounts,
     pub monitor: Monitor,
+    pub failover: Failover,
+    pub switchover: Switchover,
     pub pool: Pool,
     pub routing: Routing,
     pub consistency: Consistency,
@@ -122,6 +125,8 @@ impl Config {
             servers: servers.into_iter().map(|(_, server)| server).collect(),
             accounts: Accounts::read(&section.field("accounts")),
             monitor: section.field("monitor").section(Monitor::read),
+            failover: section.field("failover").section(Failover::read),
+            switchover: section.field("switchover").section(Switchover::read),
             pool,
             routing: section.field("routing").section(Routing::read),
             consistency,

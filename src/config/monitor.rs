@@ -18,6 +18,8 @@ pub struct Monitor {
     pub timeout: Duration,
     /// How many times in a row a server must fail before it is down.
     pub failures: u32,
+    /// Events that are remembered.
+    pub events: u32,
 }
 
 // === impl Monitor ===
@@ -26,29 +28,31 @@ impl Monitor {
     pub(super) fn read(section: &Section<'_>) -> Self {
         let range = Duration::from_millis(50)..=Duration::from_secs(60);
         Self {
-            login: Self::login(section),
+            login: login(section),
             interval: section
                 .field("interval")
                 .duration(range.clone(), Duration::from_millis(500)),
             timeout: section.field("timeout").duration(range, Duration::from_secs(1)),
             failures: section.field("failures").count(1..=1000, 2),
+            events: section.field("events").count(1..=1_000_000, 1000),
         }
     }
+}
 
-    fn login(section: &Section<'_>) -> Option<Login> {
-        let (user, password) = (section.field("user"), section.field("password"));
-        match (user.is_given(), password.is_given()) {
-            (true, false) => user.report(
-                "the account has no password",
-                "give `password`; `\"\"` if it has none",
-            ),
-            (false, true) => password.report("a password without an account", "give `user` too"),
-            _ => {}
-        }
-        let (user, password) = (user.word(LONGEST_NAME), secrets::secret(&password));
-        Some(Login {
-            user: user?,
-            password: password?,
-        })
+/// An account with its password, or none.
+pub(super) fn login(section: &Section<'_>) -> Option<Login> {
+    let (user, password) = (section.field("user"), section.field("password"));
+    match (user.is_given(), password.is_given()) {
+        (true, false) => user.report(
+            "the account has no password",
+            "give `password`; `\"\"` if it has none",
+        ),
+        (false, true) => password.report("a password without an account", "give `user` too"),
+        _ => {}
     }
+    let (user, password) = (user.word(LONGEST_NAME), secrets::secret(&password));
+    Some(Login {
+        user: user?,
+        password: password?,
+    })
 }

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::binding::Seat;
 use super::caching::Caching;
 use super::deadline::{Deadline, Stopped};
@@ -93,7 +95,11 @@ impl Client {
         }
         self.bind().await?;
         if let Some(connection) = &mut self.connection {
-            connection.untrack().await?;
+            let untracked = connection.untrack().await;
+            if untracked.is_err() {
+                self.connection = None;
+            }
+            untracked?;
             self.session.holds.insert(Hold::Tracking);
         }
         Ok(())
@@ -115,7 +121,7 @@ impl Client {
         }
         let mut asks = self.asks_of_connection(features);
         if asks != (false, false) && self.session.is_unsure && !self.is_visiting() {
-            self.ask_now().await;
+            self.ask_now().await?;
             asks = self.asks_of_connection(features);
         }
         let (asks_id, asks_warnings) = asks;
@@ -159,23 +165,24 @@ impl Client {
     /// Asks the server for what it changed without a word, before the connection goes to others.
     pub async fn ask_if_unsure(&mut self) {
         if !self.is_visiting() && self.session.holds.is_empty() {
-            self.ask_now().await;
+            // A connection that cannot be asked does not go to others.
+            let _ = self.ask_now().await;
         }
     }
 
     /// The same before another connection takes the place of the one that the session holds.
-    pub async fn ask_now(&mut self) {
+    pub async fn ask_now(&mut self) -> Result<(), BackendError> {
         if !std::mem::take(&mut self.session.is_unsure) {
-            return;
+            return Ok(());
         }
         let Some(connection) = &mut self.connection else {
-            return;
+            return Ok(());
         };
         let sql = b"SET @@SESSION.collation_connection=@@SESSION.collation_connection,\
             @@SESSION.last_insert_id=@@SESSION.last_insert_id";
-        if connection.execute(sql).await.is_err() {
+        if let Err(error) = connection.execute(sql).await {
             self.connection = None;
-            return;
+            return Err(error);
         }
         if let Some(collation) = connection.told.get(b"collation_connection") {
             self.session.set_variable(b"collation_connection", collation);
@@ -185,12 +192,21 @@ impl Client {
             .get(b"last_insert_id")
             .and_then(|id| std::str::from_utf8(id).ok());
         let Some(id) = id.and_then(|id| id.parse().ok()) else {
-            return;
+            return Ok(());
         };
         // Another session's, if this one never had its own here and has not made one either.
         let left = connection.insert_id.replace(id);
         if left.is_some_and(|left| left == self.session.insert_id || left != id) {
             self.session.insert_id = id;
+        }
+        Ok(())
+    }
+
+    /// The same, unless a read elsewhere has the connection at hand.
+    pub async fn ask_own_now(&mut self) -> Result<(), BackendError> {
+        match self.connection.is_some() && !self.is_visiting() {
+            true => self.ask_now().await,
+            false => Ok(()),
         }
     }
 
@@ -300,9 +316,13 @@ impl Client {
         may_move: bool,
     ) -> Result<Outcome, Broken> {
         let limit = self.time_limit();
+        let worker = self.worker.clone();
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
+        // A read elsewhere has been counted since it was decided on.
+        let load = worker.shared.topology.load(connection.server.index);
+        let _underway = (!may_move).then(|| load.enter());
         let deadline = limit.map(|limit| Deadline::new(limit, connection));
         let stopped = Stopped::default();
         let rows = match std::mem::take(&mut self.speaks) {
@@ -323,6 +343,7 @@ impl Client {
             statement,
             may_move,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
+            since: self.worker.shared.measures_latency().then(Instant::now),
             numbers: None,
             rows,
             stopped: &stopped,
@@ -362,6 +383,7 @@ impl Client {
                 }
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
+                self.note_latency(facts, &outcome);
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
@@ -407,6 +429,17 @@ impl Client {
         }
     }
 
+    /// Notes how soon the server at hand answered a read. What failed, failed soon, and says nothing of it.
+    fn note_latency(&self, facts: &Facts, outcome: &Outcome) {
+        let measured = outcome
+            .answered_after
+            .filter(|_| facts.class.is_read() && outcome.error.is_none());
+        if let (Some(taken), Some(connection)) = (measured, &self.connection) {
+            let load = self.worker.shared.topology.load(connection.server.index);
+            load.answered(taken);
+        }
+    }
+
     /// Notes whose the things are that the statement left on the server.
     fn mark_connection(&mut self, outcome: &Outcome) {
         let Some(connection) = &mut self.connection else {
@@ -423,10 +456,14 @@ impl Client {
         }
     }
 
-    /// Tells the client what went wrong on the way to the server.
+    /// Tells the client what went wrong on the way to the server. If the connection went that the session held, so
+    /// did part of the session, and it ends.
     pub async fn refuse(&mut self, error: BackendError) -> Result<Outcome, End> {
         let (code, sqlstate, message) = error.for_client();
         self.error(code, &sqlstate, &message).await?;
+        if self.has_lost_its_hold() {
+            return Err(End::ServerLost);
+        }
         let mut outcome = Outcome {
             error: Some(code),
             ..Outcome::default()

@@ -50,6 +50,18 @@ impl Record {
         self.change(now, |view| view.admin = admin);
     }
 
+    pub(super) fn set_quarantine(&mut self, why: Option<Arc<str>>, now: Instant) {
+        self.change(now, |view| view.quarantine = why);
+    }
+
+    pub(super) fn set_role(&mut self, role: Role) {
+        if self.view.role != role {
+            self.view.role = role;
+            self.view.lag = lag_of_nothing(role);
+            self.lag_at = None;
+        }
+    }
+
     /// What a probe saw of replication. `behind` is how old the data are at least, by what the primary had.
     pub(super) fn replicate(&mut self, observation: &Observation, behind: Lag) {
         match &observation.outcome {

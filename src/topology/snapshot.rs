@@ -34,6 +34,8 @@ pub struct ServerView {
     pub replication: Replication,
     /// As of the latest probe. A probe that failed leaves the last figure, grown by the time since then.
     pub lag: Lag,
+    /// Why it is kept from all use: it has what the primary lacks.
+    pub quarantine: Option<Arc<str>>,
     /// When it last became usable; `None` while it is not, and for a server that has been since the start.
     pub usable_since: Option<Instant>,
 }
@@ -89,7 +91,9 @@ pub enum Lag {
 impl ServerView {
     /// Whether new statements may go there, as far as its health and its operator are concerned.
     pub fn is_usable(&self) -> bool {
-        !matches!(self.health, Health::Down { .. }) && self.admin == Admin::Online
+        !matches!(self.health, Health::Down { .. })
+            && self.admin == Admin::Online
+            && self.quarantine.is_none()
     }
 }
 

@@ -97,6 +97,7 @@ pub(super) mod tests {
             replication: Replication::Running,
             lag: Lag::Known(Duration::from_millis(12)),
             usable_since: None,
+            quarantine: None,
         }
     }
 
