@@ -357,6 +357,7 @@ impl Client {
             && answered.is_ok()
             && let Some(connection) = &mut self.connection
         {
+            super::rules::count(&self.worker.shared.ruled.timed_out);
             // Whatever is left of the order to stop hits this.
             let _ = connection.execute(b"DO 0").await;
         }
