@@ -14,6 +14,7 @@ mod functions;
 mod heartbeat;
 mod lag;
 mod probe;
+mod procedures;
 mod run;
 mod status;
 

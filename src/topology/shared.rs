@@ -66,6 +66,9 @@ struct Inner {
     epoch: u64,
     primary: Option<usize>,
     readers: Arc<Readers>,
+    tidy: Arc<Readers>,
+    /// How often they were forgotten.
+    forgotten: u64,
     trail: Trail,
 }
 
@@ -86,6 +89,8 @@ impl Topology {
             serial: 0,
             epoch: 1,
             readers: Arc::default(),
+            tidy: Arc::default(),
+            forgotten: 0,
             trail: Trail::default(),
             records,
         };
@@ -313,6 +318,33 @@ impl Topology {
         }
     }
 
+    /// The procedures that leave nothing behind, as they were when they had been forgotten so often.
+    pub fn set_procedures(&self, tidy: Readers, forgotten: u64) {
+        let mut inner = self.lock();
+        if *inner.tidy != tidy && inner.forgotten == forgotten {
+            info!(
+                procedures = tidy.len(),
+                "stored procedures that leave nothing behind"
+            );
+            inner.tidy = Arc::new(tidy);
+            self.publish(&mut inner);
+        }
+    }
+
+    pub fn procedures_forgotten(&self) -> u64 {
+        self.lock().forgotten
+    }
+
+    /// A procedure was made: until they are read again, nobody knows what any of them does.
+    pub fn forget_procedures(&self) {
+        let mut inner = self.lock();
+        inner.forgotten += 1;
+        if !inner.tidy.is_empty() {
+            inner.tidy = Arc::default();
+            self.publish(&mut inner);
+        }
+    }
+
     /// Makes a new snapshot if anything is different.
     fn publish(&self, inner: &mut Inner) {
         let old = self.snapshot.load();
@@ -364,6 +396,7 @@ impl Inner {
             primary: self.primary,
             servers: self.records.iter().map(|record| record.view.clone()).collect(),
             readers: self.readers.clone(),
+            tidy: self.tidy.clone(),
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub primary: Option<usize>,
     pub servers: Box<[ServerView]>,
     pub readers: Arc<Readers>,
+    /// Procedures that leave nothing on their connection which the server does not report.
+    pub tidy: Arc<Readers>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -109,6 +109,7 @@ pub(super) mod tests {
             primary: Some(0),
             servers: servers.into(),
             readers: Arc::new(Readers::default()),
+            tidy: Arc::default(),
         }
     }
 
