@@ -29,7 +29,7 @@
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`], [`routing`] |
-//! | 4 | [`monitor`], [`frontend`] |
+//! | 4 | [`monitor`], [`failover`], [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
 //!
@@ -51,6 +51,7 @@ pub mod accounts;
 pub mod app;
 pub mod backend;
 pub mod config;
+pub mod failover;
 pub mod frontend;
 pub mod gtid;
 pub mod monitor;
