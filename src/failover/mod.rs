@@ -1,4 +1,5 @@
 //! When the primary is dead or is to change: what is the case, what to do about it, and doing it.
+//! When the primary is dead or is to change: what is the case, what to do about it, and the steps of doing it.
 //!
 //! Everything here that decides is pure: a [`Scene`] goes in, an [`Analysis`] or a plan comes out. A plan has two
 //! halves, because what servers have is final only once they are frozen: [`prepare`] says how to stop the old
@@ -27,6 +28,10 @@ pub mod step;
 mod surplus;
 mod switchover;
 mod tend;
+
+pub mod plan;
+pub mod scene;
+pub mod step;
 pub mod verdict;
 pub mod watch;
 mod witness;
@@ -37,6 +42,8 @@ pub use plan::{By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choo
 pub use report::{Gap, Outcome, Report, ReportKind, StepReport};
 pub use scene::{Hearing, Member, Scene};
 pub use shared::Counters;
+pub use plan::{By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare};
+pub use scene::{Hearing, Member, Scene};
 pub use step::{Dialect, Sql, Step, StepKind};
 pub use verdict::{Action, Analysis, Verdict, judge};
 pub use watch::Watch;
