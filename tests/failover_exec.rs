@@ -138,6 +138,15 @@ async fn values(cluster: &Cluster, index: usize) -> Vec<u32> {
         .unwrap()
 }
 
+async fn sandbox_position(cluster: &Cluster, index: usize) -> String {
+    let server = &cluster.servers()[index];
+    let sql = match server.flavour {
+        Flavour::MySql => "SELECT @@global.gtid_executed",
+        Flavour::MariaDb => "SELECT @@global.gtid_binlog_pos",
+    };
+    server.query::<String>(sql).await.unwrap().remove(0)
+}
+
 /// One line for each step.
 fn show(report: &Report) -> String {
     let mut text = format!(
@@ -326,5 +335,36 @@ on_both_flavours! {
         drop(lock);
         plane.wait_following(&cluster, 1, 0).await;
         plane.wait_following(&cluster, 2, 0).await;
+    }
+
+    async fn a_change_that_is_cut_short_is_completed_or_undone(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let folder = tempfile::tempdir().unwrap();
+        let state = format!("mode: automatic, state: {}", folder.path().join("state.json").display());
+        for (round, delay) in [3, 30, 55, 75, 90, 110, 140, 200].into_iter().enumerate() {
+            let plane = Plane::start(&cluster, &state).await;
+            let handle = plane.handle.clone();
+            let change = tokio::spawn(async move { handle.switchover(None, None, true).await.is_ok() });
+            // The moment at which the process is killed.
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            drop(plane);
+            let _ = change.await;
+            let written = std::fs::read_to_string(folder.path().join("state.json")).unwrap_or_default();
+            let plane = Plane::start(&cluster, &state).await;
+            let primary = plane.primary().unwrap();
+            println!("{round}: after {delay} ms: {written:?}, the primary is db{}", primary + 1);
+            wait_for("a writable primary", async || (!plane.status(primary).await.read_only).then_some(())).await;
+            for server in (0..3).filter(|server| *server != primary) {
+                plane.wait_following(&cluster, server, primary).await;
+            }
+            let mut writer = cluster.servers()[primary].connect().await.unwrap();
+            insert(&mut writer, u32::try_from(round).unwrap()).await;
+            let position = sandbox_position(&cluster, primary).await;
+            for server in (0..3).filter(|server| *server != primary) {
+                wait_for("the row", async || (values(&cluster, server).await.len() == round + 1).then_some(())).await;
+            }
+            assert!(!position.is_empty() && !folder.path().join("state.json").exists());
+        }
     }
 }

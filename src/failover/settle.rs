@@ -138,6 +138,8 @@ impl Coordinator {
             return (Some(to), entry.epoch.max(epoch));
         }
         let from = from.or(found);
+        // Servers may have been moved behind it already.
+        self.tending.former.extend(to.filter(|to| Some(*to) != from));
         info!(
             server = from.map_or("", |from| scene.name(from)),
             "a change that was under way is undone"
