@@ -154,7 +154,7 @@ impl Rejoin {
                 let text = timeout(SALVAGE, self.by_events()).await;
                 let text = text.map_err(|_| format!("no end within {SALVAGE:?}"))??;
                 file.write_all(text.as_bytes()).await.map_err(failed)?;
-                "as SHOW BINLOG EVENTS has it: rows are not in it, mysqlbinlog was not found"
+                "as SHOW BINLOG EVENTS has it: rows are not in it, a mysqlbinlog that fits was not found"
             }
         };
         file.sync_all().await.map_err(failed)?;
