@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::caching::ResultCache;
 use super::mirror::MirrorCounts;
+use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
@@ -42,6 +43,7 @@ pub struct Shared {
     /// Where a rule keeps results.
     pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
+    pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
@@ -78,6 +80,7 @@ impl Shared {
             rules,
             results,
             mirrored: MirrorCounts::default(),
+            ruled: RuleCounts::default(),
             registry: Arc::default(),
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
