@@ -4,7 +4,7 @@
 //! then there is nothing to restore.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::identity::Identity;
 use super::server::Server;
 use super::slots::Grant;
 use crate::session::State;
-use crate::util::clock;
+use crate::util::{Shelf, clock};
 use crate::wire::Capabilities;
 
 /// Connections with the same key can serve the same sessions, once their state is restored.
@@ -50,19 +50,10 @@ const TRUSTED: Duration = clock::TICK;
 /// How many idle connections are looked at for one whose state fits already.
 const LOOKED_AT: usize = 8;
 
-/// Idle connections of one key, in slots, and the order in which they came.
+/// Idle connections of one key.
 #[derive(Debug, Default)]
 pub struct Pool {
-    slots: RefCell<Slab>,
-}
-
-#[derive(Debug, Default)]
-struct Slab {
-    slots: Vec<Option<Box<Connection>>>,
-    free: Vec<usize>,
-    /// Oldest first. Entries whose connection has gone are dropped when met, or when there are too many.
-    order: VecDeque<Ticket>,
-    live: usize,
+    idle: RefCell<Shelf<Box<Connection>>>,
 }
 
 /// All pools of one thread.
@@ -70,86 +61,6 @@ pub struct Pools {
     pools: RefCell<HashMap<Key, Rc<Pool>>>,
     /// Asks the other threads to give up an idle connection to a server.
     ask_others: Box<dyn Fn(usize)>,
-}
-
-// === impl Slab ===
-
-impl Slab {
-    fn put(&mut self, connection: Box<Connection>) -> Ticket {
-        let serial = connection.serial;
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
-        self.slots[slot] = Some(connection);
-        let ticket = Ticket { slot, serial };
-        self.live += 1;
-        if self.order.len() > 2 * self.live + 16 {
-            let slots = &self.slots;
-            self.order.retain(|ticket| stands(slots, *ticket));
-        }
-        self.order.push_back(ticket);
-        ticket
-    }
-
-    fn take(&mut self, ticket: Ticket) -> Option<Box<Connection>> {
-        if !stands(&self.slots, ticket) {
-            return None;
-        }
-        self.free.push(ticket.slot);
-        self.live -= 1;
-        self.slots[ticket.slot].take()
-    }
-
-    /// One of the oldest, preferably one in the wanted state.
-    /// With `known_by`, only one that was opened for a client with these attributes.
-    fn take_any(&mut self, wanted: Option<&State>, known_by: Option<&[u8]>) -> Option<Box<Connection>> {
-        if let Some(attributes) = known_by {
-            return self.take_known_by(attributes);
-        }
-        while self
-            .order
-            .front()
-            .is_some_and(|ticket| !stands(&self.slots, *ticket))
-        {
-            self.order.pop_front();
-        }
-        let fits = |ticket: &&Ticket| {
-            let connection = self.slots.get(ticket.slot).and_then(Option::as_ref);
-            connection.is_some_and(|connection| {
-                connection.serial == ticket.serial
-                    && wanted.is_some_and(|state| connection.state.same_as(state))
-            })
-        };
-        let best = self
-            .order
-            .iter()
-            .take(LOOKED_AT)
-            .find(fits)
-            .or(self.order.front())
-            .copied()?;
-        self.take(best)
-    }
-}
-
-impl Slab {
-    fn take_known_by(&mut self, attributes: &[u8]) -> Option<Box<Connection>> {
-        let known = |ticket: &&Ticket| {
-            let connection = self.slots.get(ticket.slot).and_then(Option::as_ref);
-            connection.is_some_and(|connection| {
-                connection.serial == ticket.serial && *connection.attributes == *attributes
-            })
-        };
-        let ticket = self.order.iter().find(known).copied()?;
-        self.take(ticket)
-    }
-}
-
-fn stands(slots: &[Option<Box<Connection>>], ticket: Ticket) -> bool {
-    slots
-        .get(ticket.slot)
-        .and_then(Option::as_ref)
-        .is_some_and(|connection| connection.serial == ticket.serial)
 }
 
 // === impl Pool ===
@@ -163,10 +74,13 @@ impl Pool {
         known_by: Option<&[u8]>,
         now: Instant,
     ) -> Option<Box<Connection>> {
-        let mut slab = self.slots.borrow_mut();
-        let mut mine = ticket.and_then(|ticket| slab.take(ticket));
+        let mut mine = ticket.and_then(|ticket| self.take_own(ticket));
         loop {
-            let connection = mine.take().or_else(|| slab.take_any(Some(wanted), known_by))?;
+            let any = || match known_by {
+                Some(attributes) => self.take_known_by(attributes),
+                None => self.take_fitting(wanted),
+            };
+            let connection = mine.take().or_else(any)?;
             let fresh = now.duration_since(connection.used) < TRUSTED && !connection.link.socket().has_news();
             if connection.is_usable(now) && (fresh || connection.link.is_quiet()) {
                 return Some(connection);
@@ -176,16 +90,43 @@ impl Pool {
 
     /// The very connection that was given back with this ticket.
     pub fn take_own(&self, ticket: Ticket) -> Option<Box<Connection>> {
-        self.slots.borrow_mut().take(ticket)
+        let mut idle = self.idle.borrow_mut();
+        let lies = idle.get(ticket.slot)?.serial == ticket.serial;
+        lies.then(|| idle.take(ticket.slot))?
+    }
+
+    /// One of the oldest, preferably one in the wanted state.
+    fn take_fitting(&self, wanted: &State) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        let fits = |(_, connection): &(usize, &Box<Connection>)| connection.state.same_as(wanted);
+        let fitting = idle.oldest_first().take(LOOKED_AT).find(fits);
+        let (slot, _) = fitting.or_else(|| idle.oldest_first().next())?;
+        idle.take(slot)
+    }
+
+    /// One that was opened for a client with these attributes.
+    fn take_known_by(&self, attributes: &[u8]) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        let known = |(_, connection): &(usize, &Box<Connection>)| *connection.attributes == *attributes;
+        let (slot, _) = idle.oldest_first().find(known)?;
+        idle.take(slot)
+    }
+
+    fn take_oldest(&self) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        let (slot, _) = idle.oldest_first().next()?;
+        idle.take(slot)
     }
 
     /// Puts a connection back that was only looked at. Its ticket is a new one.
     pub fn put(&self, connection: Box<Connection>) -> Ticket {
-        self.slots.borrow_mut().put(connection)
+        let serial = connection.serial;
+        let slot = self.idle.borrow_mut().put(connection);
+        Ticket { slot, serial }
     }
 
     pub fn idle(&self) -> usize {
-        self.slots.borrow().live
+        self.idle.borrow().len()
     }
 }
 
@@ -299,7 +240,7 @@ impl Pools {
             let server = connection.server.clone();
             connection = server.slots.offer(connection)?;
         }
-        Some(pool.slots.borrow_mut().put(connection))
+        Some(pool.put(connection))
     }
 
     /// Somebody waits for a connection to this server: gives up an idle one, if there is one.
@@ -307,11 +248,11 @@ impl Pools {
         let pools = self.pools.borrow();
         let idle = pools.iter().filter(|(key, _)| key.server == server);
         let oldest = idle.max_by_key(|(_, pool)| pool.idle());
-        let connection = oldest.and_then(|(_, pool)| pool.slots.borrow_mut().take_any(None, None));
+        let connection = oldest.and_then(|(_, pool)| pool.take_oldest());
         if let Some(connection) = connection {
             let slots = connection.server.slots.clone();
             if let (Some(unwanted), Some((_, pool))) = (slots.offer(connection), oldest) {
-                pool.slots.borrow_mut().put(unwanted);
+                pool.put(unwanted);
             }
         }
     }
@@ -319,20 +260,16 @@ impl Pools {
     /// Closes what has been idle for too long, is too old, or was closed by the server, and forgets empty pools.
     pub fn sweep(&self, now: Instant) {
         self.pools.borrow_mut().retain(|_, pool| {
-            let mut slab = pool.slots.borrow_mut();
-            for slot in 0..slab.slots.len() {
-                let Some(connection) = &mut slab.slots[slot] else {
+            let mut idle = pool.idle.borrow_mut();
+            for slot in 0..idle.places() {
+                let Some(connection) = idle.get_mut(slot) else {
                     continue;
                 };
                 if is_surplus(connection, now) || !connection.is_usable(now) || !connection.link.is_quiet() {
-                    let ticket = Ticket {
-                        slot,
-                        serial: connection.serial,
-                    };
-                    slab.take(ticket);
+                    idle.take(slot);
                 }
             }
-            slab.live > 0 || Rc::strong_count(pool) > 1
+            !idle.is_empty() || Rc::strong_count(pool) > 1
         });
     }
 

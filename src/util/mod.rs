@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod random;
 pub mod secret;
+pub mod shelf;
 
 pub use random::Random;
 pub use secret::Secret;
+pub use shelf::Shelf;
