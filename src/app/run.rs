@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::{accounts, secure};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
-use crate::frontend::listener::{self, Door};
+use crate::frontend::listener::Door;
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
 use crate::monitor;
@@ -81,9 +81,9 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let mut tasks = JoinSet::new();
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
-    for (door, listener) in doors {
+    for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        tasks.spawn(listener::accept(door, listener, shared.clone()));
+        shared.open(turn, door, listener);
     }
     terminate.wait(&shared).await;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -186,8 +187,11 @@ impl Pools {
             let Some(mut place) = server.slots.wait(key.clone()) else {
                 return Err(BackendError::PoolQueueFull { server: name() });
             };
-            self.spare(server.index);
-            (self.ask_others)(server.index);
+            // Where somebody waits already, all were asked, and what becomes idle is offered at once.
+            if place.is_first {
+                self.spare(server.index);
+                (self.ask_others)(server.index);
+            }
             // Whoever gave a permit back just before we joined the queue did not see us there.
             let grant = match server.slots.try_reserve() {
                 Some(permit) => Grant::Permit(permit),
@@ -210,15 +214,13 @@ impl Pools {
                 Grant::Permit(permit) => {
                     return connect::connect(server, key, permit, wanted, attributes).await;
                 }
-                Grant::Connection(connection) => {
-                    let mut connection = *connection;
-                    let source = |source| BackendError::Lost {
-                        server: name(),
-                        source,
+                Grant::Connection(connection, from) => {
+                    let connection = match from == thread::current().id() {
+                        true => connection,
+                        false => connection.reattach()?,
                     };
-                    connection.link = connection.link.reattach().map_err(source)?;
                     if connection.is_usable(clock::now()) && connection.link.is_quiet() {
-                        return own(Box::new(connection), wanted, attributes).await;
+                        return own(connection, wanted, attributes).await;
                     }
                 }
             }
@@ -243,16 +245,20 @@ impl Pools {
         Some(pool.put(connection))
     }
 
-    /// Somebody waits for a connection to this server: gives up an idle one, if there is one.
+    /// Somebody waits for a connection to this server: gives up idle ones, for as many as wait.
     pub fn spare(&self, server: usize) {
         let pools = self.pools.borrow();
-        let idle = pools.iter().filter(|(key, _)| key.server == server);
-        let oldest = idle.max_by_key(|(_, pool)| pool.idle());
-        let connection = oldest.and_then(|(_, pool)| pool.take_oldest());
-        if let Some(connection) = connection {
+        loop {
+            let idle = pools.iter().filter(|(key, _)| key.server == server);
+            let fullest = idle.max_by_key(|(_, pool)| pool.idle());
+            let Some((pool, connection)) = fullest.and_then(|(_, pool)| Some((pool, pool.take_oldest()?)))
+            else {
+                return;
+            };
             let slots = connection.server.slots.clone();
-            if let (Some(unwanted), Some((_, pool))) = (slots.offer(connection), oldest) {
+            if let Some(unwanted) = slots.offer(connection) {
                 pool.put(unwanted);
+                return;
             }
         }
     }
