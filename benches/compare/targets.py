@@ -17,6 +17,8 @@ NAMES = ["direct", "haproxy", "router", "router-sharing", "splitrail"]  # unless
 # Those that send reads to two replicas; the first is what the others are compared with.
 SPLIT = ["haproxy-split", "router-split", "splitrail-split"]
 WORKERS = 2
+# The default of `pool.max_connections`.
+CONNECTIONS = 100
 
 HAPROXY = """\
 global
@@ -83,17 +85,18 @@ ROUTER_PLAIN = "client_ssl_mode=DISABLED\nserver_ssl_mode=DISABLED\n"
 ROUTER_KEYED = "client_ssl_mode=PREFERRED\nclient_ssl_cert={folder}/cert.pem\nclient_ssl_key={folder}/key.pem\nserver_ssl_mode=DISABLED\n"
 
 
-# A proxy with settings of its own before some of the sandbox's servers.
+# A proxy with settings of its own before some of the sandbox's servers. As for the others, no TLS anywhere: the
+# sandbox's own would read the servers' accounts over it.
 SPLITRAIL = """\
 listeners: [{{address: "127.0.0.1:{port}"}}]
 servers:
 {servers}
-accounts: [{{name: {user}, password: {password}}}]
+accounts: backend
 monitor: {{user: {user}, password: {password}}}
 pool: {{max_connections: {connections}}}
 routing: {{reads_from_primary: {from_primary}}}
 tls: {{server: {{mode: off}}}}
-log: {{level: warn}}
+limits: {{client_connections: 20000}}
 workers: {workers}
 """
 
@@ -122,11 +125,15 @@ def _direct(_stack, server, _folder):
     return Target("direct", server.endpoint, version=f"{server.flavour} {server.version}")
 
 
-def _splitrail(_stack, server, _folder):
+def _splitrail(stack, server, folder):
+    """The sandbox's own program, with a configuration like those of the others."""
+    return splitrail(stack, server, folder, "splitrail", _sandbox_program(server), CONNECTIONS, [])
+
+
+def _sandbox_program(server):
     if not server.proxy_pid:
         raise RuntimeError("the sandbox has no proxy")
-    version = _version([f"/proc/{server.proxy_pid}/exe", "--version"])
-    return Target("splitrail", server.proxy_endpoint, server.proxy_pid, version)
+    return os.readlink(f"/proc/{server.proxy_pid}/exe")
 
 
 def _haproxy(stack, server, folder, name="haproxy"):
@@ -154,11 +161,8 @@ def _haproxy_split(stack, server, folder):
 
 
 def _splitrail_split(stack, server, folder):
-    """The sandbox's proxy, which has the replicas and splits at the default level of consistency."""
-    _replicas(server)
-    target = _splitrail(stack, server, folder)
-    target.name = "splitrail-split"
-    return target
+    """It has the replicas, and splits at the default level of consistency."""
+    return splitrail(stack, server, folder, "splitrail-split", _sandbox_program(server), CONNECTIONS, _replicas(server))
 
 
 def splitrail(stack, server, folder, name, binary, connections, replicas):

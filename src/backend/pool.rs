@@ -82,8 +82,7 @@ impl Pool {
                 None => self.take_fitting(wanted),
             };
             let connection = mine.take().or_else(any)?;
-            let fresh = now.duration_since(connection.used) < TRUSTED && !connection.link.socket().has_news();
-            if connection.is_usable(now) && (fresh || connection.link.is_quiet()) {
+            if stands(&connection, now) {
                 return Some(connection);
             }
         }
@@ -219,7 +218,7 @@ impl Pools {
                         true => connection,
                         false => connection.reattach()?,
                     };
-                    if connection.is_usable(clock::now()) && connection.link.is_quiet() {
+                    if stands(&connection, clock::now()) {
                         return own(connection, wanted, attributes).await;
                     }
                 }
@@ -288,6 +287,13 @@ impl Pools {
             .map(|(_, pool)| pool.idle())
             .sum()
     }
+}
+
+/// Whether a connection can be used as it is. One that was in use a moment ago is not asked for, unless the event
+/// loop has heard something of it.
+fn stands(connection: &Connection, now: Instant) -> bool {
+    let fresh = now.duration_since(connection.used) < TRUSTED && !connection.link.socket().has_news();
+    connection.is_usable(now) && (fresh || connection.link.is_quiet())
 }
 
 /// The connection, or where a client has just logged in and it was opened for another kind of client, one in its

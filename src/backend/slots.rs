@@ -62,7 +62,7 @@ pub struct Permit {
 /// many who wait longest, ...
 const LOOKED_AT: usize = 16;
 /// ... and if the first of them was not passed over so often already.
-const PATIENCE: u32 = 8;
+const PATIENCE: u32 = 32;
 
 // === impl Slots ===
 
@@ -264,5 +264,45 @@ impl Drop for Permit {
             slots.open.fetch_sub(1, Ordering::SeqCst);
             slots.hand_on();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::Credential;
+    use crate::backend::Identity;
+    use crate::wire::Capabilities;
+
+    fn key() -> Key {
+        let identity = Identity {
+            user: b"app".to_vec(),
+            credential: Credential::Empty,
+            expired: false,
+        };
+        Key {
+            server: 0,
+            identity: Arc::new(identity),
+            capabilities: Capabilities::NONE,
+            collation: 45,
+            has_schema: false,
+            was_reset: false,
+            tls: false,
+        }
+    }
+
+    #[test]
+    fn who_waits_on_the_same_thread_comes_first_but_not_for_ever() {
+        let (slots, key, here) = (Slots::new(1, 100), key(), thread::current().id());
+        let wait = || slots.wait(key.clone()).unwrap();
+        let far = thread::scope(|scope| scope.spawn(wait).join().unwrap());
+        let near: Vec<_> = (0..=PATIENCE).map(|_| wait()).collect();
+        assert!(far.is_first && !near[0].is_first);
+        let threads: Vec<_> = std::iter::from_fn(|| slots.first_for(&key, here))
+            .map(|waiter| waiter.thread == here)
+            .collect();
+        let mut expected = vec![true; PATIENCE as usize];
+        expected.extend([false, true]);
+        assert_eq!(threads, expected);
     }
 }
