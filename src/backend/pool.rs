@@ -98,23 +98,21 @@ impl Pool {
     /// One of the oldest, preferably one in the wanted state.
     fn take_fitting(&self, wanted: &State) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        let fits = |(_, connection): &(usize, &Box<Connection>)| connection.state.same_as(wanted);
-        let fitting = idle.oldest_first().take(LOOKED_AT).find(fits);
-        let (slot, _) = fitting.or_else(|| idle.oldest_first().next())?;
+        let fitting = idle.find(LOOKED_AT, |connection| connection.state.same_as(wanted));
+        let slot = fitting.or_else(|| idle.find(1, |_| true))?;
         idle.take(slot)
     }
 
     /// One that was opened for a client with these attributes.
     fn take_known_by(&self, attributes: &[u8]) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        let known = |(_, connection): &(usize, &Box<Connection>)| *connection.attributes == *attributes;
-        let (slot, _) = idle.oldest_first().find(known)?;
+        let slot = idle.find(usize::MAX, |connection| *connection.attributes == *attributes)?;
         idle.take(slot)
     }
 
     fn take_oldest(&self) -> Option<Box<Connection>> {
         let mut idle = self.idle.borrow_mut();
-        let (slot, _) = idle.oldest_first().next()?;
+        let slot = idle.find(1, |_| true)?;
         idle.take(slot)
     }
 

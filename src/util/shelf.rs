@@ -76,9 +76,15 @@ impl<T> Shelf<T> {
         Some(stay.thing)
     }
 
-    pub fn oldest_first(&self) -> impl Iterator<Item = (usize, &T)> {
+    fn oldest_first(&self) -> impl Iterator<Item = (usize, &T)> {
         let lying = |turn: &Turn| Some((turn.place, lying(&self.places, *turn)?));
         self.order.iter().filter_map(lying)
+    }
+
+    /// The oldest for which this holds, among the first so many.
+    pub fn find(&self, among: usize, holds: impl Fn(&T) -> bool) -> Option<usize> {
+        let mut oldest = self.oldest_first().take(among);
+        Some(oldest.find(|(_, thing)| holds(thing))?.0)
     }
 
     /// Where something lies, or lay: every place is below this.
