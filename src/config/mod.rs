@@ -11,6 +11,7 @@ mod choice;
 mod compression;
 mod consistency;
 mod duration;
+mod failover;
 mod host_pattern;
 mod limits;
 mod listener;
@@ -37,12 +38,13 @@ pub use address::Address;
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use consistency::{Consistency, ConsistencyLevel};
+pub use failover::{Failover, FailoverMode, Hook, Promote, Replay, Switchover};
 pub use host_pattern::HostPattern;
 pub use limits::Limits;
 pub use listener::{Listener, ListenerMode};
 pub use load::{Config, ServerVersion, Shutdown};
 pub use log::{Log, LogFormat, LogLevel};
-pub use monitor::Monitor;
+pub use monitor::{Ejection, Monitor};
 pub use network::Network;
 pub use pool::Pool;
 pub use problem::{Problem, Problems};
@@ -51,7 +53,7 @@ pub use rules::{
     CacheRule, Mirror, Pattern, Rewrite, Rule, RuleActions, RuleMatch, RuleTarget, TablePattern, Throttle,
     ThrottlePer,
 };
-pub use server::{Role, Server, ServerState};
+pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::choice::Choice;
 use super::reader::{Field, Section, Unique};
-use super::{Address, Pool, ServerTls, ServerTlsMode};
+use super::{Address, Pool, Promote, ServerTls, ServerTlsMode};
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,9 @@ pub struct Server {
     /// It serves reads only when no other replica can.
     pub backup: bool,
     pub state: ServerState,
+    pub promote: Promote,
+    /// Where it stands: among equals, one beside the old primary is promoted.
+    pub data_center: Option<String>,
     /// Open connections, busy and idle together; `pool.max_connections` unless given.
     pub max_connections: u32,
 }
@@ -58,6 +61,9 @@ impl Choice for ServerState {
 
 const DEFAULT_PORT: u16 = 3306;
 
+/// Sets of servers are kept in so many bits, for each statement anew.
+pub const MOST_SERVERS: usize = 64;
+
 /// A server as far as it can be known before all have been read.
 struct Draft<'a> {
     item: Field<'a>,
@@ -84,6 +90,10 @@ impl Server {
             field.report("there is no server", help);
         }
         let count = items.len();
+        if let Some(first_too_many) = items.get(MOST_SERVERS) {
+            let message = format!("there are {count} servers, and {MOST_SERVERS} at most");
+            first_too_many.report(message, "leave it and those after it to another proxy");
+        }
         let defaults = Defaults { tls, pool };
         let drafts: Vec<_> = items
             .into_iter()
@@ -122,6 +132,8 @@ impl Server {
             tls: ServerTls::read(&section.field("tls"), defaults.tls),
             backup: section.field("backup").choice_or(false),
             state: section.field("state").choice_or(ServerState::Online),
+            promote: section.field("promote").choice_or(Promote::Normal),
+            data_center: section.field("data_center").name(),
             max_connections: max_connections(&section.field("max_connections"), defaults.pool),
         }
     }

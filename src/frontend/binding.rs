@@ -78,7 +78,7 @@ impl Client {
             }
         }
         if self.session.holds.leave_traces() {
-            self.ask_now().await;
+            self.ask_now().await?;
             self.aside = self.connection.take();
         }
         self.take(server).await
@@ -91,6 +91,16 @@ impl Client {
             .as_deref()
             .map(|connection| connection.reads_alone);
         self.aside.is_some() || alone == Some(true)
+    }
+
+    /// Whether the connection at hand is the one that the session cannot do without.
+    pub fn is_held(&self) -> bool {
+        self.aside.is_none() && self.session.holds.leave_traces()
+    }
+
+    /// Whether that connection is gone.
+    pub fn has_lost_its_hold(&self) -> bool {
+        self.is_held() && self.connection.is_none()
     }
 
     /// Back to the connection that the session holds.
@@ -131,7 +141,7 @@ impl Client {
     /// The session's state for a read on another server while autocommit is off.
     fn reading_alone(&self, server: usize) -> Option<State> {
         let off = !self.session.status.has(Status::AUTOCOMMIT);
-        (off && self.policy.autocommit_off_reads && server != self.server.index).then(|| {
+        (off && self.policy().autocommit_off_reads && server != self.server.index).then(|| {
             let mut state = self.session.state.clone();
             state.variables.set(b"autocommit", b"ON");
             state
@@ -229,6 +239,23 @@ impl Client {
         };
         if !keeps {
             self.give_back();
+        }
+    }
+
+    /// Outside a transaction, no connection to another server than the session's own is held: the next write would
+    /// follow it there. What a read's function may have left on it, or an error that does not say, goes with it.
+    pub fn hold_nothing_elsewhere(&mut self) {
+        let home = self.server.index;
+        let away = self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.server.index != home);
+        let splits = self.mode == ListenerMode::Split;
+        if away && splits && self.is_held() && !self.session.in_transaction() {
+            self.session.holds = Default::default();
+            self.session.is_unsure = false;
+            self.connection = None;
+            self.show_thread();
         }
     }
 

@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use super::caching::ResultCache;
 use super::listener::Door;
 use super::mirror::MirrorCounts;
+use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Config, Listener, ListenerMode};
+use crate::config::{Balance, Config, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::routing::rules::RuleSet;
@@ -54,6 +55,7 @@ pub struct Shared {
     /// Where a rule keeps results.
     pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
+    pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
@@ -104,6 +106,7 @@ impl Shared {
             rules,
             results,
             mirrored: MirrorCounts::default(),
+            ruled: RuleCounts::default(),
             registry: Arc::default(),
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
@@ -135,6 +138,11 @@ impl Shared {
                     .unwrap_or(self.servers.primary())
             }
         }
+    }
+
+    /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
+    pub fn measures_latency(&self) -> bool {
+        self.config.routing.balance == Balance::LeastLatency
     }
 
     /// Whether new statements may go to a server, as far as is known.

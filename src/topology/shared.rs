@@ -8,6 +8,8 @@ use tokio::sync::{Notify, futures::Notified};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::events::{Event, EventKind, Events};
+use super::gate::Gate;
 use super::load::Load;
 use super::observation::{Class, Observation, Outcome};
 use super::readers::Readers;
@@ -25,10 +27,13 @@ type Mutex<T> = std::sync::Mutex<T>;
 #[derive(Debug)]
 pub struct Topology {
     snapshot: ArcSwap<Snapshot>,
+    gate: Gate,
+    events: Events,
     servers: Box<[Shared]>,
     inner: Mutex<Inner>,
     /// `monitor.failures`.
     threshold: u32,
+    ejection: config::Ejection,
 }
 
 /// What is known of one server beside the snapshot, because it changes with every probe or statement.
@@ -61,6 +66,9 @@ struct Inner {
     epoch: u64,
     primary: Option<usize>,
     readers: Arc<Readers>,
+    tidy: Arc<Readers>,
+    /// How often they were forgotten.
+    forgotten: u64,
     trail: Trail,
 }
 
@@ -81,14 +89,19 @@ impl Topology {
             serial: 0,
             epoch: 1,
             readers: Arc::default(),
+            tidy: Arc::default(),
+            forgotten: 0,
             trail: Trail::default(),
             records,
         };
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(inner.snapshot()),
+            gate: Gate::new(config.servers.len(), primary),
+            events: Events::new(config.monitor.events as usize),
             servers: config.servers.iter().map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
             threshold: config.monitor.failures,
+            ejection: config.monitor.ejection.clone(),
         })
     }
 
@@ -100,6 +113,42 @@ impl Topology {
     /// What the server surely has. A server that was not reached lately is known to have nothing.
     pub fn position(&self, index: usize) -> Guard<Arc<Known>> {
         self.servers[index].known.load()
+    }
+
+    /// Whether writes may be sent, and where.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// What has happened to the servers.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Another server is the primary from now on. The gate stays as it is: whoever shut it opens it.
+    pub fn set_primary(&self, index: usize, epoch: u64) {
+        let mut inner = self.lock();
+        if index >= inner.records.len() {
+            return;
+        }
+        for (place, record) in inner.records.iter_mut().enumerate() {
+            record.set_role(if place == index {
+                Role::Primary
+            } else {
+                Role::Replica
+            });
+        }
+        inner.primary = Some(index);
+        inner.epoch = epoch;
+        inner.trail = Trail::default();
+        self.publish(&mut inner);
+    }
+
+    /// Whether a server is kept from all use, and why: it has what the primary lacks.
+    pub fn set_quarantine(&self, index: usize, why: Option<Arc<str>>) {
+        let mut inner = self.lock();
+        inner.records[index].set_quarantine(why, Instant::now());
+        self.publish(&mut inner);
     }
 
     pub fn load(&self, index: usize) -> &Load {
@@ -144,6 +193,8 @@ impl Topology {
             }
         }
         if let Outcome::Answered(status) = &observation.outcome {
+            self.identify(&mut inner.records, index, &status.uuid);
+            let record = &mut inner.records[index];
             let is_primary = record.view.role == Role::Primary;
             let position = match &status.applied {
                 Some(applied) if !is_primary => applied,
@@ -157,6 +208,7 @@ impl Topology {
         let behind = inner.behind(&observation);
         let record = &mut inner.records[index];
         record.replicate(&observation, behind);
+        record.steady();
         record.latest = Some(Arc::new(observation));
         self.publish(&mut inner);
     }
@@ -185,10 +237,55 @@ impl Topology {
             shared.suspected.notify_one();
         }
         if failures == self.threshold {
-            let mut inner = self.lock();
-            let why = format!("sessions lost it, {failures} times in a row");
-            inner.records[index].down(why.into(), Instant::now());
+            let (mut inner, now) = (self.lock(), Instant::now());
+            let why: Arc<str> = format!("sessions lost it, {failures} times in a row").into();
+            if inner.records[index].view.role == Role::Primary {
+                inner.records[index].down(why, now);
+            } else if inner.may_eject(index, self.ejection.most, now) {
+                let (shortest, longest) = (self.ejection.shortest, self.ejection.longest);
+                inner.records[index].eject(why, shortest, longest, now);
+            } else {
+                // Probes alone decide about it now.
+                shared.failures.store(0, Ordering::Relaxed);
+            }
             self.publish(&mut inner);
+        }
+    }
+
+    /// Tells of a server that is another one than before, or that is in the list twice.
+    fn identify(&self, records: &mut [Record], index: usize, uuid: &str) {
+        let before = records[index].identity.clone();
+        let replaced = records[index].identify(uuid);
+        if records[index].identity == before {
+            return;
+        }
+        let server = records[index].view.name.clone();
+        if let Some(before) = replaced {
+            warn!(
+                server = &*server,
+                was = before,
+                is = uuid,
+                "another server answers at this address"
+            );
+            let text = format!("another server than before answers: {before} -> {uuid}");
+            self.events
+                .record(Event::new(EventKind::Identity, Some(&server), text));
+        }
+        let twin = records
+            .iter()
+            .enumerate()
+            .find(|(place, record)| *place != index && record.identity == uuid);
+        if let Some((_, twin)) = twin {
+            let other = &*twin.view.name;
+            warn!(
+                server = &*server,
+                same_as = other,
+                uuid,
+                "two names for one server"
+            );
+            let text = format!("the same server as {other}: both are {uuid}");
+            self.events
+                .record(Event::new(EventKind::Identity, Some(&server), text));
         }
     }
 
@@ -221,6 +318,33 @@ impl Topology {
         }
     }
 
+    /// The procedures that leave nothing behind, as they were when they had been forgotten so often.
+    pub fn set_procedures(&self, tidy: Readers, forgotten: u64) {
+        let mut inner = self.lock();
+        if *inner.tidy != tidy && inner.forgotten == forgotten {
+            info!(
+                procedures = tidy.len(),
+                "stored procedures that leave nothing behind"
+            );
+            inner.tidy = Arc::new(tidy);
+            self.publish(&mut inner);
+        }
+    }
+
+    pub fn procedures_forgotten(&self) -> u64 {
+        self.lock().forgotten
+    }
+
+    /// A procedure was made: until they are read again, nobody knows what any of them does.
+    pub fn forget_procedures(&self) {
+        let mut inner = self.lock();
+        inner.forgotten += 1;
+        if !inner.tidy.is_empty() {
+            inner.tidy = Arc::default();
+            self.publish(&mut inner);
+        }
+    }
+
     /// Makes a new snapshot if anything is different.
     fn publish(&self, inner: &mut Inner) {
         let old = self.snapshot.load();
@@ -231,7 +355,7 @@ impl Topology {
         inner.serial += 1;
         new.serial = inner.serial;
         for (old, new) in old.servers.iter().zip(&new.servers) {
-            log(old, new);
+            tell(old, new, &self.events);
         }
         self.snapshot.store(Arc::new(new));
     }
@@ -272,7 +396,21 @@ impl Inner {
             primary: self.primary,
             servers: self.records.iter().map(|record| record.view.clone()).collect(),
             readers: self.readers.clone(),
+            tidy: self.tidy.clone(),
         }
+    }
+
+    /// Whether one more replica may be taken out because of what sessions saw: never more than this percentage, but
+    /// one at least.
+    fn may_eject(&self, index: usize, most: u32, now: Instant) -> bool {
+        let replicas = || {
+            self.records
+                .iter()
+                .filter(|record| record.view.role == Role::Replica)
+        };
+        let count = replicas().count() * usize::try_from(most).unwrap_or(100) / 100;
+        let ejected = replicas().filter(|record| record.is_ejected(now)).count();
+        !self.records[index].is_ejected(now) && ejected < count.max(1)
     }
 
     /// How old the data are at least that a probe saw, by what the primary had before.
@@ -309,28 +447,76 @@ fn view(server: &config::Server) -> ServerView {
             Role::Primary => Lag::Known(std::time::Duration::ZERO),
             Role::Replica => Lag::Unknown,
         },
+        steady_lag: Lag::Unknown,
         usable_since: None,
+        quarantine: None,
     }
 }
 
-/// One line for each change that somebody may have to act on.
-fn log(old: &ServerView, new: &ServerView) {
+/// A line in the log and an event for each change that somebody may have to act on.
+fn tell(old: &ServerView, new: &ServerView, events: &Events) {
     let (server, role) = (&*new.name, new.role);
+    let record = |kind, was: &str, is: &str, why: Option<&str>| {
+        let because = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let event = Event::new(
+            kind,
+            Some(server),
+            format!("{} {was} -> {is}{because}", kind.word()),
+        );
+        events.record(event.with("role", role).with("lag", new.lag));
+    };
     if old.health.word() != new.health.word() {
         let (was, is) = (old.health.word(), new.health.word());
-        match &new.health {
-            Health::Down { why } => warn!(server, %role, was, is, reason = %why, "server health"),
-            _ => info!(server, %role, was, is, "server health"),
+        let why = match &new.health {
+            Health::Down { why } => Some(&**why),
+            _ => None,
+        };
+        match why {
+            Some(why) => warn!(server, %role, was, is, reason = why, "server health"),
+            None => info!(server, %role, was, is, "server health"),
         }
+        record(EventKind::Health, was, is, why);
+    }
+    if old.role != new.role {
+        info!(server, was = %old.role, is = %role, "server role");
+        record(EventKind::Role, &old.role.to_string(), &role.to_string(), None);
+    }
+    match (&old.quarantine, &new.quarantine) {
+        (None, Some(why)) => {
+            warn!(server, reason = %why, "server quarantined");
+            record(EventKind::Quarantine, "out", "in", Some(why));
+        }
+        (Some(_), None) => {
+            info!(server, "server out of quarantine");
+            record(EventKind::Quarantine, "in", "out", None);
+        }
+        _ => {}
     }
     if old.admin != new.admin {
-        info!(server, %role, was = old.admin.word(), is = new.admin.word(), "server state set");
+        let (was, is) = (old.admin.word(), new.admin.word());
+        info!(server, %role, was, is, "server state set");
+        record(EventKind::State, was, is, None);
     }
-    if old.replication.word() != new.replication.word() {
-        let (was, is) = (old.replication.word(), new.replication.word());
-        match &new.replication {
-            Replication::Stopped { why } => warn!(server, %role, was, is, reason = %why, "replication"),
-            _ => info!(server, %role, was, is, lag = %new.lag, "replication"),
-        }
+    tell_of_replication(old, new, &record);
+}
+
+fn tell_of_replication(
+    old: &ServerView,
+    new: &ServerView,
+    record: &impl Fn(EventKind, &str, &str, Option<&str>),
+) {
+    let (server, role) = (&*new.name, new.role);
+    let (was, is) = (old.replication.word(), new.replication.word());
+    if was == is {
+        return;
     }
+    let why = match &new.replication {
+        Replication::Stopped { why } => Some(&**why),
+        _ => None,
+    };
+    match why {
+        Some(why) => warn!(server, %role, was, is, reason = why, "replication"),
+        None => info!(server, %role, was, is, lag = %new.lag, "replication"),
+    }
+    record(EventKind::Replication, was, is, why);
 }

@@ -1,10 +1,12 @@
 //! Small things that know nothing of the domain.
 
 pub mod clock;
+pub mod like;
 pub mod random;
 pub mod secret;
 pub mod shelf;
 
+pub use like::like;
 pub use random::Random;
 pub use secret::Secret;
 pub use shelf::Shelf;
