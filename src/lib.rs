@@ -30,7 +30,7 @@
 //! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`], [`routing`] |
 //! | 4 | [`monitor`], [`frontend`] |
-//! | 5 | [`sandbox`] |
+//! | 5 | [`admin`], [`sandbox`] |
 //! | 6 | [`app`] |
 //!
 //! # What must never be
@@ -48,6 +48,7 @@
 //! - No secret is printed: they live in [`util::Secret`] and in [`accounts::Credential`], which hide themselves.
 
 pub mod accounts;
+pub mod admin;
 pub mod app;
 pub mod backend;
 pub mod config;

@@ -1,0 +1,17 @@
+//! The tables that operators read: plain data, which the MySQL port, the HTTP listener and the command line show
+//! each in their own way.
+
+mod servers;
+mod table;
+mod value;
+
+pub use table::{Column, Kind, Table};
+pub use value::{Row, Value};
+
+/// All tables, in the order in which HELP lists them.
+pub const TABLES: &[Table] = &[servers::TABLE];
+
+/// The table of this name, in letters of either case.
+pub fn find(name: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.name.eq_ignore_ascii_case(name))
+}

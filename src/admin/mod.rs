@@ -1,0 +1,7 @@
+//! What operators see and steer: tables of what is going on, and commands. The MySQL port, the HTTP listener and
+//! the command line show the same ones.
+
+pub mod catalog;
+pub mod state;
+
+pub use state::State;
