@@ -2,6 +2,7 @@
 //! the command line show the same ones.
 
 pub mod catalog;
+pub mod language;
 pub mod state;
 
 pub use state::State;

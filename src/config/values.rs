@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::choice::Choice;
 use super::reader::Field;
 use super::substitute::{Unusable, substitute};
-use super::suggest::nearest;
+use crate::util::suggest::nearest;
 use super::tree::Kind;
 use super::{Address, Network, Pattern, duration, size};
 

@@ -1,10 +1,12 @@
 //! The tables that operators read: plain data, which the MySQL port, the HTTP listener and the command line show
 //! each in their own way.
 
+mod answer;
 mod servers;
 mod table;
 mod value;
 
+pub use answer::{Answer, NoColumn};
 pub use table::{Column, Kind, Table};
 pub use value::{Row, Value};
 

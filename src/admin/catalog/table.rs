@@ -40,6 +40,20 @@ impl Table {
     }
 }
 
+// === impl Kind ===
+
+impl Kind {
+    /// As DESCRIBE shows it.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Text => "varchar(1024)",
+            Self::Integer => "bigint unsigned",
+            Self::Decimal => "double",
+            Self::Boolean => "varchar(3)",
+        }
+    }
+}
+
 // === impl Column ===
 
 impl Column {
