@@ -31,6 +31,8 @@
 //! | 3 | [`backend`], [`routing`] |
 //! | 4 | [`monitor`], [`frontend`] |
 //! | 5 | [`admin`], [`sandbox`] |
+//! | 4 | [`monitor`], [`failover`], [`frontend`] |
+//! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
 //!
 //! # What must never be
@@ -52,6 +54,7 @@ pub mod admin;
 pub mod app;
 pub mod backend;
 pub mod config;
+pub mod failover;
 pub mod frontend;
 pub mod gtid;
 pub mod monitor;
