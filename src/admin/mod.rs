@@ -2,7 +2,9 @@
 //! the command line show the same ones.
 
 pub mod catalog;
+pub mod console;
 pub mod language;
+pub mod mysql;
 pub mod state;
 
-pub use state::State;
+pub use state::{Reloads, State};

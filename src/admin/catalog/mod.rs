@@ -2,8 +2,13 @@
 //! each in their own way.
 
 mod answer;
+mod clients;
+pub mod failover;
+pub mod process;
 mod servers;
+mod settings;
 mod table;
+mod topology;
 mod value;
 
 pub use answer::{Answer, NoColumn};
@@ -11,7 +16,27 @@ pub use table::{Column, Kind, Table};
 pub use value::{Row, Value};
 
 /// All tables, in the order in which HELP lists them.
-pub const TABLES: &[Table] = &[servers::TABLE];
+pub const TABLES: &[Table] = &[
+    servers::TABLE,
+    topology::TOPOLOGY,
+    topology::REPLICATION,
+    topology::POOLS,
+    clients::SESSIONS,
+    clients::SESSION,
+    clients::TRANSACTIONS,
+    clients::HOLDS,
+    settings::RULES,
+    settings::USERS,
+    settings::LISTENERS,
+    failover::FAILOVERS,
+    failover::ANALYSIS,
+    failover::EVENTS,
+    settings::CONFIG,
+    process::VARIABLES,
+    process::STATUS,
+    process::MEMORY,
+    process::VERSION,
+];
 
 /// The table of this name, in letters of either case.
 pub fn find(name: &str) -> Option<&'static Table> {

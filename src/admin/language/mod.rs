@@ -2,6 +2,7 @@
 
 pub mod command;
 mod list;
+mod parameters;
 mod parser;
 mod query;
 mod small_talk;
@@ -9,6 +10,7 @@ mod tokens;
 
 pub use command::{Command, Reload, ServerSetting};
 pub use list::{COMMANDS, Form};
+pub use parameters::{bind, parameters};
 pub use parser::{Bad, parse};
 pub use query::{Condition, Operator, Order, Query, Source};
 pub use small_talk::{Expression, Item};
