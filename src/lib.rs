@@ -40,6 +40,7 @@
 //! - `wire`, `sql` and `gtid` do no I/O, spawn nothing and know no session.
 //! - `topology` opens no socket: the monitor and the sessions tell it what they saw.
 //! - `session` decides nothing about sockets: it is told what was said, and is asked.
+//! - `failover` judges and plans without I/O; what it does to servers is steps that can be read beforehand.
 //! - `net` moves bytes and does not know what they say, beyond packet headers and compression.
 //! - Nothing that came off a network is trusted: no parser panics, every length is bounded before it is used.
 //! - A server connection with traces of a session (a transaction, locks, user variables, temporary tables) is never

@@ -118,13 +118,6 @@ impl Control {
         Ok(())
     }
 
-    /// Forgets the connection: the server is another one now, or gone.
-    pub(super) fn forget(&self) {
-        if let Ok(mut place) = self.connection.try_lock() {
-            *place = None;
-        }
-    }
-
     async fn open(&self) -> Result<Open, Trouble> {
         let mut conn = self.source.connect().await?;
         // What nobody waits for any more does not come true later.

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::report::{Refusal, Report};
-use super::shared::Shared;
+use super::plan::Refusal;
+use super::report::Report;
+use super::shared::{Counters, Shared};
 use super::verdict::Analysis;
 
 /// Cheap to clone. The coordinator ends with the process.
@@ -84,13 +85,13 @@ impl Handle {
     }
 
     /// What a change of the primary would do now, touching nothing.
-    pub fn check(&self, _to: Option<&str>) -> Check {
-        Check::default()
+    pub fn check(&self, to: Option<&str>) -> Check {
+        self.shared.check(to)
     }
 
     /// What is judged of the primary now, and why.
     pub fn analysis(&self) -> Analysis {
-        Analysis::default()
+        self.shared.analysis()
     }
 
     /// From now on nothing is promoted unless somebody says so.
@@ -111,12 +112,16 @@ impl Handle {
         self.shared.history()
     }
 
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
     async fn ask(&self, wanted: Wanted) -> Result<Report, Refusal> {
         let (answer, answered) = oneshot::channel();
         let command = Command { wanted, answer };
-        let gone = || Refusal::because("the proxy is about to end");
+        let gone = || Refusal::of("the proxy is about to end");
         // The queue is short: who does not fit comes back when the others are done.
-        let busy = || Refusal::because("too many commands wait already");
+        let busy = || Refusal::of("too many commands wait already");
         self.commands.try_send(command).map_err(|_| busy())?;
         answered.await.map_err(|_| gone())?
     }

@@ -1,14 +1,13 @@
 //! What came of a command: each step that was taken and how long it took, for the log, the history and whoever
 //! asked for it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// One change of the primary, or of a server's place behind it, as far as it went.
 #[derive(Debug, Clone)]
 pub struct Report {
-    pub kind: Kind,
+    pub kind: ReportKind,
     /// The old primary; for a rejoin, the server.
     pub from: Option<Arc<str>>,
     /// The new primary.
@@ -46,7 +45,7 @@ pub struct StepReport {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ReportKind {
     Failover,
     Switchover,
     Rejoin,
@@ -61,15 +60,9 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// Why something is not even begun.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refusal {
-    pub reasons: Vec<String>,
-}
+// === impl ReportKind ===
 
-// === impl Kind ===
-
-impl Kind {
+impl ReportKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Failover => "failover",
@@ -98,21 +91,3 @@ impl Outcome {
         }
     }
 }
-
-// === impl Refusal ===
-
-impl Refusal {
-    pub fn because(reason: impl Into<String>) -> Self {
-        Self {
-            reasons: vec![reason.into()],
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.reasons.join("; "))
-    }
-}
-
-impl std::error::Error for Refusal {}

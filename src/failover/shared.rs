@@ -4,7 +4,17 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use super::report::{Kind, Outcome, Report};
+use arc_swap::ArcSwapOption;
+use tokio::time::Instant;
+
+use super::plan::{By, Kind, Refusal, Wish, choose, finish, prepare};
+use super::handle::{Check, CheckStep};
+use super::report::{Outcome, Report, ReportKind};
+use super::scene::Scene;
+use super::step::{Dialect, Step};
+use super::verdict::{Analysis, Verdict, judge};
+use super::watch::Watch;
+use crate::config::Config;
 
 /// Held for moments and never across an await.
 #[allow(clippy::disallowed_types)]
@@ -15,7 +25,10 @@ const HISTORY: usize = 100;
 
 /// One for the process.
 pub(super) struct Shared {
+    pub(super) config: Config,
     paused: AtomicBool,
+    /// What was judged last, and of what; none before the first probe.
+    latest: ArcSwapOption<(Analysis, Scene)>,
     history: Mutex<VecDeque<Arc<Report>>>,
     pub(super) counters: Counters,
 }
@@ -38,8 +51,10 @@ pub struct Counters {
 // === impl Shared ===
 
 impl Shared {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(config: Config) -> Self {
         Self {
+            config,
+            latest: ArcSwapOption::empty(),
             paused: AtomicBool::new(false),
             history: Mutex::default(),
             counters: Counters::default(),
@@ -52,6 +67,55 @@ impl Shared {
 
     pub(super) fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn publish(&self, analysis: Analysis, scene: Scene) {
+        self.latest.store(Some(Arc::new((analysis, scene))));
+    }
+
+    pub(super) fn analysis(&self) -> Analysis {
+        match &*self.latest.load() {
+            Some(latest) if latest.1.paused == self.is_paused() => latest.0.clone(),
+            Some(latest) => judge(&Scene {
+                paused: self.is_paused(),
+                ..latest.1.clone()
+            }),
+            None => judge(&Watch::new(&self.config).scene(0)),
+        }
+    }
+
+    /// What a change of the primary would do now.
+    pub(super) fn check(&self, to: Option<&str>) -> Check {
+        let refused = |reasons: Vec<String>| Check {
+            steps: Vec::new(),
+            refusals: reasons,
+        };
+        let Some(latest) = self.latest.load_full() else {
+            return refused(vec!["nothing is known of the servers yet".to_owned()]);
+        };
+        let (analysis, scene) = &*latest;
+        let to = match to {
+            None => None,
+            Some(name) => match scene.members.iter().position(|member| &*member.name == name) {
+                None => return refused(vec![format!("there is no server '{name}'")]),
+                found => found,
+            },
+        };
+        let is_lost = matches!(analysis.verdict, Verdict::Dead | Verdict::Hung);
+        let wish = Wish {
+            to,
+            force: false,
+            kind: if is_lost { Kind::Failover } else { Kind::Switchover },
+            by: By::Operator,
+            now: Instant::now(),
+        };
+        match plan(scene, &wish) {
+            Ok(steps) => Check {
+                steps,
+                refusals: Vec::new(),
+            },
+            Err(refusal) => refused(refusal.reasons),
+        }
     }
 
     pub(super) fn history(&self) -> Vec<Arc<Report>> {
@@ -68,15 +132,47 @@ impl Shared {
     }
 }
 
+/// All steps as things stand: the choice is made anew once the servers are frozen.
+fn plan(scene: &Scene, wish: &Wish) -> Result<Vec<CheckStep>, Refusal> {
+    let preparation = prepare(scene, wish)?;
+    let choice = choose(scene, wish)?;
+    let finish = finish(scene, &choice);
+    let shown = |step: &Step| {
+        let status = scene.member(step.server).and_then(|member| member.status.as_deref());
+        let sql = status.map(|status| step.sql(Dialect::of(status))).unwrap_or_default();
+        let sql: Vec<_> = sql.iter().map(ToString::to_string).collect();
+        CheckStep {
+            step: step.sentence.clone(),
+            server: step.name.to_string(),
+            sql: sql.join("; "),
+            note: if step.needed { String::new() } else { "nobody waits for it".to_owned() },
+        }
+    };
+    let steps = preparation.fence.iter().chain(&preparation.freeze).chain(&finish);
+    let mut steps: Vec<_> = steps.map(shown).collect();
+    let name = scene.name(choice.candidate).to_owned();
+    let at = preparation.fence.len() + preparation.freeze.len();
+    steps.insert(
+        at.min(steps.len()),
+        CheckStep {
+            step: "the new primary is chosen".to_owned(),
+            server: name,
+            sql: String::new(),
+            note: choice.why.join("; "),
+        },
+    );
+    Ok(steps)
+}
+
 // === impl Counters ===
 
 impl Counters {
     fn count(&self, report: &Report) {
         let add = |counter: &AtomicU64, count| counter.fetch_add(count, Ordering::Relaxed);
         match (&report.outcome, report.kind) {
-            (Outcome::Done, Kind::Failover) => add(&self.promotions, 1),
-            (Outcome::Done, Kind::Switchover) => add(&self.switchovers, 1),
-            (Outcome::Done, Kind::Rejoin) => add(&self.rejoins, 1),
+            (Outcome::Done, ReportKind::Failover) => add(&self.promotions, 1),
+            (Outcome::Done, ReportKind::Switchover) => add(&self.switchovers, 1),
+            (Outcome::Done, ReportKind::Rejoin) => add(&self.rejoins, 1),
             (Outcome::Undone(_), _) => add(&self.undone, 1),
             (Outcome::Failed(_), _) => add(&self.failed, 1),
         };
