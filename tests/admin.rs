@@ -21,14 +21,20 @@ async fn refusal(conn: &mut Conn, command: &str) -> (u16, String) {
     }
 }
 
+/// The first column.
 async fn texts(conn: &mut Conn, query: &str) -> Vec<String> {
-    conn.query(query).await.unwrap()
+    let rows: Vec<Row> = conn.query(query).await.unwrap();
+    let text = |row: &Row| row.get::<Option<String>, _>(0).unwrap().unwrap_or_default();
+    rows.iter().map(text).collect()
 }
 
 /// `splitrail` with a proxy's configuration.
 async fn program(proxy: &Proxy<'_>, words: &[&str]) -> Output {
     let mut process = Process::new(env!("CARGO_BIN_EXE_splitrail"));
-    process.arg(words[0]).arg("-c").arg(proxy.folder().join("proxy.yaml"));
+    process
+        .arg(words[0])
+        .arg("-c")
+        .arg(proxy.folder().join("proxy.yaml"));
     let output = process.args(&words[1..]).stdin(Stdio::null()).output();
     timeout(PATIENCE, output).await.unwrap().unwrap()
 }
@@ -67,8 +73,6 @@ on_both_flavours! {
         assert_eq!(named.as_deref(), Some("primary"));
         let help = texts(&mut admin, "HELP").await;
         assert!(help.iter().any(|line| line.starts_with("SWITCHOVER")));
-        let route = texts(&mut admin, "SELECT value FROM variables WHERE Variable_name = 'nothing'").await;
-        assert!(route.is_empty());
         let route: Vec<(String, Option<String>, Option<String>)> =
             admin.query("EXPLAIN ROUTE INSERT INTO t VALUES (1)").await.unwrap();
         assert!(route.iter().any(|(item, value, _)| item == "target" && value.as_deref() == Some("db1")));
@@ -152,11 +156,10 @@ on_both_flavours! {
         client.query_drop("START TRANSACTION").await.unwrap();
         client.query_drop("SELECT 1").await.unwrap();
         let row = wait_for("the session's transaction", async || {
-            let query = format!("SELECT user, server, statements FROM transactions WHERE id = {id}");
+            let query = format!("SELECT user, server, statements FROM transactions WHERE id = {id} AND statements > 2");
             admin.query_first::<(String, String, u64), _>(query).await.unwrap()
         }).await;
         assert_eq!(row.1, "db1");
-        assert!(row.2 >= 3);
         let holds = texts(&mut admin, &format!("SELECT hold FROM holds WHERE id = {id}")).await;
         assert_eq!(holds, ["transaction"]);
         let items: Vec<(String, Option<String>, Option<String>)> =
@@ -189,7 +192,11 @@ on_both_flavours! {
             let query = format!("SELECT server FROM sessions WHERE id = {id} AND state = 'query'");
             admin.query_first::<Option<String>, _>(query).await.unwrap().flatten()
         }).await;
-        admin.query_drop(format!("KILL QUERY {id}")).await.unwrap();
+        // One that comes before the statement has reached the server stops nothing.
+        wait_for("the statement's end", async || {
+            admin.query_drop(format!("KILL QUERY {id}")).await.unwrap();
+            running.is_finished().then_some(())
+        }).await;
         let (_, mut client) = timeout(PATIENCE, running).await.unwrap().unwrap();
         client.query_drop("SELECT 1").await.unwrap();
     }
@@ -285,7 +292,7 @@ on_both_flavours! {
             assert!(shown(&response).contains(&number.to_string()), "{number}");
         }
         let refused = raw.command(Command(0x09), b"", Expect::Results).await;
-        assert!(shown(&refused).contains("1047"), "{}", shown(&refused));
+        assert!(shown(&refused).contains("does not serve"), "{}", shown(&refused));
     }
 
     async fn ctl_tells_scripts_by_its_exit_code(flavour) {
