@@ -11,6 +11,7 @@ mod caching;
 mod commands;
 mod compression;
 mod consistency;
+mod failover_exec;
 mod fixture;
 mod garbage;
 mod infile;

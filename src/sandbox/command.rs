@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::report::{ADMIN, Report};
 use super::server::free_port;
-use super::template::{MONITOR, REPLICATION};
+use super::template::{FAILOVER, MONITOR, REPLICATION};
 use super::{Cluster, Error, Flavour, Server};
 
 const PROXY_START_LIMIT: Duration = Duration::from_secs(30);
@@ -137,9 +137,9 @@ fn yaml(cluster: &Cluster, port: u16, admin_port: u16) -> String {
     }
     text += "accounts: backend\ntls: {server: {mode: follow}}\nlimits: {client_connections: 20000}\n";
     text += &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n");
-    let (user, password, folder) = (&cluster.user, &cluster.password, cluster.folder().display());
+    let folder = cluster.folder().display();
     text += &format!(
-        "failover:\n  user: {user}\n  password: {password}\n  \
+        "failover:\n  user: {FAILOVER}\n  password: {FAILOVER}\n  \
          replication: {{user: {REPLICATION}, password: {REPLICATION}}}\n  salvage: \"{folder}/salvage\"\n"
     );
     text + &format!(
