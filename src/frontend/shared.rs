@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::caching::ResultCache;
 use super::listener::Pauses;
 use super::mirror::MirrorCounts;
+use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
@@ -43,6 +44,7 @@ pub struct Shared {
     /// Where a rule keeps results.
     pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
+    pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
     /// Replaced when certificates are loaded again.
@@ -81,6 +83,7 @@ impl Shared {
             rules,
             results,
             mirrored: MirrorCounts::default(),
+            ruled: RuleCounts::default(),
             registry: Arc::default(),
             pauses,
             tls: ArcSwapOption::new(tls),
