@@ -95,8 +95,14 @@ impl Control {
     /// The first field of the last statement's first row.
     pub(super) async fn ask(&self, statements: &str, limit: Duration) -> Result<Option<String>, Trouble> {
         let sets = self.run_within(statements, limit).await?;
-        let row = sets.into_iter().next_back().and_then(|rows| rows.into_iter().next());
-        Ok(row.and_then(|row| row.get_opt::<Option<String>, _>(0)).and_then(Result::ok).flatten())
+        let row = sets
+            .into_iter()
+            .next_back()
+            .and_then(|rows| rows.into_iter().next());
+        Ok(row
+            .and_then(|row| row.get_opt::<Option<String>, _>(0))
+            .and_then(Result::ok)
+            .flatten())
     }
 
     /// Opens the connection unless it is, and makes sure that it lives. Somebody who uses it proves as much.
@@ -122,7 +128,8 @@ impl Control {
         let mut conn = self.source.connect().await?;
         // What nobody waits for any more does not come true later.
         let wait = self.limit.as_secs().max(1);
-        conn.query_drop(format!("SET SESSION lock_wait_timeout = {wait}")).await?;
+        conn.query_drop(format!("SET SESSION lock_wait_timeout = {wait}"))
+            .await?;
         Ok(Open {
             conn,
             used: Instant::now(),

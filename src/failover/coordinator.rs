@@ -193,7 +193,11 @@ impl Coordinator {
                 let refusal = refusal.to_string();
                 if self.told.refusal.as_ref() != Some(&refusal) {
                     warn!(reason = %refusal, "nobody is promoted");
-                    let event = Event::new(EventKind::Failover, None, format!("nobody is promoted: {refusal}"));
+                    let event = Event::new(
+                        EventKind::Failover,
+                        None,
+                        format!("nobody is promoted: {refusal}"),
+                    );
                     self.topology.events().record(event);
                     self.told.refusal = Some(refusal);
                 }
@@ -214,8 +218,20 @@ impl Coordinator {
         let is_fine = matches!(analysis.action, Action::Nothing);
         match was {
             None if is_fine => {}
-            _ if is_fine => info!(server, verdict = word, rule = analysis.rule, findings, "the primary"),
-            _ => warn!(server, verdict = word, rule = analysis.rule, findings, "the primary"),
+            _ if is_fine => info!(
+                server,
+                verdict = word,
+                rule = analysis.rule,
+                findings,
+                "the primary"
+            ),
+            _ => warn!(
+                server,
+                verdict = word,
+                rule = analysis.rule,
+                findings,
+                "the primary"
+            ),
         }
         let text = format!("the primary is {word}: {}", analysis.rule);
         let mut event = Event::new(EventKind::Verdict, Some(server), text);
@@ -239,7 +255,9 @@ impl Coordinator {
         };
         let steps: Vec<_> = servers.iter().map(step).collect();
         let course = Course::new(ReportKind::Failover, scene.epoch);
-        Hands::new(&self.fleet, &course.steps, scene).spawn(&steps).detach_all();
+        Hands::new(&self.fleet, &course.steps, scene)
+            .spawn(&steps)
+            .detach_all();
         servers.iter().for_each(|server| self.topology.hurry(*server));
     }
 
@@ -263,7 +281,9 @@ impl Coordinator {
         let (asked, mut observed) = (Instant::now(), self.topology.observed());
         servers.iter().for_each(|server| self.topology.hurry(*server));
         let is_fresh = |scene: &Scene, server: usize| {
-            let observation = scene.member(server).and_then(|member| member.observation.as_ref());
+            let observation = scene
+                .member(server)
+                .and_then(|member| member.observation.as_ref());
             observation.is_some_and(|observation| observation.began >= asked)
         };
         loop {
@@ -280,18 +300,34 @@ impl Coordinator {
     /// It is over: into the history, the log, the events.
     pub(super) fn finished(&self, report: &Report) {
         let (kind, outcome) = (report.kind.word(), report.outcome.word());
-        let (from, to) = (report.from.as_deref().unwrap_or(""), report.to.as_deref().unwrap_or(""));
+        let (from, to) = (
+            report.from.as_deref().unwrap_or(""),
+            report.to.as_deref().unwrap_or(""),
+        );
         let (took, pause, epoch) = (report.took, report.pause, report.epoch);
         match report.outcome.why() {
             None => info!(kind, from, to, epoch, ?took, ?pause, "{kind} done"),
-            Some(why) => warn!(kind, from, to, epoch, ?took, ?pause, reason = why, "{kind} {outcome}"),
+            Some(why) => warn!(
+                kind,
+                from,
+                to,
+                epoch,
+                ?took,
+                ?pause,
+                reason = why,
+                "{kind} {outcome}"
+            ),
         }
         let event_kind = match report.kind {
             ReportKind::Failover => EventKind::Failover,
             ReportKind::Switchover => EventKind::Switchover,
             ReportKind::Rejoin => EventKind::Rejoin,
         };
-        let why = report.outcome.why().map(|why| format!(": {why}")).unwrap_or_default();
+        let why = report
+            .outcome
+            .why()
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
         let text = format!("{kind} {outcome}{why}");
         let mut event = Event::new(event_kind, Some(to), text)
             .with("from", from)

@@ -80,7 +80,10 @@ async fn execute(hook: &Hook, told: &Told) -> Result<(), String> {
         // A program that does not read it has its reasons.
         let _ = input.write_all(&text).await;
     }
-    let output = child.wait_with_output().await.map_err(|error| error.to_string())?;
+    let output = child
+        .wait_with_output()
+        .await
+        .map_err(|error| error.to_string())?;
     if output.status.success() {
         return Ok(());
     }

@@ -87,14 +87,15 @@ impl Journal {
             Ok(_) => {}
         }
         let text = std::fs::read(path).map_err(|error| failed(&error))?;
-        serde_json::from_slice(&text).map(Some).map_err(|error| failed(&error))
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| failed(&error))
     }
 
-    async fn beside(
-        work: impl FnOnce() -> std::io::Result<()> + Send + 'static,
-    ) -> Result<(), String> {
+    async fn beside(work: impl FnOnce() -> std::io::Result<()> + Send + 'static) -> Result<(), String> {
         let done = tokio::task::spawn_blocking(work).await;
-        done.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        done.map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())
     }
 }
 

@@ -28,10 +28,6 @@ pub mod step;
 mod surplus;
 mod switchover;
 mod tend;
-
-pub mod plan;
-pub mod scene;
-pub mod step;
 pub mod verdict;
 pub mod watch;
 mod witness;
@@ -42,8 +38,6 @@ pub use plan::{By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choo
 pub use report::{Gap, Outcome, Report, ReportKind, StepReport};
 pub use scene::{Hearing, Member, Scene};
 pub use shared::Counters;
-pub use plan::{By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare};
-pub use scene::{Hearing, Member, Scene};
 pub use step::{Dialect, Sql, Step, StepKind};
 pub use verdict::{Action, Analysis, Verdict, judge};
 pub use watch::Watch;

@@ -90,7 +90,10 @@ impl Coordinator {
         {
             return Ok(self.over(course.end(Outcome::Undone(why)), &told).await);
         }
-        let why = format!("failover: {} is lost", course.from.as_deref().unwrap_or("the primary"));
+        let why = format!(
+            "failover: {} is lost",
+            course.from.as_deref().unwrap_or("the primary")
+        );
         self.topology.gate().shut(&why);
         course.shut();
         let hands = Hands::new(&self.fleet, &course.steps, &scene);
@@ -149,7 +152,8 @@ impl Coordinator {
         preparation: &Preparation,
         course: &mut Course,
     ) -> Result<Promoted, String> {
-        self.write_down(course, journal::Kind::Failover, Stage::Stopping).await;
+        self.write_down(course, journal::Kind::Failover, Stage::Stopping)
+            .await;
         let scene = self.scene();
         let hands = Hands::new(&self.fleet, &course.steps, &scene);
         let failed = hands.perform_beside(&preparation.freeze).await;
@@ -157,16 +161,21 @@ impl Coordinator {
         let frozen = frozen.filter(|server| !failed.iter().any(|(step, _)| step.server == *server));
         let (began, frozen) = (Instant::now(), frozen.collect::<Vec<_>>());
         let scene = self.fresh(&frozen, self.config.failover.step_timeout).await;
-        course.steps.note(None, "what each of them has is read", began, None);
+        course
+            .steps
+            .note(None, "what each of them has is read", began, None);
         let choice = choose(&scene, wish).map_err(|refusal| refusal.to_string())?;
         let name = scene.members[choice.candidate].name.clone();
-        course.steps.note(Some(&name), choice.why.join("; "), Instant::now(), None);
+        course
+            .steps
+            .note(Some(&name), choice.why.join("; "), Instant::now(), None);
         course.to = Some(name);
         course.gap = (choice.gap > 0 || !choice.lost.is_empty()).then(|| Gap {
             transactions: choice.gap,
             text: choice.lost.to_string(),
         });
-        self.write_down(course, journal::Kind::Failover, Stage::Promoting).await;
+        self.write_down(course, journal::Kind::Failover, Stage::Promoting)
+            .await;
         let sorted = Sorted::of(finish(&scene, &choice));
         let hands = Hands::new(&self.fleet, &course.steps, &scene);
         let followers = promote(&hands, &sorted).await?;
@@ -193,7 +202,10 @@ impl Coordinator {
         if let Some(gap) = &course.gap {
             let (from, to) = (course.from.as_deref(), course.to.as_deref());
             let (lost, gap) = (gap.transactions, &gap.text);
-            error!(from, to, epoch, lost, gap, "transactions of the old primary are lost");
+            error!(
+                from,
+                to, epoch, lost, gap, "transactions of the old primary are lost"
+            );
         }
         let member = &promoted.scene.members[candidate];
         let status = member.status.as_deref();
@@ -213,7 +225,8 @@ impl Coordinator {
 
     /// Writes go on already. Servers follow, and the row of the new epoch is seen on one of them.
     pub(super) async fn complete(&mut self, mut promoted: Promoted, course: &mut Course) {
-        self.write_down(course, self.journal_kind(course), Stage::Promoted).await;
+        self.write_down(course, self.journal_kind(course), Stage::Promoted)
+            .await;
         let patience = self.config.failover.step_timeout * PATIENCE;
         let deadline = Instant::now() + patience;
         let all = async { while promoted.followers.join_next().await.is_some() {} };
@@ -229,12 +242,20 @@ impl Coordinator {
         let written = reign.write(self.fleet.control(candidate), patience).await;
         let error = written.as_ref().err().map(ToString::to_string);
         let is_written = error.is_none();
-        course.steps.note(to.as_ref(), "the row of the new epoch is written", began, error);
+        course
+            .steps
+            .note(to.as_ref(), "the row of the new epoch is written", began, error);
         if let Some(replica) = promoted.sorted.verify.filter(|_| is_written) {
             let began = Instant::now();
             let error = self.see(&reign, replica, deadline).await.err();
-            let name = promoted.scene.members.get(replica).map(|member| member.name.clone());
-            course.steps.note(name.as_ref(), "the row of the new epoch is seen", began, error);
+            let name = promoted
+                .scene
+                .members
+                .get(replica)
+                .map(|member| member.name.clone());
+            course
+                .steps
+                .note(name.as_ref(), "the row of the new epoch is seen", began, error);
         }
     }
 
@@ -311,7 +332,9 @@ impl Coordinator {
         };
         let began = Instant::now();
         if let Err(error) = self.journal.write(&entry).await {
-            course.steps.note(None, "what is under way is written down", began, Some(error));
+            course
+                .steps
+                .note(None, "what is under way is written down", began, Some(error));
         }
     }
 
@@ -326,7 +349,12 @@ impl Coordinator {
 async fn run_hook(hook: &Hook, told: &Told, steps: &Steps) -> Option<String> {
     let began = Instant::now();
     let error = hooks::run(hook, told).await.err();
-    steps.note(None, format!("the hook `{}` is run", told.hook), began, error.clone());
+    steps.note(
+        None,
+        format!("the hook `{}` is run", told.hook),
+        began,
+        error.clone(),
+    );
     error
 }
 

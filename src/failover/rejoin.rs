@@ -26,7 +26,9 @@ impl Coordinator {
         let limit = self.config.failover.step_timeout;
         let all: Vec<_> = scene_servers(&self.scene(), server);
         let scene = self.fresh(&all, limit).await;
-        let primary = scene.primary.ok_or_else(|| Refusal::of("there is no primary to follow"))?;
+        let primary = scene
+            .primary
+            .ok_or_else(|| Refusal::of("there is no primary to follow"))?;
         let name = scene.name(server).to_owned();
         if server == primary {
             return Err(Refusal::of(format!("{name} is the primary")));
@@ -78,7 +80,10 @@ impl Coordinator {
         course: &Course,
     ) -> Result<(), String> {
         let hands = Hands::new(&self.fleet, &course.steps, scene);
-        let channels = scene.members[server].status.as_deref().and_then(|status| status.channels.as_deref());
+        let channels = scene.members[server]
+            .status
+            .as_deref()
+            .and_then(|status| status.channels.as_deref());
         let demoted = channels.is_some_and(<[_]>::is_empty);
         let mut steps: Vec<Step> = vec![step(scene, server, StepKind::ReadOnly, "it takes no writes")];
         steps.extend(follow(scene, server, primary, demoted));
@@ -97,7 +102,8 @@ impl Coordinator {
             let Some(channel) = scene.channel(server, primary) else {
                 return Err("it does not follow the primary".to_owned());
             };
-            let is_running = channel.io.state == ThreadState::Running && channel.sql.state == ThreadState::Running;
+            let is_running =
+                channel.io.state == ThreadState::Running && channel.sql.state == ThreadState::Running;
             match channel.trouble() {
                 _ if is_running => return Ok(()),
                 Some(trouble) if channel.io.code != 0 && channel.io.state == ThreadState::Stopped => {

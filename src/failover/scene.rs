@@ -100,7 +100,10 @@ impl Scene {
 impl Member {
     /// Whether the latest probe was answered in full.
     pub fn is_answering(&self) -> bool {
-        let latest = self.observation.as_deref().map(|observation| &observation.outcome);
+        let latest = self
+            .observation
+            .as_deref()
+            .map(|observation| &observation.outcome);
         self.status.is_some() && matches!(latest, Some(Outcome::Answered(_)))
     }
 
@@ -141,9 +144,8 @@ impl Member {
         }
         match &self.address {
             Address::Tcp { host, port } => {
-                let same_id = |status: &Arc<Status>| {
-                    channel.source_id != 0 && status.server_id == channel.source_id
-                };
+                let same_id =
+                    |status: &Arc<Status>| channel.source_id != 0 && status.server_id == channel.source_id;
                 let same_host = host.eq_ignore_ascii_case(&channel.source_host);
                 channel.source_port == *port && (same_host || self.status.as_ref().is_some_and(same_id))
             }

@@ -29,7 +29,10 @@ impl Coordinator {
         let scene = self.first_scene().await;
         self.reigns = self.read_reigns(&scene).await;
         let entry = self.journal.read().unwrap_or_else(|error| {
-            warn!(error, "what was under way when the last process ended cannot be read");
+            warn!(
+                error,
+                "what was under way when the last process ended cannot be read"
+            );
             None
         });
         let configured = scene.primary;
@@ -48,11 +51,15 @@ impl Coordinator {
             let server = scene.name(primary);
             info!(server, epoch, "the primary is not the one of the file");
             let text = "the primary is not the one of the file";
-            self.topology.events().record(Event::new(EventKind::Failover, Some(server), text));
+            self.topology
+                .events()
+                .record(Event::new(EventKind::Failover, Some(server), text));
             self.tending.former.extend(configured);
         }
         for reign in &self.reigns {
-            self.tending.former.extend(place(&scene, reign).filter(|server| *server != primary));
+            self.tending
+                .former
+                .extend(place(&scene, reign).filter(|server| *server != primary));
         }
         self.topology.gate().open(primary);
         if entry.is_some()
@@ -119,7 +126,11 @@ impl Coordinator {
         };
         self.tending.frozen.extend(0..scene.members.len());
         if let Some(to) = to.filter(|to| entry.stage >= Stage::Promoting && is_writable(*to)) {
-            info!(server = scene.name(to), epoch = entry.epoch, "a change that was under way is completed");
+            info!(
+                server = scene.name(to),
+                epoch = entry.epoch,
+                "a change that was under way is completed"
+            );
             self.tending.former.extend(from);
             if epoch < entry.epoch {
                 self.complete_reign(scene, to, entry.epoch).await;
@@ -127,7 +138,10 @@ impl Coordinator {
             return (Some(to), entry.epoch.max(epoch));
         }
         let from = from.or(found);
-        info!(server = from.map_or("", |from| scene.name(from)), "a change that was under way is undone");
+        info!(
+            server = from.map_or("", |from| scene.name(from)),
+            "a change that was under way is undone"
+        );
         if let Some(from) = from.filter(|from| entry.kind == Kind::Switchover && !is_writable(*from)) {
             let course = Course::new(ReportKind::Switchover, scene.epoch);
             let step = Step {
@@ -154,7 +168,10 @@ impl Coordinator {
             name: member.name.clone(),
             fork: member.position(),
         };
-        if let Err(trouble) = reign.write(self.fleet.control(to), self.config.failover.step_timeout).await {
+        if let Err(trouble) = reign
+            .write(self.fleet.control(to), self.config.failover.step_timeout)
+            .await
+        {
             warn!(%trouble, "the row of the new epoch cannot be written");
         }
         self.reigns.insert(0, reign);
@@ -194,7 +211,8 @@ fn reachable(scene: &Scene, server: usize) -> usize {
 fn source_of(scene: &Scene, server: usize) -> usize {
     let mut at = server;
     for _ in 0..scene.members.len() {
-        let next = (0..scene.members.len()).find(|source| *source != at && scene.channel(at, *source).is_some());
+        let next =
+            (0..scene.members.len()).find(|source| *source != at && scene.channel(at, *source).is_some());
         match next {
             Some(source) => at = source,
             None => return at,

@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError};
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
-use super::plan::{By, Kind, Refusal, Wish, choose, finish, prepare};
 use super::handle::{Check, CheckStep};
+use super::plan::{By, Kind, Refusal, Wish, choose, finish, prepare};
 use super::report::{Outcome, Report, ReportKind};
 use super::scene::Scene;
 use super::step::{Dialect, Step};
@@ -138,14 +138,22 @@ fn plan(scene: &Scene, wish: &Wish) -> Result<Vec<CheckStep>, Refusal> {
     let choice = choose(scene, wish)?;
     let finish = finish(scene, &choice);
     let shown = |step: &Step| {
-        let status = scene.member(step.server).and_then(|member| member.status.as_deref());
-        let sql = status.map(|status| step.sql(Dialect::of(status))).unwrap_or_default();
+        let status = scene
+            .member(step.server)
+            .and_then(|member| member.status.as_deref());
+        let sql = status
+            .map(|status| step.sql(Dialect::of(status)))
+            .unwrap_or_default();
         let sql: Vec<_> = sql.iter().map(ToString::to_string).collect();
         CheckStep {
             step: step.sentence.clone(),
             server: step.name.to_string(),
             sql: sql.join("; "),
-            note: if step.needed { String::new() } else { "nobody waits for it".to_owned() },
+            note: if step.needed {
+                String::new()
+            } else {
+                "nobody waits for it".to_owned()
+            },
         }
     };
     let steps = preparation.fence.iter().chain(&preparation.freeze).chain(&finish);

@@ -39,22 +39,15 @@ pub enum StepKind {
     /// A replica follows another server from now on.
     Follow(Follow),
     /// Waits until a server has applied this much.
-    Drain {
-        position: Position,
-        timeout: Duration,
-    },
+    Drain { position: Position, timeout: Duration },
     /// It follows nobody. Deletes what was fetched and not applied.
     Detach,
     /// Whether commits there wait for a replica.
-    SemiSync {
-        on: bool,
-    },
+    SemiSync { on: bool },
     /// It takes writes.
     Writable,
     /// A row is written there and seen on another server: done by whoever executes it.
-    Verify {
-        on: Option<usize>,
-    },
+    Verify { on: Option<usize> },
 }
 
 /// How a server is to follow another one.
@@ -93,12 +86,22 @@ pub struct Sql {
 impl Step {
     /// The statements, in order.
     pub fn sql(&self, dialect: Dialect) -> Vec<Sql> {
-        let plain = |texts: &[&str]| texts.iter().map(|text| Sql { text: (*text).to_owned(), shown: None }).collect();
+        let plain = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| Sql {
+                    text: (*text).to_owned(),
+                    shown: None,
+                })
+                .collect()
+        };
         let m = dialect.mariadb;
         match &self.kind {
             StepKind::ReadOnly if m => plain(&["SET GLOBAL read_only = 1"]),
             StepKind::ReadOnly => plain(&["SET GLOBAL super_read_only = 1"]),
-            StepKind::KillSessions => plain(&["SELECT CAST(ID AS CHAR) FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER NOT IN ('system user', 'event_scheduler') AND COMMAND NOT LIKE 'Binlog Dump%' AND COMMAND <> 'Daemon'"]),
+            StepKind::KillSessions => plain(&[
+                "SELECT CAST(ID AS CHAR) FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND USER NOT IN ('system user', 'event_scheduler') AND COMMAND NOT LIKE 'Binlog Dump%' AND COMMAND <> 'Daemon'",
+            ]),
             StepKind::StopFetching if m => plain(&["STOP SLAVE IO_THREAD"]),
             StepKind::StopFetching => plain(&["STOP REPLICA IO_THREAD"]),
             StepKind::Reconnect if m => plain(&["STOP SLAVE IO_THREAD", "START SLAVE"]),
@@ -107,26 +110,62 @@ impl Step {
             StepKind::StartApplying => plain(&["START REPLICA SQL_THREAD"]),
             StepKind::Undelay => plain(&[]),
             StepKind::Follow(follow) => {
-                let Address::Tcp { host, port } = &follow.source else { return Vec::new() };
-                let login = |word: &str| follow.login.as_ref().map(|login| format!(", {word}_USER='{}', {word}_PASSWORD='{}'", login.user, login.password.expose_text().unwrap_or_default())).unwrap_or_default();
+                let Address::Tcp { host, port } = &follow.source else {
+                    return Vec::new();
+                };
+                let login = |word: &str| {
+                    follow
+                        .login
+                        .as_ref()
+                        .map(|login| {
+                            format!(
+                                ", {word}_USER='{}', {word}_PASSWORD='{}'",
+                                login.user,
+                                login.password.expose_text().unwrap_or_default()
+                            )
+                        })
+                        .unwrap_or_default()
+                };
                 if m {
-                    let demote = if follow.demoted { ", MASTER_DEMOTE_TO_SLAVE=1" } else { "" };
-                    let change = format!("CHANGE MASTER TO MASTER_HOST='{host}', MASTER_PORT={port}, MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1{}{demote}", login("MASTER"));
+                    let demote = if follow.demoted {
+                        ", MASTER_DEMOTE_TO_SLAVE=1"
+                    } else {
+                        ""
+                    };
+                    let change = format!(
+                        "CHANGE MASTER TO MASTER_HOST='{host}', MASTER_PORT={port}, MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=1{}{demote}",
+                        login("MASTER")
+                    );
                     plain(&["STOP SLAVE", &change, "START SLAVE"])
                 } else {
-                    let change = format!("CHANGE REPLICATION SOURCE TO SOURCE_HOST='{host}', SOURCE_PORT={port}, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_CONNECT_RETRY=1, SOURCE_HEARTBEAT_PERIOD=1{}", login("SOURCE"));
+                    let change = format!(
+                        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='{host}', SOURCE_PORT={port}, SOURCE_AUTO_POSITION=1, GET_SOURCE_PUBLIC_KEY=1, SOURCE_CONNECT_RETRY=1, SOURCE_HEARTBEAT_PERIOD=1{}",
+                        login("SOURCE")
+                    );
                     plain(&["STOP REPLICA", &change, "START REPLICA"])
                 }
             }
             StepKind::Drain { position, timeout } => {
                 let seconds = timeout.as_secs_f64();
-                let function = if m { "MASTER_GTID_WAIT" } else { "WAIT_FOR_EXECUTED_GTID_SET" };
-                plain(&[&format!("SELECT CAST({function}('{position}', {seconds:.3}) AS CHAR)")])
+                let function = if m {
+                    "MASTER_GTID_WAIT"
+                } else {
+                    "WAIT_FOR_EXECUTED_GTID_SET"
+                };
+                plain(&[&format!(
+                    "SELECT CAST({function}('{position}', {seconds:.3}) AS CHAR)"
+                )])
             }
             StepKind::Detach if m => plain(&["STOP SLAVE", "RESET SLAVE ALL"]),
             StepKind::Detach => plain(&["STOP REPLICA", "RESET REPLICA ALL"]),
-            StepKind::SemiSync { on } if m => plain(&[&format!("SET GLOBAL rpl_semi_sync_master_enabled = {}", u8::from(*on))]),
-            StepKind::SemiSync { on } => plain(&[&format!("SET GLOBAL rpl_semi_sync_source_enabled = {}", u8::from(*on))]),
+            StepKind::SemiSync { on } if m => plain(&[&format!(
+                "SET GLOBAL rpl_semi_sync_master_enabled = {}",
+                u8::from(*on)
+            )]),
+            StepKind::SemiSync { on } => plain(&[&format!(
+                "SET GLOBAL rpl_semi_sync_source_enabled = {}",
+                u8::from(*on)
+            )]),
             StepKind::Writable => plain(&["SET GLOBAL read_only = 0"]),
             StepKind::Verify { .. } => Vec::new(),
         }

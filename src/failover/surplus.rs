@@ -10,9 +10,9 @@ pub(super) fn surplus(own: &Position, primary: &Position, reigns: &[Epoch]) -> P
         return own.minus(primary);
     };
     let ahead = own.minus(primary);
-    let strangers = domains
-        .iter()
-        .filter(|last| writer(last.domain, last.sequence, reigns).is_some_and(|writer| writer != last.server));
+    let strangers = domains.iter().filter(|last| {
+        writer(last.domain, last.sequence, reigns).is_some_and(|writer| writer != last.server)
+    });
     let text: Vec<_> = strangers
         .map(|last| format!("{}-{}-{}", last.domain, last.server, last.sequence))
         .collect();
@@ -76,7 +76,11 @@ mod tests {
     #[test]
     fn sets_say_it_themselves() {
         let mysql = |intervals: &str| {
-            Position::parse(false, format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:{intervals}").as_bytes()).unwrap()
+            Position::parse(
+                false,
+                format!("3e11fa47-71ca-11e1-9e33-c80aa9429562:{intervals}").as_bytes(),
+            )
+            .unwrap()
         };
         assert!(surplus(&mysql("1-5"), &mysql("1-9"), &[]).is_empty());
         assert_eq!(surplus(&mysql("1-11"), &mysql("1-9"), &[]), mysql("10-11"));

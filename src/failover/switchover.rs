@@ -98,7 +98,9 @@ impl Coordinator {
         };
         let preparation = prepare(&scene, &wish)?;
         let choice = choose(&scene, &wish)?;
-        let from = preparation.from.ok_or_else(|| Refusal::of("there is no primary to switch from"))?;
+        let from = preparation
+            .from
+            .ok_or_else(|| Refusal::of("there is no primary to switch from"))?;
         while warming.join_next().await.is_some() {}
         for server in [from, choice.candidate] {
             let tried = self.fleet.control(server).run("DO 0").await;
@@ -123,8 +125,13 @@ impl Coordinator {
         hands.perform_beside(&siblings).await;
         // What came meanwhile is little: the candidate is close behind.
         let position = self.position(plan, hands).await?;
-        plan.drain(hands, position, plan.deadline.min(Instant::now() + CLOSE.max(self.config.failover.step_timeout)))
-            .await
+        plan.drain(
+            hands,
+            position,
+            plan.deadline
+                .min(Instant::now() + CLOSE.max(self.config.failover.step_timeout)),
+        )
+        .await
     }
 
     /// All that the old primary has now.
@@ -148,7 +155,8 @@ impl Coordinator {
         hands: &Hands,
         course: &mut Course,
     ) -> Result<tokio::task::JoinSet<Option<(Step, super::control::Trouble)>>, String> {
-        self.write_down(course, journal::Kind::Switchover, Stage::Stopping).await;
+        self.write_down(course, journal::Kind::Switchover, Stage::Stopping)
+            .await;
         let name = course.to.as_deref().unwrap_or_default();
         self.topology.gate().shut(&format!("switchover to {name}"));
         course.shut();
@@ -159,7 +167,8 @@ impl Coordinator {
         }
         let position = self.position(plan, hands).await?;
         plan.drain(hands, position, plan.deadline).await?;
-        self.write_down(course, journal::Kind::Switchover, Stage::Promoting).await;
+        self.write_down(course, journal::Kind::Switchover, Stage::Promoting)
+            .await;
         let sorted = Sorted {
             needed: plan.sorted.needed.clone(),
             beside: plan.demotion().cloned().collect(),
@@ -173,7 +182,9 @@ impl Coordinator {
         let (gate, began) = (self.topology.gate(), Instant::now());
         let grace = plan.deadline.min(began + self.config.switchover.grace);
         if timeout_at(grace, gate.idle(plan.from)).await.is_ok() {
-            course.steps.note(None, "statements and transactions have ended", began, None);
+            course
+                .steps
+                .note(None, "statements and transactions have ended", began, None);
             return;
         }
         let left = gate.busy(plan.from);

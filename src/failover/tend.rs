@@ -72,7 +72,10 @@ impl Tending {
 impl Coordinator {
     pub(super) fn tend(&mut self, scene: &Scene) {
         while self.tending.tasks.try_join_next().is_some() {}
-        let Some(primary) = scene.primary.filter(|primary| scene.members[*primary].is_answering()) else {
+        let Some(primary) = scene
+            .primary
+            .filter(|primary| scene.members[*primary].is_answering())
+        else {
             return;
         };
         for (server, member) in scene.others() {
@@ -103,7 +106,11 @@ impl Coordinator {
         if follows_primary.is_none() && !is_ours {
             return None;
         }
-        let extra = surplus(&member.position(), &scene.members[primary].executed(), &self.reigns);
+        let extra = surplus(
+            &member.position(),
+            &scene.members[primary].executed(),
+            &self.reigns,
+        );
         match (follows_primary, extra.is_empty()) {
             (Some(channel), true) => {
                 let is_stopped = channel.io.state == ThreadState::Stopped && channel.io.code == 0;
@@ -184,7 +191,10 @@ impl Coordinator {
         if self.tending.acks_later && scene.others().any(|(server, _)| acknowledges(server)) {
             self.tending.acks_later = false;
             let sentence = "commits wait for a replica again";
-            self.touch(scene, vec![step(scene, primary, StepKind::SemiSync { on: true }, sentence)]);
+            self.touch(
+                scene,
+                vec![step(scene, primary, StepKind::SemiSync { on: true }, sentence)],
+            );
         }
     }
 }

@@ -78,15 +78,23 @@ pub struct Analysis {
 /// A primary that says why it does not serve (too many connections, a full disk, the monitor's account) is not
 /// dead, whatever its replicas say. With no server answering at all it is the proxy that is cut off.
 pub fn judge(scene: &Scene) -> Analysis {
-    let Some((index, primary)) = scene.primary.and_then(|index| Some((index, scene.member(index)?))) else {
+    let Some((index, primary)) = scene
+        .primary
+        .and_then(|index| Some((index, scene.member(index)?)))
+    else {
         let rule = "no server is the primary";
         return Analysis::new(Verdict::Unwatched, Action::Nothing, rule).change("a server is promoted");
     };
     let analysis = match primary.observation.as_deref().map(|seen| &seen.outcome) {
-        None => Analysis::new(Verdict::Unwatched, Action::Nothing, "nothing is judged before the first probe")
-            .change("the first probe of the primary ends"),
+        None => Analysis::new(
+            Verdict::Unwatched,
+            Action::Nothing,
+            "nothing is judged before the first probe",
+        )
+        .change("the first probe of the primary ends"),
         Some(Outcome::Greeted { refusal: None }) => {
-            let rule = "without the monitor's account nothing is known of replication, so nothing is promoted";
+            let rule =
+                "without the monitor's account nothing is known of replication, so nothing is promoted";
             Analysis::new(Verdict::Unwatched, Action::Nothing, rule).change("`monitor.user` is set")
         }
         Some(Outcome::Greeted {
@@ -113,7 +121,9 @@ fn answered(status: &Status) -> Analysis {
             own timeout; the primary lives, so nothing is promoted";
         let waiting = semi_sync.waiting;
         return Analysis::new(Verdict::AcksStuck, Action::Report, rule)
-            .finding(format!("{waiting} commits wait for an acknowledgement, from 0 replicas"))
+            .finding(format!(
+                "{waiting} commits wait for an acknowledgement, from 0 replicas"
+            ))
             .change("a replica with semi-synchronous replication connects to the primary")
             .change("semi-synchronous replication is switched off on the primary");
     }
@@ -177,9 +187,9 @@ fn silent(scene: &Scene, index: usize, primary: &Member, failure: &Failure) -> A
     } else if of_kind(|testimony| matches!(testimony, Testimony::Fed { .. })) {
         fed(failure)
     } else if let unasked @ [_, ..] = &who(|testimony| matches!(testimony, Testimony::Unasked))[..] {
-        let rule = "replicas that were asked before the primary failed cannot say whether it still feeds them";
-        Analysis::new(suspect, Action::Ask(unasked.to_vec()), rule)
-            .change("their next probes end")
+        let rule =
+            "replicas that were asked before the primary failed cannot say whether it still feeds them";
+        Analysis::new(suspect, Action::Ask(unasked.to_vec()), rule).change("their next probes end")
     } else if let rare @ [_, ..] = &who(|testimony| matches!(testimony, Testimony::Rare { .. }))[..] {
         let rule = "their IO threads say that they run, and heartbeats are too rare to tell from their absence: \
             they connect anew, which a dead primary does not let them";
@@ -193,7 +203,8 @@ fn silent(scene: &Scene, index: usize, primary: &Member, failure: &Failure) -> A
             .change("a heartbeat or an event arrives from the primary: then it is not dead")
             .change("none does: then it is")
     } else if !of_kind(|testimony| matches!(testimony, Testimony::Lost { .. } | Testimony::Stopped { .. })) {
-        let rule = "no server that answers can tell whether the primary still feeds replicas: nothing is promoted";
+        let rule =
+            "no server that answers can tell whether the primary still feeds replicas: nothing is promoted";
         Analysis::new(Verdict::Denied, Action::Report, rule)
             .change("the monitor's account may see replication on the replicas")
             .change("an operator promotes another server")

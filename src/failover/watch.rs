@@ -140,7 +140,11 @@ impl Member {
         let Outcome::Answered(status) = &observation.outcome else {
             return;
         };
-        let Some(channel) = status.channels.as_deref().and_then(|channels| channels.get(channel)) else {
+        let Some(channel) = status
+            .channels
+            .as_deref()
+            .and_then(|channels| channels.get(channel))
+        else {
             (*mark, self.hearing) = (None, None);
             return;
         };

@@ -26,26 +26,15 @@ pub(super) enum Testimony {
     /// It was asked last before the primary failed.
     Unasked,
     /// Something arrived after the primary began to fail, or its IO thread could connect.
-    Fed {
-        ago: Duration,
-    },
+    Fed { ago: Duration },
     /// The IO thread runs; nothing has arrived, and it is too early to say that nothing will.
-    Waiting {
-        silence: Duration,
-        limit: Duration,
-    },
+    Waiting { silence: Duration, limit: Duration },
     /// The IO thread runs; heartbeats come too rarely to wait for, or never.
-    Rare {
-        period: Option<Duration>,
-    },
+    Rare { period: Option<Duration> },
     /// The connection to the primary is gone, or nothing comes over it any more.
-    Lost {
-        silence: Option<Duration>,
-    },
+    Lost { silence: Option<Duration> },
     /// Somebody stopped the IO thread.
-    Stopped {
-        why: String,
-    },
+    Stopped { why: String },
 }
 
 /// What `replica` says of `primary`, which has failed since `since`, and enough since `condemned`.
@@ -143,14 +132,24 @@ impl fmt::Display for Testimony {
             Self::Mute => formatter.write_str("answers, but replication cannot be seen there"),
             Self::Stranger => formatter.write_str("answers, but does not follow the primary"),
             Self::Unasked => formatter.write_str("has not been asked since the primary failed"),
-            Self::Fed { ago } => write!(formatter, "is fed by the primary, {} ago at the latest", seconds(*ago)),
+            Self::Fed { ago } => write!(
+                formatter,
+                "is fed by the primary, {} ago at the latest",
+                seconds(*ago)
+            ),
             Self::Waiting { silence, limit } => {
                 let (silence, limit) = (seconds(*silence), seconds(*limit));
-                write!(formatter, "has heard nothing of the primary for {silence}, of {limit} that say something")
+                write!(
+                    formatter,
+                    "has heard nothing of the primary for {silence}, of {limit} that say something"
+                )
             }
             Self::Rare { period: Some(period) } => {
                 let period = seconds(*period);
-                write!(formatter, "says that it is connected, and expects a heartbeat every {period} only")
+                write!(
+                    formatter,
+                    "says that it is connected, and expects a heartbeat every {period} only"
+                )
             }
             Self::Rare { period: None } => {
                 formatter.write_str("says that it is connected, and heartbeats cannot be seen there")
@@ -160,7 +159,10 @@ impl fmt::Display for Testimony {
                 silence: Some(silence),
             } => {
                 let silence = seconds(*silence);
-                write!(formatter, "says that it is connected, but has heard nothing of the primary for {silence}")
+                write!(
+                    formatter,
+                    "says that it is connected, but has heard nothing of the primary for {silence}"
+                )
             }
             Self::Stopped { why } => write!(formatter, "does not fetch: {why}"),
         }

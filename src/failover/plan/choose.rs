@@ -37,17 +37,44 @@ pub enum SemiSyncAfter {
 pub fn choose(scene: &Scene, wish: &Wish) -> Result<Choice, Refusal> {
     let from = scene.primary;
     let replicas: Vec<_> = from.map(|from| scene.replicas_of(from)).unwrap_or_default();
-    let replicas: Vec<_> = replicas.into_iter().filter(|index| scene.members[*index].is_answering()).collect();
+    let replicas: Vec<_> = replicas
+        .into_iter()
+        .filter(|index| scene.members[*index].is_answering())
+        .collect();
     let mut best: Option<usize> = wish.to;
     for index in &replicas {
-        if wish.to.is_none() && best.is_none_or(|best| !scene.members[best].position().contains(&scene.members[*index].position())) {
+        if wish.to.is_none()
+            && best.is_none_or(|best| {
+                !scene.members[best]
+                    .position()
+                    .contains(&scene.members[*index].position())
+            })
+        {
             best = Some(*index);
         }
     }
     let candidate = best.ok_or_else(|| Refusal::of("nobody"))?;
     let position = scene.members[candidate].position();
-    let lost = if wish.kind == Kind::Failover { scene.last_seen.minus(&position) } else { Position::Empty };
-    let gap = if wish.kind == Kind::Failover { scene.last_seen.ahead_of(&position) } else { 0 };
-    Ok(Choice { kind: wish.kind, from, candidate, fetch: None, position, lost, gap, semi_sync: SemiSyncAfter::On,
-        siblings: replicas.into_iter().filter(|index| *index != candidate).collect(), why: vec!["it has most".to_owned()] })
+    let lost = if wish.kind == Kind::Failover {
+        scene.last_seen.minus(&position)
+    } else {
+        Position::Empty
+    };
+    let gap = if wish.kind == Kind::Failover {
+        scene.last_seen.ahead_of(&position)
+    } else {
+        0
+    };
+    Ok(Choice {
+        kind: wish.kind,
+        from,
+        candidate,
+        fetch: None,
+        position,
+        lost,
+        gap,
+        semi_sync: SemiSyncAfter::On,
+        siblings: replicas.into_iter().filter(|index| *index != candidate).collect(),
+        why: vec!["it has most".to_owned()],
+    })
 }

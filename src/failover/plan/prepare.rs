@@ -22,9 +22,18 @@ pub struct Preparation {
 pub fn prepare(scene: &Scene, wish: &Wish) -> Result<Preparation, Refusal> {
     use crate::failover::step::StepKind;
     let from = scene.primary;
-    let make = |server: usize, kind: StepKind, sentence: &str| Step { kind, server, name: scene.members[server].name.clone(), needed: true, sentence: sentence.to_owned() };
+    let make = |server: usize, kind: StepKind, sentence: &str| Step {
+        kind,
+        server,
+        name: scene.members[server].name.clone(),
+        needed: true,
+        sentence: sentence.to_owned(),
+    };
     let replicas: Vec<_> = from.map(|from| scene.replicas_of(from)).unwrap_or_default();
-    let replicas: Vec<_> = replicas.into_iter().filter(|index| scene.members[*index].is_answering()).collect();
+    let replicas: Vec<_> = replicas
+        .into_iter()
+        .filter(|index| scene.members[*index].is_answering())
+        .collect();
     if replicas.is_empty() {
         return Err(Refusal::of("no replica"));
     }
@@ -33,15 +42,39 @@ pub fn prepare(scene: &Scene, wish: &Wish) -> Result<Preparation, Refusal> {
     Ok(Preparation {
         from,
         expected: wish.to.or(replicas.first().copied()),
-        fence: from.map(|from| {
-            let mut steps = vec![make(from, StepKind::ReadOnly, "the old primary takes no more writes")];
-            if !switchover { steps.push(make(from, StepKind::KillSessions, "its sessions are ended")); }
-            from_steps(steps)
-        }).unwrap_or_default(),
-        freeze: if switchover { Vec::new() } else { replicas.iter().map(|index| make(*index, StepKind::StopFetching, "it fetches nothing more")).collect() },
+        fence: from
+            .map(|from| {
+                let mut steps = vec![make(
+                    from,
+                    StepKind::ReadOnly,
+                    "the old primary takes no more writes",
+                )];
+                if !switchover {
+                    steps.push(make(from, StepKind::KillSessions, "its sessions are ended"));
+                }
+                from_steps(steps)
+            })
+            .unwrap_or_default(),
+        freeze: if switchover {
+            Vec::new()
+        } else {
+            replicas
+                .iter()
+                .map(|index| make(*index, StepKind::StopFetching, "it fetches nothing more"))
+                .collect()
+        },
         undo: {
-            let mut undo: Vec<_> = from.map(|from| make(from, StepKind::Writable, "it takes writes again")).into_iter().collect();
-            if !switchover { undo.extend(replicas.iter().map(|index| make(*index, StepKind::Reconnect, "it fetches again"))); }
+            let mut undo: Vec<_> = from
+                .map(|from| make(from, StepKind::Writable, "it takes writes again"))
+                .into_iter()
+                .collect();
+            if !switchover {
+                undo.extend(
+                    replicas
+                        .iter()
+                        .map(|index| make(*index, StepKind::Reconnect, "it fetches again")),
+                );
+            }
             undo
         },
     })
