@@ -200,6 +200,7 @@ mod tests {
             source: Some(false),
             clients: 0,
             replica: Some(true),
+            ..status.semi_sync
         };
         assert_eq!(status.semi_sync, semi_sync);
         let channel = &status.channels.unwrap()[0];
