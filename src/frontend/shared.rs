@@ -10,6 +10,7 @@ use super::caching::ResultCache;
 use super::listener::Pauses;
 use super::mirror::MirrorCounts;
 use super::registry::{Place, Registry};
+use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
 use crate::config::{Balance, Config, Listener, ListenerMode};
@@ -45,6 +46,8 @@ pub struct Shared {
     pub mirrored: MirrorCounts,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
+    /// Of each thread.
+    pub traffic: Box<[Traffic]>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     pub draining: AtomicBool,
@@ -66,6 +69,7 @@ impl Shared {
         workers: Vec<mpsc::UnboundedSender<Message>>,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
+        let traffic = workers.iter().map(|_| Traffic::new(config.servers.len())).collect();
         let pauses = Pauses::new(config.listeners.len());
         let rules = RuleSet::compile(&config.rules);
         let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());
@@ -83,6 +87,7 @@ impl Shared {
             mirrored: MirrorCounts::default(),
             registry: Arc::default(),
             pauses,
+            traffic,
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
             workers,
