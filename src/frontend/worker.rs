@@ -10,12 +10,14 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, LocalSet};
+use tokio::time::Instant;
 
 use super::listener;
 use super::login;
 use super::mirror::{self, Mirror};
 use super::shared::{Message, Newcomer, Shared};
 use super::templates::Templates;
+use super::traffic::{Sampler, Traffic};
 use crate::accounts::Directory;
 use crate::backend::Pools;
 use crate::config::Listener;
@@ -34,6 +36,7 @@ pub struct Worker {
     pub facts: RefCell<FactsCache>,
     pub router: RefCell<Router>,
     pub mirror: Mirror,
+    sampler: Sampler,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
     /// Opened by the thread's first login.
     directory: OnceCell<Option<Directory>>,
@@ -91,6 +94,7 @@ impl Worker {
             facts: RefCell::new(facts),
             router: RefCell::new(router),
             mirror: Mirror::new(seed),
+            sampler: Sampler::default(),
             templates: Templates::default(),
             clients: RefCell::default(),
             directory: OnceCell::new(),
@@ -118,8 +122,9 @@ impl Worker {
                     Some(message) => self.clone().handle(message),
                     None => return,
                 },
-                _ = ticks.tick() => {
-                    clock::tick();
+                due = ticks.tick() => {
+                    self.traffic().delays.record(clock::tick().saturating_duration_since(due));
+                    self.sampler.refill();
                     count = count.wrapping_add(1);
                     self.free_connections();
                     if count.is_multiple_of(ROUND) {
@@ -136,10 +141,27 @@ impl Worker {
         }
     }
 
+    /// What this thread counts.
+    pub fn traffic(&self) -> &Traffic {
+        &self.shared.traffic[self.index]
+    }
+
+    /// A client's command begins; the time, if it is one of those that are measured.
+    pub fn begin_command(&self) -> Option<Instant> {
+        self.traffic().commands.add(1);
+        self.sampler.begin()
+    }
+
+    pub fn end_command(&self, began: Option<Instant>) {
+        if let Some(began) = began {
+            self.traffic().times.record(began.elapsed());
+        }
+    }
+
     fn handle(self: Rc<Self>, message: Message) {
         match message {
             Message::Accept { door, listener } => {
-                let task = tokio::task::spawn_local(listener::accept(door, listener, self.clone()));
+                let task = tokio::task::spawn_local(listener::serve(door, listener, self.clone()));
                 self.doors.borrow_mut().push(task.abort_handle());
             }
             Message::Client(newcomer) => match newcomer.map(DetachedSocket::attach) {

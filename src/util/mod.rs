@@ -5,6 +5,7 @@ pub mod like;
 pub mod random;
 pub mod secret;
 pub mod shelf;
+pub mod suggest;
 
 pub use like::like;
 pub use random::Random;
