@@ -14,7 +14,7 @@ use super::{accounts, secure};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
 use crate::failover;
-use crate::frontend::listener::{self, Door};
+use crate::frontend::listener::Door;
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
 use crate::monitor;
@@ -85,9 +85,9 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
     tasks.spawn(coordinator);
-    for (door, listener) in doors {
+    for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        tasks.spawn(listener::accept(door, listener, shared.clone()));
+        shared.open(turn, door, listener);
     }
     terminate.wait(&shared).await;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
