@@ -90,7 +90,19 @@ impl Config {
             help: "move it up, change what it matches, or remove it".to_owned(),
         };
         let unreachable = unreachable(&self.rules, &self.listeners, &self.accounts);
-        unreachable.into_iter().map(warning).collect()
+        let mut warnings: Vec<_> = unreachable.into_iter().map(warning).collect();
+        if self.accounts.backend && self.monitor.login.is_none() {
+            warnings.push(Problem {
+                file: file.to_owned(),
+                line: 0,
+                key: "accounts.backend".to_owned(),
+                message: "the servers' accounts cannot be read without an account: they cannot log in"
+                    .to_owned(),
+                help: "give `monitor: {user: .., password: ..}`, or only list users under `accounts.static`"
+                    .to_owned(),
+            });
+        }
+        warnings
     }
 
     pub(super) fn read(text: &str, context: &Context<'_>) -> Result<Self, Problems> {

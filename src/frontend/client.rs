@@ -413,6 +413,7 @@ impl Client {
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
+                self.hold_nothing_elsewhere();
                 self.move_on().await;
                 self.ask_if_unsure().await;
                 self.unbind();
