@@ -200,11 +200,14 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn a_pass_is_given_back_however_it_ends() {
-        let config = crate::config::Config::parse("servers: [db1]\nfailover: {mode: off}\n");
+        let config = Config::parse("servers: [db1]\nfailover: {mode: off}\n", Path::new("t"));
         let topology = Topology::new(&config.unwrap());
         let pass = Pass::new(&topology, 0);
         assert_eq!(topology.gate().busy(0), 1);

@@ -88,6 +88,7 @@ mod tests {
     #[tokio::test]
     async fn what_has_arrived_is_still_read() {
         let (one, two) = tokio::net::UnixStream::pair().unwrap();
+        two.writable().await.unwrap();
         two.try_write(b"done").unwrap();
         let cutoff = Arc::new(Cutoff::default());
         let mut link = Link::new(Socket::Unix(one));

@@ -97,7 +97,7 @@ impl Checksum {
     }
 
     pub fn sum(&self) -> u64 {
-        fold(self.state ^ self.word, FACTOR ^ self.length)
+        fold(self.state ^ self.word ^ SEED, FACTOR ^ self.length).wrapping_add(self.length)
     }
 }
 
