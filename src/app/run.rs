@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::{accounts, secure};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
+use crate::failover;
 use crate::frontend::listener::{self, Door};
 use crate::frontend::shared::Shared;
 use crate::frontend::{eviction, login, parking, worker};
@@ -74,12 +75,15 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
+    // The coordinator ends when nobody can command it any more.
+    let (_failover, coordinator) = failover::start(&config, topology.clone());
     let shared = Shared::new(config, servers, accounts, topology, tls, senders);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
+    tasks.spawn(coordinator);
     tasks.spawn(eviction::run(shared.clone()));
     tasks.spawn(parking::run(shared.clone()));
     // The directory stops when the sender goes: this task lives as long as the proxy takes logins.
