@@ -1,12 +1,16 @@
 //! Open transactions that are run again when their server connection is given up: here on the same server, which
 //! knows no difference.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Value};
 
 use crate::fixture::inside::Inside;
-use crate::fixture::proxy::wait_for;
-use crate::fixture::{Cluster, on_both_flavours};
+use crate::fixture::proxy::{Start, wait_for};
+use crate::fixture::{Cluster, Proxy, on_both_flavours};
 use crate::parking::{table, told};
 
 const SETTINGS: &str = "mode: manual";
@@ -55,7 +59,7 @@ on_both_flavours! {
         client.query_drop("COMMIT").await.unwrap();
         assert_eq!(rows(cluster, &table).await, [(1, 11), (2, 21)]);
         assert_eq!(proxy.shared.recovery.replayed.get(), 2);
-        assert_eq!(proxy.gate().busy(0), 0);
+        proxy.idle().await;
         assert_eq!(proxy.shared.replays.as_ref().unwrap().used(), 0);
     }
 
@@ -113,9 +117,11 @@ on_both_flavours! {
         assert!(why.unwrap().contains("GET_LOCK"));
         lose(&proxy).await;
         let error = client.query_drop(format!("INSERT INTO {table} VALUES (1, 1)")).await.unwrap_err();
-        assert_eq!(told(&error).0, 1213);
+        let (code, _, text) = told(&error);
+        assert!(code == 1158 && text.contains("GET_LOCK"), "{error}");
         assert!(rows(cluster, &table).await.is_empty());
         assert_eq!(proxy.shared.recovery.unreplayable.get(), 1);
+        assert!(client.query_drop("SELECT 1").await.is_err(), "the lock is gone, and so is the session");
     }
 
     async fn the_statement_under_way_is_run_after_the_others(flavour) {
@@ -142,12 +148,63 @@ on_both_flavours! {
         })
         .await;
         lose(&proxy).await;
-        wait_for("the transaction to be run again", async || {
-            (proxy.shared.recovery.replayed.get() == 1).then_some(())
-        })
-        .await;
+        // Only then the server notices that the one who waited for it has gone.
         locker.query_drop("ROLLBACK").await.unwrap();
         updating.await.unwrap();
         assert_eq!(rows(cluster, &table).await, [(1, 11), (2, 21)]);
+        assert_eq!(proxy.shared.recovery.replayed.get(), 1);
+    }
+}
+
+/// A proxy that promotes by itself, before a cluster of its own.
+fn automatic(cluster: &Cluster) -> Start<'_> {
+    Proxy::before(cluster).with(
+        "failover: {mode: automatic, user: failover, password: failover, \
+         replication: {user: replication, password: replication}}",
+    )
+}
+
+on_both_flavours! {
+    async fn when_the_primary_dies_writers_wait_and_transactions_go_on(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let table = table(&cluster).await;
+        let proxy = automatic(&cluster).start().await;
+        let mut open = proxy.client().await;
+        open.query_drop("BEGIN").await.unwrap();
+        open.query_drop(format!("INSERT INTO {table} VALUES (1000000, 1)")).await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut writers = Vec::new();
+        for writer in 0..4u32 {
+            let (mut client, table, stop) = (proxy.client().await, table.clone(), stop.clone());
+            writers.push(tokio::spawn(async move {
+                let (mut written, mut unknown) = (Vec::new(), Vec::new());
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let id = writer * 100_000 + number;
+                    match client.query_drop(format!("INSERT INTO {table} (id) VALUES ({id})")).await {
+                        Ok(()) => written.push(id),
+                        Err(error) if told(&error).0 == 1180 => unknown.push(id),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                (written, unknown)
+            }));
+        }
+        cluster.catch_up().await.unwrap();
+        cluster.primary().kill();
+        open.query_drop(format!("INSERT INTO {table} VALUES (1000001, 1)")).await.unwrap();
+        open.query_drop("COMMIT").await.unwrap();
+        stop.store(true, Ordering::Relaxed);
+        let mut after = proxy.client().await;
+        for writer in writers {
+            let (written, unknown) = writer.await.unwrap();
+            assert!(unknown.len() <= 1 && !written.is_empty(), "{unknown:?}");
+        }
+        let there: Vec<u32> = after.query(format!("SELECT id FROM {table} WHERE v = 1")).await.unwrap();
+        let there: HashSet<_> = there.into_iter().collect();
+        assert_eq!(there, HashSet::from([1_000_000, 1_000_001]), "the open transaction");
+        proxy.wait_for_log(&["transaction run again"]).await;
     }
 }
