@@ -13,7 +13,7 @@ use super::registry::{Place, Registry};
 use super::replay;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Balance, Config, Listener, ListenerMode};
+use crate::config::{Balance, Config, FailoverMode, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::routing::rules::RuleSet;
@@ -150,6 +150,12 @@ impl Shared {
             .servers
             .get(server)
             .is_some_and(|server| server.is_usable())
+    }
+
+    /// Whether it is worth waiting for a primary: one is to come, or may.
+    pub fn waits_for_primary(&self) -> bool {
+        let automatic = self.config.failover.mode == FailoverMode::Automatic;
+        (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
     }
 
     /// Hands a new connection to the thread with the fewest clients.

@@ -131,11 +131,13 @@ impl Client {
 
     fn busy(&self) -> Vec<Busy> {
         let topology = &self.worker.shared.topology;
+        let (primary, parked) = (topology.primary(), self.worker.shared.lot.parked());
         let busy = |index| {
             let load = topology.load(index);
             Busy {
                 in_flight: load.in_flight.load(Ordering::Relaxed),
                 latency: load.latency.load(Ordering::Relaxed),
+                parked: if primary == Some(index) { parked } else { 0 },
             }
         };
         (0..topology.snapshot().servers.len()).map(busy).collect()
