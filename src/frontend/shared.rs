@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::caching::ResultCache;
 use super::mirror::MirrorCounts;
+use super::own::counters::RuleCounts;
 use super::parking::Lot;
 use super::registry::{Place, Registry};
 use super::replay;
@@ -47,6 +48,7 @@ pub struct Shared {
     /// Where a rule keeps results.
     pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
+    pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
     /// Statements that wait for a primary.
     pub lot: Arc<Lot>,
@@ -96,6 +98,7 @@ impl Shared {
             rules,
             results,
             mirrored: MirrorCounts::default(),
+            ruled: RuleCounts::default(),
             registry: Arc::default(),
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
