@@ -228,7 +228,7 @@ on_both_flavours! {
         for (written, unknown) in writers.stop().await {
             assert!(unknown.len() <= 1 && !written.is_empty(), "{unknown:?}");
         }
-        let sql = format!("SELECT id FROM {table} WHERE v > 0 ORDER BY id");
+        let sql = format!("/* splitrail: primary */ SELECT id FROM {table} WHERE v > 0 ORDER BY id");
         let there: Vec<u32> = proxy.client().await.query(sql).await.unwrap();
         assert_eq!(there, [1_000_000, 1_000_001, 2_000_000], "the open transaction, and who came late");
         proxy.wait_for_log(&["transaction run again"]).await;
