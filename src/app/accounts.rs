@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::accounts::{Accounts, BackendLogin, Credential, Directory, Source, StaticPassword, StaticUser};
+use crate::accounts::{Accounts, BackendLogin, Credential, Source, StaticPassword, StaticUser, Whereabouts};
 use crate::config::{self, Account, AccountCredential, AccountPlugin, Config};
 use crate::topology::Topology;
 use crate::util::Secret;
@@ -36,7 +36,7 @@ pub async fn follow_primary(sources: watch::Sender<Source>, topology: Arc<Topolo
 
 pub fn build(config: &Config, source: watch::Receiver<Source>) -> Result<Accounts, String> {
     let timeout = config.monitor.timeout.max(Duration::from_secs(1));
-    let directory = config.accounts.backend.then(|| Directory::start(source, timeout));
+    let directory = config.accounts.backend.then_some(Whereabouts { source, timeout });
     let listed = config
         .accounts
         .listed

@@ -14,7 +14,7 @@ use super::{accounts, secure};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
 use crate::failover;
-use crate::frontend::listener::{self, Door};
+use crate::frontend::listener::Door;
 use crate::frontend::shared::Shared;
 use crate::frontend::{eviction, login, parking, worker};
 use crate::monitor;
@@ -86,15 +86,15 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tasks.spawn(coordinator);
     tasks.spawn(eviction::run(shared.clone()));
     tasks.spawn(parking::run(shared.clone()));
-    // The directory stops when the sender goes: this task lives as long as the proxy takes logins.
+    // Directories stop when the last sender goes: one stays here for the clients that are still served at the end.
     tasks.spawn(accounts::follow_primary(
-        sources,
+        sources.clone(),
         shared.topology.clone(),
         shared.config.clone(),
     ));
-    for (door, listener) in doors {
+    for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        tasks.spawn(listener::accept(door, listener, shared.clone()));
+        shared.open(turn, door, listener);
     }
     terminate.wait(&shared).await;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::registry::Place;
-use super::shared::Shared;
+use super::worker::Worker;
 use crate::accounts::{
     Account, ClientAddress, ClientChannel, ClientLogin, Credential, Flavour, Refusal, Then,
 };
@@ -22,7 +22,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub struct Exchange<'a> {
     pub link: &'a mut Link,
-    pub shared: &'a Shared,
+    pub worker: &'a Worker,
     /// The number of the next packet to send.
     pub sequence: u8,
     pub capabilities: Capabilities,
@@ -106,6 +106,7 @@ impl Exchange<'_> {
             true => Flavour::MariaDb,
             false => Flavour::MySql,
         };
+        let accounts = &self.worker.shared.accounts;
         let account = self.account(proof.user, from, flavour).await.map_err(Some)?;
         let known = account.clone();
         let login = ClientLogin {
@@ -117,11 +118,17 @@ impl Exchange<'_> {
             change_user: proof.change_user,
             can_handle_expired: self.capabilities.has(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS),
         };
-        let (mut auth, mut step) = self.shared.accounts.begin(account, login);
+        let (mut auth, mut step) = accounts.begin(account, login);
         loop {
             if let Some(payload) = step.send {
-                let sent = self.link.send_payload(self.sequence, &payload).await;
-                self.sequence = sent.map_err(|_| None)?;
+                self.sequence = match step.then {
+                    // The OK follows at once, or the error in its place: the client is woken up for both together.
+                    Then::Accept(_) => self.link.hold_payload(self.sequence, &payload),
+                    _ => {
+                        let sent = self.link.send_payload(self.sequence, &payload).await;
+                        sent.map_err(|_| None)?
+                    }
+                };
             }
             match step.then {
                 Then::Accept(credential) => {
@@ -132,18 +139,20 @@ impl Exchange<'_> {
             }
             let header = self.link.packet(LONGEST).await.map_err(|_| None)?;
             self.sequence = header.sequence.wrapping_add(1);
-            step = auth.receive(&self.shared.accounts, self.link.payload(header));
+            step = auth.receive(accounts, self.link.payload(header));
             self.link.inbox.consume(header.total());
         }
     }
 
     /// Who comes while there is no primary to ask for accounts waits for one.
     async fn account(&self, user: &[u8], from: ClientAddress, flavour: Flavour) -> Result<Account, Refusal> {
-        let until = Instant::now() + self.shared.lot.patience;
+        let shared = &self.worker.shared;
+        let until = Instant::now() + shared.lot.patience;
         loop {
-            let found = self.shared.accounts.find(user, from, flavour).await;
+            let directory = self.worker.directory();
+            let found = shared.accounts.find(user, from, flavour, directory).await;
             let waits = matches!(&found, Err(refusal) if refusal.is_unreachable())
-                && self.shared.waits_for_primary()
+                && shared.waits_for_primary()
                 && Instant::now() < until;
             if !waits {
                 return found;

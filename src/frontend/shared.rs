@@ -1,5 +1,7 @@
 //! What all threads that serve clients have in common.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -7,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 
 use super::caching::ResultCache;
+use super::listener::Door;
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
 use super::parking::Lot;
@@ -24,11 +27,10 @@ use crate::topology::Topology;
 /// What one thread tells another.
 #[derive(Debug)]
 pub enum Message {
-    Client {
-        socket: DetachedSocket,
-        listener: Arc<Listener>,
-        place: Place,
-    },
+    /// It accepts connections for all threads from now on.
+    Accept { door: Door, listener: Arc<Listener> },
+    /// A connection that another thread accepted.
+    Client(Newcomer<DetachedSocket>),
     /// Reaches one client of the thread.
     Interrupt { client: u32, interrupt: Interrupt },
     /// Reaches them all.
@@ -37,6 +39,16 @@ pub enum Message {
     Spare(usize),
     /// The connections to this server have been given up.
     Evict(usize),
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Newcomer<Socket> {
+    pub socket: Socket,
+    /// `None` for a Unix socket.
+    pub peer: Option<SocketAddr>,
+    pub listener: Arc<Listener>,
+    pub place: Place,
 }
 
 pub struct Shared {
@@ -63,6 +75,20 @@ pub struct Shared {
     /// How many clients each thread has; the next one goes where there are fewest.
     pub loads: Vec<AtomicUsize>,
     turn: AtomicUsize,
+}
+
+// === impl Newcomer ===
+
+impl<From> Newcomer<From> {
+    /// The same with its socket in, or out of, an event loop.
+    pub fn map<To>(self, change: impl FnOnce(From) -> io::Result<To>) -> io::Result<Newcomer<To>> {
+        Ok(Newcomer {
+            socket: change(self.socket)?,
+            peer: self.peer,
+            listener: self.listener,
+            place: self.place,
+        })
+    }
 }
 
 // === impl Shared ===
@@ -161,14 +187,19 @@ impl Shared {
         (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
     }
 
-    /// Hands a new connection to the thread with the fewest clients.
-    pub fn hand_over(&self, message: Message) {
-        let least = (0..self.workers.len()).min_by_key(|index| self.loads[*index].load(Ordering::Relaxed));
-        let index = least.unwrap_or_default();
+    /// The thread with the fewest clients, which has one more now; among several `here`, if it is one of them.
+    pub fn admit(&self, here: usize) -> usize {
+        let load = |index: &usize| (self.loads[*index].load(Ordering::Relaxed), *index != here);
+        let index = (0..self.loads.len()).min_by_key(load).unwrap_or(here);
         self.loads[index].fetch_add(1, Ordering::Relaxed);
-        if self.workers[index].send(message).is_err() {
-            self.loads[index].fetch_sub(1, Ordering::Relaxed);
-        }
+        index
+    }
+
+    /// Opens the door on one of the threads.
+    pub fn open(&self, turn: usize, door: Door, listener: Arc<Listener>) {
+        let worker = &self.workers[turn % self.workers.len()];
+        // A thread that has ended already lets nobody in.
+        let _ = worker.send(Message::Accept { door, listener });
     }
 
     pub fn interrupt(&self, worker: usize, client: u32, interrupt: Interrupt) {

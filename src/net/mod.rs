@@ -13,4 +13,4 @@ pub mod zip;
 pub use cutoff::Cutoff;
 pub use link::Link;
 pub use signal::{Interrupt, Signal};
-pub use socket::Socket;
+pub use socket::{DetachedSocket, Socket};

@@ -4,7 +4,9 @@ pub mod clock;
 pub mod like;
 pub mod random;
 pub mod secret;
+pub mod shelf;
 
 pub use like::like;
 pub use random::Random;
 pub use secret::Secret;
+pub use shelf::Shelf;
