@@ -90,9 +90,9 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tasks.spawn(coordinator);
     tasks.spawn(eviction::run(shared.clone()));
     tasks.spawn(parking::run(shared.clone()));
-    // The directory stops when the sender goes: this task lives as long as the proxy takes logins.
+    // Directories stop when the last sender goes: one stays here for the clients that are still served at the end.
     tasks.spawn(accounts::follow_primary(
-        sources,
+        sources.clone(),
         shared.topology.clone(),
         shared.config.clone(),
     ));

@@ -404,8 +404,6 @@ impl Arrival {
         };
         let levels = [Some(self.listener.consistency), accepted.consistency];
         let policy = Policy::new(&self.worker.shared.config).with_levels(levels);
-        let source = self.address.map(|address| address.ip());
-        let source = foldhash::fast::FixedState::default().hash_one(source);
         let mut client = Client {
             link: self.link,
             worker: self.worker,
@@ -427,7 +425,7 @@ impl Arrival {
             configured_policy: policy,
             steering: Steering::default(),
             caching: Default::default(),
-            source,
+            source: source(self.address),
             speaks: Default::default(),
             trace: Default::default(),
             gateway: Default::default(),
@@ -439,6 +437,12 @@ impl Arrival {
         client.select_rules();
         client
     }
+}
+
+/// What stands for where a client comes from.
+fn source(address: Option<SocketAddr>) -> u64 {
+    let address = address.map(|address| address.ip());
+    foldhash::fast::FixedState::default().hash_one(address)
 }
 
 // === impl Opened ===

@@ -92,23 +92,20 @@ impl Client {
                 return Ok(());
             }
         }
+        self.prepare_at_home(&payload, id, &template).await
+    }
+
+    async fn prepare_at_home(
+        &mut self,
+        payload: &[u8],
+        id: u32,
+        template: &Arc<Template>,
+    ) -> Result<(), End> {
         if let Err(error) = self.ready(&Facts::default()).await {
             return self.refuse(error).await.map(drop);
         }
-        let mut answered = self.ask(&payload, Expect::Prepared, Some(id)).await;
-        if let Err(Broken::Server {
-            error,
-            started: false,
-        }) = &answered
-            && self.may_stand_up(error)
-        {
-            // Nothing has been run: another connection will do.
-            if let Err(error) = self.stand_up(error, &Facts::default()).await {
-                return self.refuse(error).await.map(drop);
-            }
-            answered = self.ask(&payload, Expect::Prepared, Some(id)).await;
-        }
-        let answered = self.remember(answered, id, &template).await;
+        let answered = self.ask_prepared(payload, id).await;
+        let answered = self.remember(answered, id, template).await;
         self.finish(answered, &Facts::default()).await.map(drop)
     }
 
@@ -168,7 +165,7 @@ impl Client {
     }
 
     /// What a statement of this session was prepared from.
-    fn template(&self, id: u32) -> Option<Arc<Template>> {
+    pub fn template(&self, id: u32) -> Option<Arc<Template>> {
         let statement = self.session.statements.get(id)?;
         Some(statement.template.clone())
     }
@@ -228,7 +225,7 @@ impl Client {
     }
 
     /// Whether the request at the front of the inbox executes a statement, and with a cursor.
-    fn opens_cursor(&self) -> Option<bool> {
+    pub fn opens_cursor(&self) -> Option<bool> {
         let bytes = self.link.inbox.bytes();
         let executes = bytes.get(HEADER) == Some(&Command::STMT_EXECUTE.0);
         let flags = bytes.get(HEADER + 5).filter(|_| executes)?;
@@ -283,39 +280,6 @@ impl Client {
         };
         self.executed(id, &outcome);
         Ok(())
-    }
-
-    /// Why the execution at the front of the inbox is more than its request, if it is.
-    fn cannot_repeat(&self, id: u32, command: Command) -> Option<&'static str> {
-        let statement = self.session.statements.get(id)?;
-        if command != Command::STMT_EXECUTE {
-            Some("a statement of it was executed in bulk")
-        } else if self.opens_cursor() != Some(false) {
-            Some("it opened a cursor")
-        } else {
-            statement
-                .has_long_data
-                .then_some("a parameter of it was sent in pieces")
-        }
-    }
-
-    /// Prepares the statement of the execution at the front of the inbox on another connection, and names it there.
-    pub async fn prepare_at_hand(&mut self, id: u32) -> Result<(), BackendError> {
-        let Some(template) = self.template(id) else {
-            return Ok(());
-        };
-        match self.server_id(&template).await? {
-            Ok(server_id) => {
-                self.name_statement(server_id);
-                Ok(())
-            }
-            Err((code, sqlstate, message)) => Err(BackendError::Restore {
-                server: self.server.name().to_owned(),
-                code,
-                sqlstate,
-                message,
-            }),
-        }
     }
 
     /// An execution as the server at hand has to get it, in `out` where that differs from the request. False: the
@@ -418,14 +382,7 @@ impl Client {
                 Err(self.tell(answer, code, &sqlstate, &text).await)
             }
             Err(error) if answer && self.may_stand_up(&error) => {
-                match Box::pin(self.stand_up(&error, &template.facts)).await {
-                    Ok(()) => Box::pin(self.prepared(answer)).await,
-                    Err(error) => {
-                        self.skip().await.map_err(Unprepared::End)?;
-                        let told = self.refuse(error).await;
-                        Err(told.map_or_else(Unprepared::End, |_| Unprepared::Told))
-                    }
-                }
+                Box::pin(self.prepared_anew(&error, &template.facts)).await
             }
             Err(error) => {
                 self.skip().await.map_err(Unprepared::End)?;
@@ -437,6 +394,18 @@ impl Client {
                     Ok(_) => Err(Unprepared::Told),
                     Err(end) => Err(Unprepared::End(end)),
                 }
+            }
+        }
+    }
+
+    /// The same on another connection, since the one at hand is lost.
+    async fn prepared_anew(&mut self, error: &BackendError, facts: &Facts) -> Result<u32, Unprepared> {
+        match self.stand_up(error, facts).await {
+            Ok(()) => self.prepared(true).await,
+            Err(error) => {
+                self.skip().await.map_err(Unprepared::End)?;
+                let told = self.refuse(error).await;
+                Err(told.map_or_else(Unprepared::End, |_| Unprepared::Told))
             }
         }
     }

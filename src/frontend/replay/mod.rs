@@ -2,6 +2,7 @@
 //! what is known.
 
 pub mod counts;
+pub mod prepared;
 pub mod rebuild;
 pub mod record;
 pub mod recover;
