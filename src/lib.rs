@@ -28,7 +28,7 @@
 //! | 0 | [`wire`], [`sql`], [`gtid`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`], [`topology`] |
-//! | 3 | [`backend`], [`routing`] |
+//! | 3 | [`backend`], [`routing`], [`draft`] |
 //! | 4 | [`monitor`], [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
@@ -51,6 +51,7 @@ pub mod accounts;
 pub mod app;
 pub mod backend;
 pub mod config;
+pub mod draft;
 pub mod frontend;
 pub mod gtid;
 pub mod monitor;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use splitrail::config::{self, Config};
-use splitrail::{app, sandbox};
+use splitrail::{app, draft, sandbox};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,6 +23,8 @@ struct Arguments {
 enum Command {
     /// Run the proxy
     Run(File),
+    /// Write a first configuration: the servers that replication leads to from one of them
+    Init(draft::init::Options),
     /// Report every problem of a configuration, and exit with 2 if there is one
     Check(File),
     /// Print or run the SQL that makes the schema and the accounts which the proxy needs on the servers
@@ -45,6 +47,7 @@ fn main() -> anyhow::Result<ExitCode> {
             &file.config,
             &mut std::io::stderr(),
         )?)),
+        Command::Init(options) => draft::init::init(&options).map(|()| ExitCode::SUCCESS),
         Command::Setup(options) => match load(&options.config)? {
             Some(config) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
             None => Ok(ExitCode::from(2)),

@@ -10,6 +10,7 @@ mod caching;
 mod commands;
 mod compression;
 mod consistency;
+mod drafts;
 mod fixture;
 mod garbage;
 mod infile;
