@@ -29,6 +29,8 @@ enum Command {
     Check(File),
     /// Print or run the SQL that makes the schema and the accounts which the proxy needs on the servers
     Setup(app::setup::Options),
+    /// Print the JSON schema of the configuration, for editors that complete and check it
+    Schema,
     /// Start real servers with a proxy before them, to try things out
     Sandbox(sandbox::Options),
 }
@@ -52,6 +54,11 @@ fn main() -> anyhow::Result<ExitCode> {
             Some(config) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
             None => Ok(ExitCode::from(2)),
         },
+        Command::Schema => {
+            use std::io::Write;
+            writeln!(std::io::stdout(), "{:#}", config::schema())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Sandbox(options) => {
             let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
             runtime.block_on(sandbox::run(options))?;

@@ -24,8 +24,10 @@ mod problem;
 mod reader;
 mod routing;
 mod rules;
+mod schema;
 mod secrets;
 mod server;
+mod shape;
 mod size;
 mod substitute;
 mod suggest;
@@ -53,6 +55,7 @@ pub use rules::{
     CacheRule, Mirror, Pattern, Rewrite, Rule, RuleActions, RuleMatch, RuleTarget, TablePattern, Throttle,
     ThrottlePer,
 };
+pub use schema::schema;
 pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 
