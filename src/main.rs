@@ -25,6 +25,8 @@ enum Command {
     Run(File),
     /// Write a first configuration: the servers that replication leads to from one of them
     Init(draft::init::Options),
+    /// Make a configuration of a proxysql.cnf or a maxscale.cnf
+    Convert(draft::convert::Options),
     /// Report every problem of a configuration, and exit with 2 if there is one
     Check(File),
     /// Print or run the SQL that makes the schema and the accounts which the proxy needs on the servers
@@ -50,6 +52,7 @@ fn main() -> anyhow::Result<ExitCode> {
             &mut std::io::stderr(),
         )?)),
         Command::Init(options) => draft::init::init(&options).map(|()| ExitCode::SUCCESS),
+        Command::Convert(options) => draft::convert::convert(&options).map(|()| ExitCode::SUCCESS),
         Command::Setup(options) => match load(&options.config)? {
             Some(config) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
             None => Ok(ExitCode::from(2)),
@@ -87,6 +90,6 @@ fn run(file: &File) -> anyhow::Result<ExitCode> {
     for warning in config.warnings(&file.config) {
         tracing::warn!("{warning}");
     }
-    app::run(config)?;
+    app::run(config, &file.config)?;
     Ok(ExitCode::SUCCESS)
 }

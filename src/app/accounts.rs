@@ -22,13 +22,11 @@ pub fn source(config: &Config) -> Source {
 pub fn build(config: &Config, source: watch::Receiver<Source>) -> Result<Accounts, String> {
     let timeout = config.monitor.timeout.max(Duration::from_secs(1));
     let directory = config.accounts.backend.then(|| Directory::start(source, timeout));
-    let listed = config
-        .accounts
-        .listed
-        .iter()
-        .map(listed)
-        .collect::<Result<_, _>>()?;
-    Accounts::new(listed, directory).map_err(|error| error.to_string())
+    Accounts::new(all_listed(config)?, directory).map_err(|error| error.to_string())
+}
+
+pub fn all_listed(config: &Config) -> Result<Vec<StaticUser>, String> {
+    config.accounts.listed.iter().map(listed).collect()
 }
 
 fn listed(account: &Account) -> Result<StaticUser, String> {

@@ -1,6 +1,7 @@
 //! The running proxy: threads, listeners, signals, and the order in which it ends.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,10 +11,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::notify::notify;
+use super::reload::Reloader;
 use super::{accounts, secure};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
-use crate::frontend::listener::{self, Door};
+use crate::frontend::listener::Door;
+use crate::frontend::settings::ReloadRequest;
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
 use crate::monitor;
@@ -40,18 +44,21 @@ pub enum StartError {
 /// How often a proxy that knows no server yet asks again.
 const LEARN_AGAIN: Duration = Duration::from_millis(500);
 
-/// Runs the proxy until it is told to end.
-pub fn run(config: Config) -> Result<(), StartError> {
+/// Reloads that may wait for their turn.
+const RELOADS: usize = 16;
+
+/// Runs the proxy until it is told to end. The file is read again when a reload is asked for.
+pub fn run(config: Config, file: &Path) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, file));
     // The threads of clients that were not waited for end with the process.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: Config) -> Result<(), StartError> {
+async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     raise_open_files();
     buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
     let servers = servers(&config)?;
@@ -67,33 +74,29 @@ async fn serve(config: Config) -> Result<(), StartError> {
             address: listener.address.to_string(),
             source,
         };
-        doors.push((
-            Door::open(&listener.address).await.map_err(failed)?,
-            Arc::new(listener.clone()),
-        ));
+        let door = Door::open(&listener.address).await.map_err(failed)?;
+        doors.push((door, listener.clone()));
     }
-    let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
-    let shared = Shared::new(config, servers, accounts, topology, tls, senders);
+    let (reloads, asked) = mpsc::channel(RELOADS);
+    let shared = Shared::new(config, servers, accounts, topology, tls, senders, reloads);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
-    for (door, listener) in doors {
-        tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        tasks.spawn(listener::accept(door, listener, shared.clone()));
-    }
-    terminate.wait(&shared).await;
+    let mut reloader = Reloader::new(file.to_owned(), shared.clone());
+    let listeners = shared.settings().config.listeners.clone();
+    reloader.listen(doors, &listeners, &mut tasks);
+    notify("READY=1");
+    terminate.wait(&mut reloader, asked, &mut tasks).await;
+    notify("STOPPING=1");
+    let grace = shared.settings().config.shutdown.grace;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
     tasks.shutdown().await;
     end(&shared, threads, grace, &mut terminate).await;
-    for listener in &shared.config.listeners {
-        if let crate::config::Address::Unix(path) = &listener.address {
-            let _ = std::fs::remove_file(path);
-        }
-    }
+    reloader.forget_sockets();
     tracing::info!("stopped");
     Ok(())
 }
@@ -186,13 +189,26 @@ impl Signals {
         })
     }
 
-    /// Until the first signal to end. SIGHUP loads the certificates again.
-    async fn wait(&mut self, shared: &Shared) {
+    /// Until the first signal to end. SIGHUP reads the configuration and the certificates again.
+    async fn wait(
+        &mut self,
+        reloader: &mut Reloader,
+        mut asked: mpsc::Receiver<ReloadRequest>,
+        tasks: &mut JoinSet<()>,
+    ) {
         loop {
-            tokio::select! {
+            let request = tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload_certificates(shared),
+                _ = self.hang_up.recv() => None,
+                request = asked.recv() => request,
+            };
+            notify("RELOADING=1");
+            let reloaded = reloader.reload(tasks).await;
+            notify("READY=1");
+            if let Some(request) = request {
+                // Whoever asked may have gone.
+                let _ = request.send(reloaded);
             }
         }
     }
@@ -202,15 +218,5 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
-    }
-}
-
-fn reload_certificates(shared: &Shared) {
-    match secure::for_clients(&shared.config) {
-        Ok(tls) => {
-            shared.tls.store(tls);
-            tracing::info!("certificates loaded again");
-        }
-        Err(error) => tracing::error!(%error, "certificates not loaded: the old ones stay"),
     }
 }

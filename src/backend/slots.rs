@@ -15,8 +15,8 @@ type Mutex<T> = std::sync::Mutex<T>;
 
 #[derive(Debug)]
 pub struct Slots {
-    maximum: usize,
-    max_waiting: usize,
+    maximum: AtomicUsize,
+    max_waiting: AtomicUsize,
     open: AtomicUsize,
     /// The length of the queue, so that those who give back need not lock it when nobody waits.
     waiting: AtomicUsize,
@@ -57,8 +57,8 @@ pub struct Permit {
 impl Slots {
     pub fn new(maximum: usize, max_waiting: usize) -> Arc<Self> {
         Arc::new(Self {
-            maximum,
-            max_waiting,
+            maximum: AtomicUsize::new(maximum),
+            max_waiting: AtomicUsize::new(max_waiting),
             open: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             queue: Mutex::default(),
@@ -70,7 +70,23 @@ impl Slots {
     }
 
     pub fn maximum(&self) -> usize {
-        self.maximum
+        self.maximum.load(Ordering::Relaxed)
+    }
+
+    /// What there is beyond a lower maximum stays until it is closed; a higher one lets those in who wait.
+    pub fn set_limits(self: &Arc<Self>, maximum: usize, max_waiting: usize) {
+        self.maximum.store(maximum, Ordering::SeqCst);
+        self.max_waiting.store(max_waiting, Ordering::Relaxed);
+        let mut places = maximum.saturating_sub(self.open());
+        while places > 0 && self.has_waiters() {
+            self.hand_on();
+            places -= 1;
+        }
+    }
+
+    /// There are more than there may be, since the maximum was lowered.
+    pub fn is_over(&self) -> bool {
+        self.open() > self.maximum()
     }
 
     pub fn has_waiters(&self) -> bool {
@@ -78,7 +94,8 @@ impl Slots {
     }
 
     pub fn try_reserve(self: &Arc<Self>) -> Option<Permit> {
-        let more = |open| (open < self.maximum).then_some(open + 1);
+        let maximum = self.maximum();
+        let more = |open| (open < maximum).then_some(open + 1);
         self.open
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
             .ok()?;
@@ -90,7 +107,7 @@ impl Slots {
     /// Joins the queue; `None` when it is full.
     pub fn wait(self: &Arc<Self>, key: Key) -> Option<Place> {
         let mut queue = self.lock();
-        if queue.len() >= self.max_waiting {
+        if queue.len() >= self.max_waiting.load(Ordering::Relaxed) {
             return None;
         }
         let (sender, receiver) = oneshot::channel();

@@ -150,7 +150,9 @@ fn draft(survey: &Survey, options: &Options) -> anyhow::Result<String> {
     document.comment(
         "The proxy's own account; `splitrail setup` makes it. The password comes from the environment.",
     );
-    let login = json!({"user": "splitrail", "password": format!("${{{PASSWORD}}}")});
+    let mut login = serde_yaml::Mapping::new();
+    login.insert("user".into(), "splitrail".into());
+    login.insert("password".into(), format!("${{{PASSWORD}}}").into());
     document.setting("monitor", &login)?;
     if options.tls != "prefer" {
         document.gap();

@@ -31,6 +31,7 @@ impl Client {
             if command != Command::QUIT {
                 self.statements += 1;
             }
+            self.keep_up();
             if let Err(end) = self.command(header, command).await {
                 return end;
             }

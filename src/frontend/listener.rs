@@ -5,6 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::shared::{Message, Shared};
@@ -65,13 +66,13 @@ fn bind(address: std::net::SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts until the task is dropped. What is accepted counts at once, so that limits hold from the first byte.
-pub async fn accept(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
+pub async fn accept(door: Door, listener: Arc<ArcSwap<Listener>>, shared: Arc<Shared>) {
     loop {
         let socket = match door.accept().await.and_then(Socket::detach) {
             Ok(socket) => socket,
             Err(error) => {
                 // Out of file descriptors, most likely: some will be free in a while.
-                tracing::warn!(listener = listener.name, %error, "cannot accept a connection");
+                tracing::warn!(listener = listener.load().name, %error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -79,7 +80,7 @@ pub async fn accept(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
         let place = shared.registry.enter();
         shared.hand_over(Message::Client {
             socket,
-            listener: listener.clone(),
+            listener: listener.load_full(),
             place,
         });
     }

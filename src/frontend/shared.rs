@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::mpsc;
 
-use super::caching::ResultCache;
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
+use super::settings::{ReloadRequest, Settings};
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
 use crate::config::{Balance, Config, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
-use crate::routing::rules::RuleSet;
 use crate::topology::Topology;
 
 /// What one thread tells another.
@@ -35,13 +34,10 @@ pub enum Message {
 }
 
 pub struct Shared {
-    pub config: Config,
+    settings: ArcSwap<Settings>,
     pub servers: Servers,
     pub accounts: Accounts,
     pub topology: Arc<Topology>,
-    pub rules: RuleSet,
-    /// Where a rule keeps results.
-    pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
     pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
@@ -51,6 +47,8 @@ pub struct Shared {
     pub workers: Vec<mpsc::UnboundedSender<Message>>,
     /// How many clients each thread has; the next one goes where there are fewest.
     pub loads: Vec<AtomicUsize>,
+    /// To whoever reads the configuration again.
+    pub(super) reloads: mpsc::Sender<ReloadRequest>,
     turn: AtomicUsize,
 }
 
@@ -64,21 +62,15 @@ impl Shared {
         topology: Arc<Topology>,
         tls: Option<Arc<rustls::ServerConfig>>,
         workers: Vec<mpsc::UnboundedSender<Message>>,
+        reloads: mpsc::Sender<ReloadRequest>,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
-        let rules = RuleSet::compile(&config.rules);
-        let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());
-        let results = caches.then(|| {
-            let most = usize::try_from(config.routing.result_cache).unwrap_or(usize::MAX);
-            Arc::new(ResultCache::new(most, topology.clone()))
-        });
+        let settings = Settings::new(config, None, &topology);
         Arc::new(Self {
-            config,
+            settings: ArcSwap::from_pointee(settings),
             servers,
             accounts,
             topology,
-            rules,
-            results,
             mirrored: MirrorCounts::default(),
             ruled: RuleCounts::default(),
             registry: Arc::default(),
@@ -86,8 +78,18 @@ impl Shared {
             draining: AtomicBool::new(false),
             workers,
             loads,
+            reloads,
             turn: AtomicUsize::new(0),
         })
+    }
+
+    /// What is configured now. Cheap enough for every statement.
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// What clients are shown: the primary's greeting, once it has given one.
@@ -116,7 +118,7 @@ impl Shared {
 
     /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
     pub fn measures_latency(&self) -> bool {
-        self.config.routing.balance == Balance::LeastLatency
+        self.settings().config.routing.balance == Balance::LeastLatency
     }
 
     /// Whether new statements may go to a server, as far as is known.

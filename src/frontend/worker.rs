@@ -15,6 +15,7 @@ use super::mirror::{self, Mirror};
 use super::shared::{Message, Shared};
 use super::templates::Templates;
 use crate::backend::Pools;
+use crate::config::Routing;
 use crate::net::{Interrupt, Link, Signal};
 use crate::routing::Router;
 use crate::routing::balance::Balancer;
@@ -31,6 +32,9 @@ pub struct Worker {
     pub router: RefCell<Router>,
     pub mirror: Mirror,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
+    /// What the router and the facts were made with.
+    routing: RefCell<Routing>,
+    seed: u64,
 }
 
 /// How long a client may think about its last statement's warnings while others wait for its connection.
@@ -53,6 +57,11 @@ pub fn run(
     Ok(())
 }
 
+fn balancer(shared: &Shared, routing: &Routing, seed: u64) -> Balancer {
+    let names = shared.servers.iter().map(|server| server.name());
+    Balancer::new(routing.balance, routing.slow_start, seed).with_names(names)
+}
+
 // === impl Worker ===
 
 impl Worker {
@@ -70,11 +79,9 @@ impl Worker {
             }
         };
         let pools = Pools::new(Box::new(ask_others));
-        let routing = &shared.config.routing;
+        let routing = shared.settings().config.routing.clone();
         let seed = foldhash::fast::RandomState::default().hash_one(index);
-        let names = shared.servers.iter().map(|server| server.name());
-        let balancer = Balancer::new(routing.balance, routing.slow_start, seed).with_names(names);
-        let router = Router::new(shared.topology.clone(), balancer);
+        let router = Router::new(shared.topology.clone(), balancer(&shared, &routing, seed));
         let facts = FactsCache::new(routing.digests as usize);
         Self {
             index,
@@ -84,6 +91,8 @@ impl Worker {
             router: RefCell::new(router),
             mirror: Mirror::new(seed),
             templates: Templates::default(),
+            routing: RefCell::new(routing),
+            seed,
             clients: RefCell::default(),
         }
     }
@@ -92,10 +101,8 @@ impl Worker {
         let mut ticks = tokio::time::interval(clock::TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count = 0u32;
-        let mirrors = |rule: &crate::config::Rule| rule.actions.mirror.is_some();
-        if self.shared.config.rules.iter().any(mirrors) {
-            tokio::task::spawn_local(mirror::run(self.clone()));
-        }
+        // Rules that mirror may come with a reload.
+        tokio::task::spawn_local(mirror::run(self.clone()));
         loop {
             tokio::select! {
                 message = inbox.recv() => match message {
@@ -106,6 +113,7 @@ impl Worker {
                     clock::tick();
                     count = count.wrapping_add(1);
                     self.free_connections();
+                    self.keep_up();
                     if count.is_multiple_of(ROUND) {
                         self.round();
                     }
@@ -158,6 +166,24 @@ impl Worker {
         }
     }
 
+    /// Takes up what a reload has changed of how statements are routed.
+    fn keep_up(&self) {
+        let settings = self.shared.settings();
+        let new = &settings.config.routing;
+        let mut routing = self.routing.borrow_mut();
+        if *routing == *new {
+            return;
+        }
+        if (routing.balance, routing.slow_start) != (new.balance, new.slow_start) {
+            let balancer = balancer(&self.shared, new, self.seed);
+            self.router.borrow_mut().set_balancer(balancer);
+        }
+        if routing.digests != new.digests {
+            self.facts.replace(FactsCache::new(new.digests as usize));
+        }
+        *routing = new.clone();
+    }
+
     /// Where sessions wait for a connection, clients that went silent give up those kept for their next question.
     fn free_connections(&self) {
         let servers = &self.shared.servers;
@@ -182,7 +208,7 @@ impl Worker {
     fn round(&self) {
         let now = clock::now();
         self.pools.sweep(now);
-        let default = self.shared.config.limits.idle_timeout;
+        let default = self.shared.settings().config.limits.idle_timeout;
         for signal in self.clients.borrow().values() {
             let limit = signal.idle_limit.get().or(default);
             let idle = signal.idle_since.get().map(|since| now.duration_since(since));
