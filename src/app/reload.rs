@@ -92,6 +92,9 @@ impl Reloader {
         }
         buffer::set_budget(usize::try_from(new.limits.buffer_memory).unwrap_or(usize::MAX));
         self.shared.accounts.set_listed(listed);
+        if tls.is_some() {
+            tracing::info!("certificates loaded again");
+        }
         self.shared.tls.store(tls);
         for server in self.shared.servers.iter() {
             server.configure(&new);
