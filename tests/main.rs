@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod admin;
 mod balance;
 mod binlog;
 mod caching;
@@ -11,6 +12,7 @@ mod commands;
 mod compression;
 mod consistency;
 mod drafts;
+mod failover_exec;
 mod fixture;
 mod garbage;
 mod infile;

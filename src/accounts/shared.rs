@@ -11,7 +11,7 @@ use crate::wire::auth::KeyPair;
 use super::ClientAddress;
 use super::account::Account;
 use super::client_auth::{ClientAuth, ClientLogin, ClientStep};
-use super::directory::Directory;
+use super::directory::{Directory, Whereabouts};
 use super::password_cache::PasswordCache;
 use super::refusal::{self, Flavour, Refusal};
 use super::static_user::StaticUser;
@@ -23,7 +23,7 @@ const PASSWORDS: usize = 4096;
 pub struct Accounts {
     /// By name; replaced when the configuration is read again.
     listed: ArcSwap<HashMap<Vec<u8>, Vec<StaticUser>>>,
-    directory: Option<Directory>,
+    directory: Option<Whereabouts>,
     keys: KeyPair,
     passwords: PasswordCache,
 }
@@ -45,7 +45,7 @@ fn by_name(listed: Vec<StaticUser>) -> HashMap<Vec<u8>, Vec<StaticUser>> {
 
 impl Accounts {
     /// Makes the RSA keys, which takes some tenths of a second. Without `directory`, only listed accounts count.
-    pub fn new(listed: Vec<StaticUser>, directory: Option<Directory>) -> Result<Self, Setup> {
+    pub fn new(listed: Vec<StaticUser>, directory: Option<Whereabouts>) -> Result<Self, Setup> {
         Ok(Self {
             listed: ArcSwap::from_pointee(by_name(listed)),
             directory,
@@ -59,6 +59,11 @@ impl Accounts {
         self.listed.store(Arc::new(by_name(listed)));
     }
 
+    /// Starts to read the servers' own accounts, where they count, on the runtime that runs this.
+    pub fn open_directory(&self) -> Option<Directory> {
+        self.directory.as_ref().map(Directory::open)
+    }
+
     /// The account that a client with this name and address has to prove, as it is now. `flavour` is what the
     /// proxy's greeting showed. An unknown name is given an account that no password fits, so that the login
     /// goes on and strangers learn nothing.
@@ -67,10 +72,11 @@ impl Accounts {
         user: &[u8],
         address: ClientAddress,
         flavour: Flavour,
+        directory: Option<&Directory>,
     ) -> Result<Account, Refusal> {
         let host = address.label(address.name(true));
         let listed = self.listed.load_full();
-        match (listed.get(user), &self.directory) {
+        match (listed.get(user), directory) {
             (Some(listed), _) => Ok(listed
                 .iter()
                 .find_map(|user| user.account(address, flavour))
@@ -92,6 +98,11 @@ impl Accounts {
     /// Takes up a client's login or COM_CHANGE_USER.
     pub fn begin(&self, account: Account, login: ClientLogin<'_>) -> (ClientAuth, ClientStep) {
         ClientAuth::begin(self, account, login)
+    }
+
+    /// The passwords that clients have shown are forgotten: each login proves its own in full again.
+    pub fn forget_passwords(&self) {
+        self.passwords.forget_all();
     }
 
     pub(super) fn keys(&self) -> &KeyPair {

@@ -2,56 +2,47 @@
 //! whole first, then taken up in one piece. What cannot change in a running proxy is named, and stays as it was.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use arc_swap::ArcSwap;
-use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
+use super::notify::notify;
 use super::{accounts, secure};
-use crate::config::{Address, Config, Listener, differences};
-use crate::frontend::listener::{self, Door};
+use crate::config::{Config, Listener, differences};
 use crate::frontend::settings::Settings;
 use crate::frontend::shared::Shared;
 use crate::net::buffer;
 use crate::topology::events::{Event, EventKind};
 
+/// Held for a reload, of which there is one at a time, and never across an await.
+#[allow(clippy::disallowed_types)]
+type Mutex<T> = std::sync::Mutex<T>;
+
 /// What a reload works on.
 pub struct Reloader {
     file: PathBuf,
     /// As it was read last, to tell what is different.
-    text: Zeroizing<String>,
+    text: Mutex<Zeroizing<String>>,
     shared: Arc<Shared>,
-    /// The listeners at work.
-    listening: Vec<Listening>,
 }
-
-/// One listener and the task that accepts for it.
-pub struct Listening {
-    address: Address,
-    settings: Arc<ArcSwap<Listener>>,
-    task: AbortHandle,
-}
-
-/// A listener that is open and does not accept yet.
-pub type Opened = (Door, Listener);
 
 // === impl Reloader ===
 
 impl Reloader {
     pub fn new(file: PathBuf, shared: Arc<Shared>) -> Self {
-        let text = std::fs::read_to_string(&file).unwrap_or_default().into();
+        let text: Zeroizing<String> = std::fs::read_to_string(&file).unwrap_or_default().into();
         Self {
             file,
-            text,
+            text: Mutex::new(text),
             shared,
-            listening: Vec::new(),
         }
     }
 
     /// Answers what has changed, or why nothing has; either is logged and an event.
-    pub async fn reload(&mut self, tasks: &mut JoinSet<()>) -> Result<Vec<String>, String> {
-        let reloaded = self.try_reload(tasks).await;
+    pub fn reload(&self) -> Result<Vec<String>, String> {
+        notify("RELOADING=1");
+        let reloaded = self.try_reload();
+        notify("READY=1");
         let events = self.shared.topology.events();
         match reloaded {
             Ok(changes) => {
@@ -72,7 +63,23 @@ impl Reloader {
         }
     }
 
-    async fn try_reload(&mut self, tasks: &mut JoinSet<()>) -> Result<Vec<String>, String> {
+    /// The certificates alone, of the configuration at work.
+    pub fn reload_certificates(&self) -> Result<String, String> {
+        match secure::for_clients(&self.shared.settings().config) {
+            Ok(tls) => {
+                self.shared.tls.store(tls);
+                tracing::info!("certificates loaded again");
+                Ok("certificates loaded again".to_owned())
+            }
+            Err(error) => {
+                tracing::error!(%error, "certificates not loaded: the old ones stay");
+                Err(format!("the old certificates stay: {error}"))
+            }
+        }
+    }
+
+    fn try_reload(&self) -> Result<Vec<String>, String> {
+        let mut before = self.text.lock().unwrap_or_else(PoisonError::into_inner);
         let text = std::fs::read_to_string(&self.file)
             .map_err(|error| format!("{} cannot be read: {error}", self.file.display()))?;
         let text = Zeroizing::new(text);
@@ -82,8 +89,7 @@ impl Reloader {
         // Everything that may fail comes before the first change.
         let listed = accounts::all_listed(&new)?;
         let tls = secure::for_clients(&new).map_err(|error| format!("TLS: {error}"))?;
-        let opened = self.open_new(&new).await?;
-        let mut changes = differences(&self.text, &text);
+        let mut changes = differences(&before, &text);
         if changes.is_empty() && old.config != new {
             changes.push("values from the environment or from files have changed".to_owned());
         }
@@ -97,73 +103,13 @@ impl Reloader {
         }
         self.shared.tls.store(tls);
         for server in self.shared.servers.iter() {
-            server.configure(&new);
+            server.configure(&old.config, &new);
         }
         self.shared.topology.configure(&old.config, &new);
-        let listeners = new.listeners.clone();
-        self.shared
-            .set_settings(Settings::new(new, Some(&old), &self.shared.topology));
-        self.listen(opened, &listeners, tasks);
-        self.text = text;
+        let settings = Settings::new(new, Some(&old), &self.shared.topology);
+        self.shared.set_settings(settings);
+        *before = text;
         Ok(changes)
-    }
-
-    /// Opens the addresses that are new.
-    async fn open_new(&self, new: &Config) -> Result<Vec<Opened>, String> {
-        let mut opened = Vec::new();
-        let is_new =
-            |listener: &&Listener| self.listening.iter().all(|each| each.address != listener.address);
-        for listener in new.listeners.iter().filter(is_new) {
-            let door = Door::open(&listener.address).await;
-            let door = door.map_err(|error| {
-                format!(
-                    "listener '{}' cannot use {}: {error}",
-                    listener.name, listener.address
-                )
-            })?;
-            opened.push((door, listener.clone()));
-        }
-        Ok(opened)
-    }
-
-    /// Accepts at what was opened, and no more at what is not in the list; who is connected there stays.
-    pub fn listen(&mut self, opened: Vec<Opened>, listeners: &[Listener], tasks: &mut JoinSet<()>) {
-        self.listening.retain(|listening| {
-            let settings = listeners.iter().find(|each| each.address == listening.address);
-            match settings {
-                Some(settings) => listening.settings.store(Arc::new(settings.clone())),
-                None => {
-                    tracing::info!(address = %listening.address, "listening no more");
-                    listening.task.abort();
-                    forget(&listening.address);
-                }
-            }
-            settings.is_some()
-        });
-        for (door, listener) in opened {
-            tracing::info!(listener = listener.name, address = %listener.address, "listening");
-            let address = listener.address.clone();
-            let settings = Arc::new(ArcSwap::from_pointee(listener));
-            let task = tasks.spawn(listener::accept(door, settings.clone(), self.shared.clone()));
-            self.listening.push(Listening {
-                address,
-                settings,
-                task,
-            });
-        }
-    }
-
-    /// The listeners' sockets are nobody's any more.
-    pub fn forget_sockets(&self) {
-        for listening in &self.listening {
-            forget(&listening.address);
-        }
-    }
-}
-
-fn forget(address: &Address) {
-    if let Address::Unix(path) = address {
-        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -190,6 +136,16 @@ fn running(old: &Config, new: Config) -> Result<(Config, Vec<&'static str>), Str
     }
     let mut kept = Vec::new();
     let mut running = new;
+    let places = |listeners: &[Listener]| -> Vec<_> {
+        let places = listeners
+            .iter()
+            .map(|each| (each.name.clone(), each.address.clone()));
+        places.collect()
+    };
+    if places(&running.listeners) != places(&old.listeners) {
+        running.listeners.clone_from(&old.listeners);
+        kept.push("listeners (added, removed, or with another name or address)");
+    }
     macro_rules! keep {
         ($($name:literal: $($field:ident).+;)*) => {
             $(if running.$($field).+ != old.$($field).+ {
@@ -207,6 +163,7 @@ fn running(old: &Config, new: Config) -> Result<(Config, Vec<&'static str>), Str
         "tls.server": tls.server;
         "compression.server": compression.server;
         "log": log;
+        "admin": admin;
     }
     for (server, old) in running.servers.iter_mut().zip(&old.servers) {
         if (server.promote, &server.data_center) != (old.promote, &old.data_center) {

@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 use super::notify::notify;
 use super::reload::Reloader;
 use super::{accounts, secure};
+use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
-use crate::config::Config;
+use crate::config::{Address, Config};
+use crate::failover;
 use crate::frontend::listener::Door;
-use crate::frontend::settings::ReloadRequest;
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
 use crate::monitor;
@@ -37,15 +38,14 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error("accounts: {0}")]
     Accounts(String),
+    #[error("{0}")]
+    Admin(#[from] admin::mysql::PortError),
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
 
 /// How often a proxy that knows no server yet asks again.
 const LEARN_AGAIN: Duration = Duration::from_millis(500);
-
-/// Reloads that may wait for their turn.
-const RELOADS: usize = 16;
 
 /// Runs the proxy until it is told to end. The file is read again when a reload is asked for.
 pub fn run(config: Config, file: &Path) -> Result<(), StartError> {
@@ -75,28 +75,38 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
             source,
         };
         let door = Door::open(&listener.address).await.map_err(failed)?;
-        doors.push((door, listener.clone()));
+        doors.push((door, Arc::new(listener.clone())));
     }
+    let admin_port = admin::mysql::Port::open(&config.admin).await?;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
-    let (reloads, asked) = mpsc::channel(RELOADS);
-    let shared = Shared::new(config, servers, accounts, topology, tls, senders, reloads);
+    // The coordinator ends when nobody can command it any more.
+    let (failover, coordinator) = failover::start(&config, topology.clone());
+    let shared = Shared::new(config, servers, accounts, topology, tls, senders);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
-    let mut reloader = Reloader::new(file.to_owned(), shared.clone());
-    let listeners = shared.settings().config.listeners.clone();
-    reloader.listen(doors, &listeners, &mut tasks);
+    tasks.spawn(coordinator);
+    for (turn, (door, listener)) in doors.into_iter().enumerate() {
+        tracing::info!(listener = listener.name, address = %listener.address, "listening");
+        shared.open(turn, door, listener);
+    }
+    let reloader = Arc::new(Reloader::new(file.to_owned(), shared.clone()));
+    let admin = State::new(shared.clone(), Some(failover), reloads(&reloader));
+    if let Some(port) = admin_port {
+        tasks.spawn(port.serve(admin.clone()));
+    }
     notify("READY=1");
-    terminate.wait(&mut reloader, asked, &mut tasks).await;
+    terminate.wait(&reloader).await;
     notify("STOPPING=1");
-    let grace = shared.settings().config.shutdown.grace;
+    let settings = shared.settings().clone();
+    let grace = settings.config.shutdown.grace;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
     tasks.shutdown().await;
     end(&shared, threads, grace, &mut terminate).await;
-    reloader.forget_sockets();
+    forget_sockets(&settings.config);
     tracing::info!("stopped");
     Ok(())
 }
@@ -190,25 +200,12 @@ impl Signals {
     }
 
     /// Until the first signal to end. SIGHUP reads the configuration and the certificates again.
-    async fn wait(
-        &mut self,
-        reloader: &mut Reloader,
-        mut asked: mpsc::Receiver<ReloadRequest>,
-        tasks: &mut JoinSet<()>,
-    ) {
+    async fn wait(&mut self, reloader: &Reloader) {
         loop {
-            let request = tokio::select! {
+            tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => None,
-                request = asked.recv() => request,
-            };
-            notify("RELOADING=1");
-            let reloaded = reloader.reload(tasks).await;
-            notify("READY=1");
-            if let Some(request) = request {
-                // Whoever asked may have gone.
-                let _ = request.send(reloaded);
+                _ = self.hang_up.recv() => drop(reloader.reload()),
             }
         }
     }
@@ -218,5 +215,27 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+fn forget_sockets(config: &Config) {
+    let listeners = config.listeners.iter().map(|listener| &listener.address);
+    for address in listeners.chain(&config.admin.address) {
+        if let Address::Unix(path) = address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// What operators may ask for that only this place can do.
+fn reloads(reloader: &Arc<Reloader>) -> admin::Reloads {
+    let (tls, config) = (reloader.clone(), reloader.clone());
+    let told = |changes: Vec<String>| match changes.as_slice() {
+        [] => "nothing is different".to_owned(),
+        changes => changes.join("; "),
+    };
+    admin::Reloads {
+        tls: Some(Box::new(move || tls.reload_certificates())),
+        config: Some(Box::new(move || config.reload().map(told))),
     }
 }

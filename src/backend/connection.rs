@@ -101,6 +101,19 @@ impl Connection {
         self.generation != self.server.generation() || self.option_changed || self.password_expired
     }
 
+    /// Puts it into the event loop of the thread that calls.
+    pub fn reattach(self: Box<Self>) -> Result<Box<Self>, BackendError> {
+        let mut connection = *self;
+        match connection.link.reattach() {
+            Ok(link) => connection.link = link,
+            Err(source) => {
+                let server = connection.server.name().to_owned();
+                return Err(BackendError::Lost { server, source });
+            }
+        }
+        Ok(Box::new(connection))
+    }
+
     pub fn lost(&self, source: io::Error) -> BackendError {
         BackendError::Lost {
             server: self.server.name().to_owned(),

@@ -53,12 +53,20 @@ impl Server {
     }
 
     /// Takes up what may change while it runs: the pool's settings, and how many connections there may be.
-    pub fn configure(&self, config: &config::Config) {
-        if **self.pool.load() != config.pool {
-            self.pool.store(Arc::new(config.pool.clone()));
+    pub fn configure(&self, old: &config::Config, new: &config::Config) {
+        if old.pool != new.pool {
+            self.pool.store(Arc::new(new.pool.clone()));
+            self.slots.set_max_waiting(new.pool.max_waiting as usize);
         }
-        let maximum = config.servers[self.index].max_connections as usize;
-        self.slots.set_limits(maximum, config.pool.max_waiting as usize);
+        let maximum = |config: &config::Config| {
+            config
+                .servers
+                .get(self.index)
+                .map(|server| server.max_connections)
+        };
+        if let Some(most) = maximum(new).filter(|most| Some(*most) != maximum(old)) {
+            self.slots.set_maximum(most as usize);
+        }
     }
 
     pub fn name(&self) -> &str {

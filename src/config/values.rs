@@ -14,9 +14,9 @@ use super::choice::Choice;
 use super::reader::Field;
 use super::shape::Shape;
 use super::substitute::{Unusable, substitute};
-use super::suggest::nearest;
 use super::tree::Kind;
 use super::{Address, Network, Pattern, duration, size};
+use crate::util::suggest::nearest;
 
 /// Why a value cannot be used.
 pub(super) enum Bad {

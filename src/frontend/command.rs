@@ -11,6 +11,7 @@ use crate::net::link::Filled;
 use crate::routing::rules::Actions;
 use crate::session::Hold;
 use crate::sql::Facts;
+use crate::util::clock;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -32,9 +33,13 @@ impl Client {
                 self.statements += 1;
             }
             self.keep_up();
+            self.entry.begins(command, clock::now());
+            let began = self.worker.begin_command();
             if let Err(end) = self.command(header, command).await {
                 return end;
             }
+            self.worker.end_command(began);
+            self.entry.ended(&self.session, self.statements, clock::now());
             self.link.inbox.release();
         }
     }
@@ -65,7 +70,7 @@ impl Client {
 
     async fn wait(&mut self, started: bool) -> Result<(), End> {
         if !started {
-            self.signal.idle_since.set(Some(crate::util::clock::now()));
+            self.signal.idle_since.set(Some(clock::now()));
         }
         let patient = self.session.in_transaction() || !self.session.leaves_clean();
         let threshold = if patient {

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
 use super::caching::ResultCache;
 use super::client::Client;
 use super::shared::Shared;
-use crate::config::{Config, ConsistencyLevel};
+use crate::config::{Config, ConsistencyLevel, Listener};
 use crate::routing::Policy;
 use crate::routing::rules::RuleSet;
 use crate::topology::Topology;
@@ -19,10 +17,8 @@ pub struct Settings {
     pub rules: Arc<RuleSet>,
     /// Where a rule keeps results.
     pub results: Option<Arc<ResultCache>>,
+    pub listeners: Box<[Arc<Listener>]>,
 }
-
-/// Somebody asks for a reload; the answer is what has changed, or why nothing has.
-pub type ReloadRequest = oneshot::Sender<Result<Vec<String>, String>>;
 
 // === impl Settings ===
 
@@ -41,8 +37,10 @@ impl Settings {
             let fresh = || Arc::new(ResultCache::new(most, topology.clone()));
             kept.and_then(|old| old.results.clone()).unwrap_or_else(fresh)
         });
+        let listeners = config.listeners.iter().cloned().map(Arc::new).collect();
         Self {
             config,
+            listeners,
             rules,
             results,
         }
@@ -52,12 +50,19 @@ impl Settings {
 // === impl Shared ===
 
 impl Shared {
-    /// Reads the configuration file again, as SIGHUP does. Answers what has changed, or why nothing has.
-    pub async fn reload(&self) -> Result<Vec<String>, String> {
-        let (sender, answer) = oneshot::channel();
-        let ends = || "the proxy is ending".to_owned();
-        self.reloads.send(sender).await.map_err(|_| ends())?;
-        answer.await.map_err(|_| ends())?
+    /// The place of a listener in the configuration.
+    pub fn place_of(&self, listener: &Listener) -> Option<usize> {
+        let settings = self.settings();
+        let mut listeners = settings.listeners.iter();
+        listeners.position(|known| known.address == listener.address)
+    }
+
+    /// What is configured now for who comes in by this listener.
+    pub fn current(&self, listener: &Arc<Listener>) -> Arc<Listener> {
+        let place = self.place_of(listener);
+        let settings = self.settings();
+        let current = place.and_then(|place| settings.listeners.get(place));
+        current.unwrap_or(listener).clone()
     }
 }
 

@@ -1,15 +1,19 @@
 //! What all threads that serve clients have in common.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::mpsc;
 
+use super::listener::{Door, Pauses};
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
-use super::settings::{ReloadRequest, Settings};
+use super::settings::Settings;
+use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
 use crate::config::{Balance, Config, Listener, ListenerMode};
@@ -20,17 +24,26 @@ use crate::topology::Topology;
 /// What one thread tells another.
 #[derive(Debug)]
 pub enum Message {
-    Client {
-        socket: DetachedSocket,
-        listener: Arc<Listener>,
-        place: Place,
-    },
+    /// It accepts connections for all threads from now on.
+    Accept { door: Door, listener: Arc<Listener> },
+    /// A connection that another thread accepted.
+    Client(Newcomer<DetachedSocket>),
     /// Reaches one client of the thread.
     Interrupt { client: u32, interrupt: Interrupt },
     /// Reaches them all.
     InterruptAll(Interrupt),
     /// Somebody waits for a connection to this server.
     Spare(usize),
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Newcomer<Socket> {
+    pub socket: Socket,
+    /// `None` for a Unix socket.
+    pub peer: Option<SocketAddr>,
+    pub listener: Arc<Listener>,
+    pub place: Place,
 }
 
 pub struct Shared {
@@ -41,15 +54,30 @@ pub struct Shared {
     pub mirrored: MirrorCounts,
     pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
+    pub pauses: Pauses,
+    /// Of each thread.
+    pub traffic: Box<[Traffic]>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     pub draining: AtomicBool,
     pub workers: Vec<mpsc::UnboundedSender<Message>>,
     /// How many clients each thread has; the next one goes where there are fewest.
     pub loads: Vec<AtomicUsize>,
-    /// To whoever reads the configuration again.
-    pub(super) reloads: mpsc::Sender<ReloadRequest>,
     turn: AtomicUsize,
+}
+
+// === impl Newcomer ===
+
+impl<From> Newcomer<From> {
+    /// The same with its socket in, or out of, an event loop.
+    pub fn map<To>(self, change: impl FnOnce(From) -> io::Result<To>) -> io::Result<Newcomer<To>> {
+        Ok(Newcomer {
+            socket: change(self.socket)?,
+            peer: self.peer,
+            listener: self.listener,
+            place: self.place,
+        })
+    }
 }
 
 // === impl Shared ===
@@ -62,9 +90,13 @@ impl Shared {
         topology: Arc<Topology>,
         tls: Option<Arc<rustls::ServerConfig>>,
         workers: Vec<mpsc::UnboundedSender<Message>>,
-        reloads: mpsc::Sender<ReloadRequest>,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
+        let traffic = workers
+            .iter()
+            .map(|_| Traffic::new(config.servers.len()))
+            .collect();
+        let pauses = Pauses::new(config.listeners.len());
         let settings = Settings::new(config, None, &topology);
         Arc::new(Self {
             settings: ArcSwap::from_pointee(settings),
@@ -74,11 +106,12 @@ impl Shared {
             mirrored: MirrorCounts::default(),
             ruled: RuleCounts::default(),
             registry: Arc::default(),
+            pauses,
+            traffic,
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
             workers,
             loads,
-            reloads,
             turn: AtomicUsize::new(0),
         })
     }
@@ -130,14 +163,19 @@ impl Shared {
             .is_some_and(|server| server.is_usable())
     }
 
-    /// Hands a new connection to the thread with the fewest clients.
-    pub fn hand_over(&self, message: Message) {
-        let least = (0..self.workers.len()).min_by_key(|index| self.loads[*index].load(Ordering::Relaxed));
-        let index = least.unwrap_or_default();
+    /// The thread with the fewest clients, which has one more now; among several `here`, if it is one of them.
+    pub fn admit(&self, here: usize) -> usize {
+        let load = |index: &usize| (self.loads[*index].load(Ordering::Relaxed), *index != here);
+        let index = (0..self.loads.len()).min_by_key(load).unwrap_or(here);
         self.loads[index].fetch_add(1, Ordering::Relaxed);
-        if self.workers[index].send(message).is_err() {
-            self.loads[index].fetch_sub(1, Ordering::Relaxed);
-        }
+        index
+    }
+
+    /// Opens the door on one of the threads.
+    pub fn open(&self, turn: usize, door: Door, listener: Arc<Listener>) {
+        let worker = &self.workers[turn % self.workers.len()];
+        // A thread that has ended already lets nobody in.
+        let _ = worker.send(Message::Accept { door, listener });
     }
 
     pub fn interrupt(&self, worker: usize, client: u32, interrupt: Interrupt) {
