@@ -11,6 +11,7 @@ mod check;
 mod choice;
 mod compression;
 mod consistency;
+mod difference;
 mod duration;
 mod failover;
 mod host_pattern;
@@ -26,8 +27,10 @@ mod problem;
 mod reader;
 mod routing;
 mod rules;
+mod schema;
 mod secrets;
 mod server;
+mod shape;
 mod size;
 mod substitute;
 mod tls;
@@ -40,6 +43,7 @@ pub use admin::{Admin, AdminRole, AdminUser};
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use consistency::{Consistency, ConsistencyLevel};
+pub use difference::differences;
 pub use duration::parse as parse_duration;
 pub use failover::{Failover, FailoverMode, Hook, Promote, Replay, Switchover};
 pub use host_pattern::HostPattern;
@@ -57,6 +61,7 @@ pub use rules::{
     CacheRule, Mirror, Pattern, Rewrite, Rule, RuleActions, RuleMatch, RuleTarget, TablePattern, Throttle,
     ThrottlePer,
 };
+pub use schema::schema;
 pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 
