@@ -24,7 +24,6 @@ mod monitor;
 mod packaging;
 mod parking;
 mod pool;
-mod pool;
 mod reload;
 mod replay;
 mod routing;
