@@ -75,7 +75,9 @@ pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
 
 /// One of its own: what it learns is nobody's.
 fn router(state: &State) -> Router {
-    let (shared, routing) = (&state.shared, &state.settings.config.routing);
+    let shared = &state.shared;
+    let settings = shared.settings();
+    let routing = &settings.config.routing;
     let names = shared.servers.iter().map(|server| server.name());
     let balancer = Balancer::new(routing.balance, routing.slow_start, 1).with_names(names);
     Router::new(shared.topology.clone(), balancer)

@@ -137,8 +137,8 @@ async fn visit(
         }
     };
     let user = String::from_utf8_lossy(&admitted.user).into_owned();
-    let known = state
-        .shared
+    let settings = state.shared.settings().clone();
+    let known = settings
         .config
         .admin
         .users
