@@ -44,7 +44,7 @@
 //!   given to another one: it is held, or closed.
 //! - A statement is never sent twice, unless not one byte of it can have reached a server.
 //! - Nothing on the path of a statement reads the clock, takes a lock or hops to another thread, unless it has to
-//!   wait for a connection, or rules throttle statements or keep results.
+//!   wait for a connection, rules throttle statements or keep results, or reads go where the latency is least.
 //! - No secret is printed: they live in [`util::Secret`] and in [`accounts::Credential`], which hide themselves.
 
 pub mod accounts;

@@ -126,6 +126,52 @@ on_both_flavours! {
         }
     }
 
+    async fn the_least_latency_is_measured(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let servers = Servers::of(&cluster).await;
+        let database = cluster.new_database().await;
+        // The second replica is slow, and nothing but the time that it takes says so.
+        let slow = servers.ids[2];
+        let function = format!(
+            "CREATE FUNCTION {database}.reader() RETURNS INT READS SQL DATA BEGIN \
+             IF @@server_id = {slow} THEN DO SLEEP(0.3); END IF; RETURN @@server_id; END"
+        );
+        cluster.primary().execute(function).await.unwrap();
+        cluster.catch_up().await.unwrap();
+        let read = format!("SELECT {database}.reader()");
+
+        let proxy = servers.proxy("least_latency", ["", ""]).start().await;
+        let mut client = eventual(&proxy).await;
+        wait_for("reads of both", async || {
+            let _: u64 = client.query_first(&read).await.unwrap().unwrap();
+            let latencies = column(&proxy, "latency").await;
+            latencies[1..].iter().all(Option::is_some).then_some(())
+        })
+        .await;
+        let mut reads = Vec::new();
+        for _ in 0..20 {
+            reads.push(client.query_first(&read).await.unwrap().unwrap());
+        }
+        // Once in a while the slow one is asked whether it still is.
+        let [_, fast, slow] = servers.count(&reads);
+        assert!(fast >= 18 && fast + slow == 20, "{reads:?}");
+    }
+
+    async fn statements_on_the_primary_count_too(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::before(cluster).start().await;
+        let mut busy = proxy.client().await;
+        let (slept, ()) = tokio::join!(busy.query_drop("DO SLEEP(2)"), async {
+            wait_for("a statement under way", async || {
+                (column(&proxy, "in_flight").await[0].as_deref() == Some("1")).then_some(())
+            })
+            .await;
+        });
+        slept.unwrap();
+        assert_eq!(column(&proxy, "in_flight").await[0].as_deref(), Some("0"));
+        assert_eq!(column(&proxy, "latency").await[0], None, "nobody wants to know");
+    }
+
     async fn new_sessions_spread_over_the_replicas(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         let servers = Servers::of(&cluster).await;
@@ -169,6 +215,13 @@ on_both_flavours! {
         assert_eq!(servers.counts(&mut client, 20).await, [0, 10, 10]);
         assert_eq!(servers.counts(&mut other, 20).await, [0, 20, 0]);
     }
+}
+
+/// A column of the servers' status, in their order.
+async fn column(proxy: &Proxy<'_>, name: &str) -> Vec<Option<String>> {
+    let mut client = proxy.client().await;
+    let rows: Vec<mysql_async::Row> = client.query("SHOW SPLITRAIL STATUS").await.unwrap();
+    rows.iter().map(|row| row.get(name).unwrap()).collect()
 }
 
 async fn is_down(proxy: &Proxy<'_>, name: &str) -> bool {

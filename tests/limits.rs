@@ -278,6 +278,7 @@ on_both_flavours! {
             client.query_drop("COMMIT").await.unwrap();
         }
         wait_for_connections(cluster, &user, 2).await;
+        // Nothing more may happen: no condition tells of that, only time in which it did not.
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(connections(cluster, &user).await, 2);
         for client in &mut clients {
@@ -301,6 +302,7 @@ on_both_flavours! {
         other.query_drop("SELECT 1").await.unwrap();
         other.query_drop("BEGIN").await.unwrap();
         let held = id().await;
+        // It gets too old in this time, and nothing may happen.
         tokio::time::sleep(Duration::from_millis(1200)).await;
         assert_eq!(id().await, held, "a transaction keeps its connection");
         other.query_drop("COMMIT").await.unwrap();

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+use crate::fixture::{CHARACTER_SETS, Cluster, Flavour, Proxy, on_both_flavours};
 use crate::sessions::{Clients, isolation};
 
 const FIRST: &str = "A: SELECT 1";
@@ -57,19 +57,13 @@ fn variable() -> impl Strategy<Value = String> {
 
 /// What changes the session and can be put back.
 fn settings() -> impl Strategy<Value = String> {
-    one_of(&[
+    let others = one_of(&[
         "SET sql_mode='ANSI_QUOTES'",
         "SET @@sql_mode='NO_BACKSLASH_ESCAPES,NO_ZERO_DATE'",
         "SET SESSION sql_mode=DEFAULT",
         "SET time_zone='+01:00'",
         "SET @@session.time_zone='-08:00', lc_time_names='fr_FR'",
         "SET time_zone=DEFAULT",
-        "SET NAMES latin1",
-        "SET NAMES utf8mb4",
-        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
-        "SET CHARACTER SET latin1",
-        "SET collation_connection=latin1_bin",
-        "SET character_set_results=NULL",
         "SET sql_select_limit=100",
         "SET @@sql_select_limit=DEFAULT, group_concat_max_len=99",
         "SET foreign_key_checks=0, @@unique_checks=0",
@@ -79,7 +73,8 @@ fn settings() -> impl Strategy<Value = String> {
         "USE {db}",
         "USE {db}_two",
         "USE {db}_missing",
-    ])
+    ]);
+    prop_oneof![1 => one_of(CHARACTER_SETS), 2 => others]
 }
 
 fn user_variables() -> impl Strategy<Value = String> {

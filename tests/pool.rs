@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::fixture::proxy::{PATIENCE, connect, wait_for};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
-/// An idle connection is looked at before its use only when it has been idle for longer than the proxy's clock ticks.
+/// An idle connection is looked at before its use only when it has been idle for longer than the proxy's clock ticks:
+/// that time has to pass, and nothing else is waited for.
 const LONG_ENOUGH: Duration = Duration::from_millis(300);
 
 /// The server's threads with a database, by their ids.
@@ -56,8 +57,9 @@ on_both_flavours! {
         let prepared: Vec<(String, u32)> =
             cluster.primary().query("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").await.unwrap();
         assert!(prepared[0].1 <= 3, "a statement is prepared once per connection: {prepared:?}");
+        let idle_since = Instant::now();
         cluster.restart("db1").await.unwrap();
-        sleep(LONG_ENOUGH).await;
+        sleep_until(idle_since + LONG_ENOUGH).await;
         for (number, client) in clients.iter_mut().enumerate() {
             let number = number as u32;
             assert_eq!(one(client, "SELECT @@lc_time_names").await, "de_DE");
@@ -88,6 +90,34 @@ on_both_flavours! {
         one(&mut proxy.client().await, "SELECT 1").await;
     }
 
+    async fn a_session_ends_with_the_connection_that_it_holds(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = cluster.new_database().await;
+        let proxy = Proxy::before(cluster).start().await;
+        // What the last statement did to LAST_INSERT_ID() is asked before a read may leave the connection.
+        let held = "SET @a = LAST_INSERT_ID(7)";
+        for next in ["SELECT table_name FROM information_schema.tables LIMIT 1", "SELECT 1 AS one", "SELECT @a"] {
+            for prepares in [false, true] {
+                let mut client = connect(proxy.options().db_name(Some(&database))).await.unwrap();
+                client.query_drop(held).await.unwrap();
+                for id in threads(cluster, &database).await {
+                    cluster.primary().execute(format!("KILL {id}")).await.unwrap();
+                }
+                wait_for("the end of the thread", async || {
+                    threads(cluster, &database).await.is_empty().then_some(())
+                })
+                .await;
+                let told = match prepares {
+                    true => client.prep(next).await.map(drop),
+                    false => client.query_drop(next).await,
+                };
+                assert!(told.is_err(), "{next} prepared: {prepares}");
+                let gone = fails(&mut client, "SELECT @a").await;
+                assert!(!matches!(gone, Error::Server(_)), "{gone}: half a session goes on");
+            }
+        }
+    }
+
     async fn a_killed_server_connection_is_replaced(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let database = cluster.new_database().await;
@@ -101,8 +131,9 @@ on_both_flavours! {
         };
         let mut client = open().await.unwrap();
         client.query_drop("SET time_zone='+07:00'").await.unwrap();
+        let idle_since = Instant::now();
         kill().await;
-        sleep(LONG_ENOUGH).await;
+        sleep_until(idle_since + LONG_ENOUGH).await;
         assert_eq!(one(&mut client, "SELECT @@time_zone").await, "+07:00");
         client.query_drop("BEGIN").await.unwrap();
         kill().await;

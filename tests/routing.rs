@@ -95,6 +95,9 @@ on_both_flavours! {
         }
         client.query_drop("COMMIT").await.unwrap();
         client.query_drop("START TRANSACTION READ ONLY").await.unwrap();
+        let holds: Vec<(String, String, String)> = client.query("SHOW SPLITRAIL HOLDS").await.unwrap();
+        let names: Vec<&str> = holds.iter().map(|(name, ..)| &**name).collect();
+        assert_eq!(names, ["transaction"], "the next transaction is this one");
         let chosen = asked(&mut client, WHERE).await;
         for _ in 0..4 {
             assert_eq!(asked(&mut client, WHERE).await, chosen);

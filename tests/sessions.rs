@@ -11,7 +11,7 @@ use mysql_async::{Conn, Error, Params};
 use tokio::sync::OnceCell;
 
 use crate::fixture::proxy::connect;
-use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+use crate::fixture::{CHARACTER_SETS, Cluster, Flavour, Proxy, on_both_flavours};
 
 /// The clients of one script, each with its letter.
 pub struct Clients<'a> {
@@ -176,12 +176,6 @@ impl Model {
         "SET SESSION time_zone='+01:00'",
         "SET @@session.time_zone='-08:00'",
         "SET time_zone=DEFAULT",
-        "SET NAMES latin1",
-        "SET NAMES utf8mb4",
-        "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
-        "SET CHARACTER SET latin1",
-        "SET collation_connection=latin1_bin",
-        "SET character_set_results=NULL",
         "SET sql_select_limit=100, lc_time_names='fr_FR'",
         "SET @@sql_select_limit=DEFAULT",
         "SET long_query_time=0.5; SET SESSION group_concat_max_len=99",
@@ -246,7 +240,11 @@ impl Model {
             return format!("{name}. {what}");
         }
         let held = name == 'A' && self.roll(2) == 0;
-        let list = if held { Self::HELD } else { Self::RESTORED };
+        let list = match held {
+            true => Self::HELD,
+            false if self.roll(5) == 0 => CHARACTER_SETS,
+            false => Self::RESTORED,
+        };
         let sql = list[self.roll(list.len())];
         let preparable = !sql.contains(';') && !sql.starts_with("PREPARE") && !sql.starts_with("USE");
         let how = if preparable && self.roll(4) == 0 { '?' } else { ':' };

@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::{ClientAddress, Flavour};
+use crate::util::like;
 
 /// What MariaDB's order takes for the longest host.
 const LONGEST_HOST: usize = 255;
@@ -192,35 +193,6 @@ impl Counts {
             }
         }
         counts
-    }
-}
-
-/// `%` is any run, `_` any one byte, and `\` takes the next byte as it is.
-fn like(pattern: &[u8], subject: &[u8]) -> bool {
-    let (mut at, mut place) = (0, 0);
-    // Where to go on when a `%` has to stand for one byte more.
-    let mut retry = None;
-    loop {
-        let width = match (pattern.get(at), subject.get(place)) {
-            (None, None) => return true,
-            (Some(b'%'), _) => {
-                at += 1;
-                retry = Some((at, place));
-                continue;
-            }
-            (Some(b'_'), Some(_)) => Some(1),
-            (Some(b'\\'), Some(byte)) if at + 1 < pattern.len() => (pattern[at + 1] == *byte).then_some(2),
-            (Some(own), Some(byte)) => (own == byte).then_some(1),
-            _ => None,
-        };
-        match (width, retry) {
-            (Some(width), _) => (at, place) = (at + width, place + 1),
-            (None, Some((after, from))) if from < subject.len() => {
-                (at, place) = (after, from + 1);
-                retry = Some((at, place));
-            }
-            (None, _) => return false,
-        }
     }
 }
 

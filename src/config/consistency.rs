@@ -12,7 +12,7 @@ pub struct Consistency {
     pub level: ConsistencyLevel,
     /// How long a read waits on a replica for the writes that it must see, before it goes to the primary.
     pub wait: Duration,
-    /// A replica further behind serves no reads at the level `bounded`.
+    /// A replica further behind serves no reads, at any level but `eventual`.
     pub max_lag: Duration,
 }
 

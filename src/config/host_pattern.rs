@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Network;
+use crate::util::like;
 
 /// Longest host part that a server stores.
 const LONGEST: usize = 255;
@@ -79,36 +80,6 @@ impl HostPattern {
 impl fmt::Display for HostPattern {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
-    }
-}
-
-/// Greedy match with one place to fall back to: linear in practice, and never worse than the product of the lengths.
-fn like(pattern: &[u8], subject: &[u8]) -> bool {
-    let (mut at, mut position) = (0, 0);
-    let mut fallback: Option<(usize, usize)> = None;
-    loop {
-        let step = match pattern.get(at) {
-            Some(b'%') => {
-                fallback = Some((at + 1, position));
-                at += 1;
-                continue;
-            }
-            None if position == subject.len() => return true,
-            None => None,
-            Some(b'_') => subject.get(position).map(|_| 1),
-            Some(b'\\') if at + 1 < pattern.len() => {
-                (subject.get(position) == pattern.get(at + 1)).then_some(2)
-            }
-            Some(byte) => (subject.get(position) == Some(byte)).then_some(1),
-        };
-        match (step, fallback) {
-            (Some(step), _) => (at, position) = (at + step, position + 1),
-            (None, Some((after, from))) if from < subject.len() => {
-                fallback = Some((after, from + 1));
-                (at, position) = (after, from + 1);
-            }
-            (None, _) => return false,
-        }
     }
 }
 

@@ -53,7 +53,7 @@ pub use rules::{
     CacheRule, Mirror, Pattern, Rewrite, Rule, RuleActions, RuleMatch, RuleTarget, TablePattern, Throttle,
     ThrottlePer,
 };
-pub use server::{Role, Server, ServerState};
+pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 
 #[cfg(test)]

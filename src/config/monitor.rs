@@ -18,6 +18,8 @@ pub struct Monitor {
     pub timeout: Duration,
     /// How many times in a row a server must fail before it is down.
     pub failures: u32,
+    /// Events that are remembered.
+    pub events: u32,
 }
 
 // === impl Monitor ===
@@ -32,6 +34,7 @@ impl Monitor {
                 .duration(range.clone(), Duration::from_millis(500)),
             timeout: section.field("timeout").duration(range, Duration::from_secs(1)),
             failures: section.field("failures").count(1..=1000, 2),
+            events: section.field("events").count(1..=1_000_000, 1000),
         }
     }
 }

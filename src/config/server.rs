@@ -61,6 +61,9 @@ impl Choice for ServerState {
 
 const DEFAULT_PORT: u16 = 3306;
 
+/// Sets of servers are kept in so many bits, for each statement anew.
+pub const MOST_SERVERS: usize = 64;
+
 /// A server as far as it can be known before all have been read.
 struct Draft<'a> {
     item: Field<'a>,
@@ -87,6 +90,10 @@ impl Server {
             field.report("there is no server", help);
         }
         let count = items.len();
+        if let Some(first_too_many) = items.get(MOST_SERVERS) {
+            let message = format!("there are {count} servers, and {MOST_SERVERS} at most");
+            first_too_many.report(message, "leave it and those after it to another proxy");
+        }
         let defaults = Defaults { tls, pool };
         let drafts: Vec<_> = items
             .into_iter()

@@ -78,7 +78,7 @@ impl Client {
             }
         }
         if self.session.holds.leave_traces() {
-            self.ask_now().await;
+            self.ask_now().await?;
             self.aside = self.connection.take();
         }
         self.take(server).await
@@ -91,6 +91,16 @@ impl Client {
             .as_deref()
             .map(|connection| connection.reads_alone);
         self.aside.is_some() || alone == Some(true)
+    }
+
+    /// Whether the connection at hand is the one that the session cannot do without.
+    pub fn is_held(&self) -> bool {
+        self.aside.is_none() && self.session.holds.leave_traces()
+    }
+
+    /// Whether that connection is gone.
+    pub fn has_lost_its_hold(&self) -> bool {
+        self.is_held() && self.connection.is_none()
     }
 
     /// Back to the connection that the session holds.
@@ -131,7 +141,7 @@ impl Client {
     /// The session's state for a read on another server while autocommit is off.
     fn reading_alone(&self, server: usize) -> Option<State> {
         let off = !self.session.status.has(Status::AUTOCOMMIT);
-        (off && self.policy.autocommit_off_reads && server != self.server.index).then(|| {
+        (off && self.policy().autocommit_off_reads && server != self.server.index).then(|| {
             let mut state = self.session.state.clone();
             state.variables.set(b"autocommit", b"ON");
             state

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::binding::Seat;
 use super::caching::Caching;
 use super::deadline::{Deadline, Stopped};
@@ -93,7 +95,11 @@ impl Client {
         }
         self.bind().await?;
         if let Some(connection) = &mut self.connection {
-            connection.untrack().await?;
+            let untracked = connection.untrack().await;
+            if untracked.is_err() {
+                self.connection = None;
+            }
+            untracked?;
             self.session.holds.insert(Hold::Tracking);
         }
         Ok(())
@@ -146,23 +152,24 @@ impl Client {
     /// Asks the server for what it changed without a word, before the connection goes to others.
     pub async fn ask_if_unsure(&mut self) {
         if !self.is_visiting() && self.session.holds.is_empty() {
-            self.ask_now().await;
+            // A connection that cannot be asked does not go to others.
+            let _ = self.ask_now().await;
         }
     }
 
     /// The same before another connection takes the place of the one that the session holds.
-    pub async fn ask_now(&mut self) {
+    pub async fn ask_now(&mut self) -> Result<(), BackendError> {
         if !std::mem::take(&mut self.session.is_unsure) {
-            return;
+            return Ok(());
         }
         let Some(connection) = &mut self.connection else {
-            return;
+            return Ok(());
         };
         let sql = b"SET @@SESSION.collation_connection=@@SESSION.collation_connection,\
             @@SESSION.last_insert_id=@@SESSION.last_insert_id";
-        if connection.execute(sql).await.is_err() {
+        if let Err(error) = connection.execute(sql).await {
             self.connection = None;
-            return;
+            return Err(error);
         }
         if let Some(collation) = connection.told.get(b"collation_connection") {
             self.session.set_variable(b"collation_connection", collation);
@@ -177,6 +184,15 @@ impl Client {
         if let Some(id) = id.and_then(|id| id.parse().ok()).filter(|_| is_own) {
             self.session.insert_id = id;
             connection.insert_id = id;
+        }
+        Ok(())
+    }
+
+    /// The same, unless a read elsewhere has the connection at hand.
+    pub async fn ask_own_now(&mut self) -> Result<(), BackendError> {
+        match self.connection.is_some() && !self.is_visiting() {
+            true => self.ask_now().await,
+            false => Ok(()),
         }
     }
 
@@ -286,9 +302,13 @@ impl Client {
         may_move: bool,
     ) -> Result<Outcome, Broken> {
         let limit = self.time_limit();
+        let worker = self.worker.clone();
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
+        // A read elsewhere has been counted since it was decided on.
+        let load = worker.shared.topology.load(connection.server.index);
+        let _underway = (!may_move).then(|| load.enter());
         let deadline = limit.map(|limit| Deadline::new(limit, connection));
         let stopped = Stopped::default();
         let rows = match std::mem::take(&mut self.speaks) {
@@ -309,6 +329,7 @@ impl Client {
             statement,
             may_move,
             max_packet: self.worker.shared.config.limits.max_allowed_packet,
+            since: self.worker.shared.measures_latency().then(Instant::now),
             numbers: None,
             rows,
             stopped: &stopped,
@@ -347,6 +368,7 @@ impl Client {
                 }
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
+                self.note_latency(facts, &outcome);
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
@@ -384,6 +406,17 @@ impl Client {
         }
     }
 
+    /// Notes how soon the server at hand answered a read. What failed, failed soon, and says nothing of it.
+    fn note_latency(&self, facts: &Facts, outcome: &Outcome) {
+        let measured = outcome
+            .answered_after
+            .filter(|_| facts.class.is_read() && outcome.error.is_none());
+        if let (Some(taken), Some(connection)) = (measured, &self.connection) {
+            let load = self.worker.shared.topology.load(connection.server.index);
+            load.answered(taken);
+        }
+    }
+
     /// Notes whose the things are that the statement left on the server.
     fn mark_connection(&mut self, outcome: &Outcome) {
         let Some(connection) = &mut self.connection else {
@@ -402,10 +435,14 @@ impl Client {
         }
     }
 
-    /// Tells the client what went wrong on the way to the server.
+    /// Tells the client what went wrong on the way to the server. If the connection went that the session held, so
+    /// did part of the session, and it ends.
     pub async fn refuse(&mut self, error: BackendError) -> Result<Outcome, End> {
         let (code, sqlstate, message) = error.for_client();
         self.error(code, &sqlstate, &message).await?;
+        if self.has_lost_its_hold() {
+            return Err(End::ServerLost);
+        }
         let mut outcome = Outcome {
             error: Some(code),
             ..Outcome::default()

@@ -176,10 +176,9 @@ impl Client {
         let (mut tried, mut place) = (Servers::default(), first.place);
         while let Place::Server { index, wait } = place {
             let worker = self.worker.clone();
-            let load = worker.shared.topology.load(index);
-            load.enter();
+            let underway = worker.shared.topology.load(index).enter();
             let attempt = self.attempt(request, facts, index, wait).await;
-            load.abandon();
+            drop(underway);
             match attempt? {
                 Attempt::Done(outcome) => {
                     if let Request::Front(header) | Request::Execute(header, _) = request {
@@ -188,8 +187,9 @@ impl Client {
                     return Ok(Some(outcome));
                 }
                 Attempt::Again | Attempt::Home if self.entry.is_dying() => return Err(End::Killed),
-                Attempt::Again => tried.insert(index),
-                Attempt::Home => break,
+                // Never twice to the same one.
+                Attempt::Again if tried.insert(index) => {}
+                Attempt::Again | Attempt::Home => break,
             }
             place = self.route(facts, tried).place;
         }
@@ -207,15 +207,15 @@ impl Client {
         wait: bool,
     ) -> Result<Attempt, End> {
         if let Err(error) = self.visit(index).await {
-            return Ok(self.not_there(index, &error));
+            return self.not_there(index, error).await;
         }
         if let Err(error) = self.adopt(&facts.features).await {
-            return Ok(self.not_there(index, &error));
+            return self.not_there(index, error).await;
         }
         let mut out = Vec::new();
         let prepared = match self.encode(request, &mut out).await {
             Ok(prepared) => prepared,
-            Err(error) => return Ok(self.not_there(index, &error)),
+            Err(error) => return self.not_there(index, error).await,
         };
         if !prepared {
             self.unbind();
@@ -230,7 +230,7 @@ impl Client {
         match sent {
             Ok(true) => {}
             Ok(false) => return Ok(Attempt::Again),
-            Err(error) => return Ok(self.not_there(index, &error)),
+            Err(error) => return self.not_there(index, error).await,
         }
         let (expect, statement) = match request {
             Request::Prepare { id, .. } => (Expect::Prepared, Some(id)),
@@ -267,7 +267,7 @@ impl Client {
             Err(Broken::Server {
                 error,
                 started: false,
-            }) => Ok(self.not_there(index, &error)),
+            }) => self.not_there(index, error).await,
             answered => {
                 if answered.is_ok() {
                     self.worker.shared.topology.succeeded(index);
@@ -282,10 +282,15 @@ impl Client {
     }
 
     /// A server did not answer, or nobody could be asked there.
-    fn not_there(&mut self, index: usize, error: &BackendError) -> Attempt {
+    async fn not_there(&mut self, index: usize, error: BackendError) -> Result<Attempt, End> {
         self.connection = None;
         self.show_thread();
-        match error {
+        if self.has_lost_its_hold() {
+            tracing::warn!(client = self.id, %error, "the session's connection is lost");
+            self.refuse(error).await?;
+            return Err(End::ServerLost);
+        }
+        Ok(match error {
             BackendError::Stopping => Attempt::Home,
             // The schema may be on its way, or has gone: the session's own server knows.
             error if error.lacks_schema() => Attempt::Home,
@@ -296,7 +301,7 @@ impl Client {
                 }
                 Attempt::Again
             }
-        }
+        })
     }
 
     /// What goes out in place of the request in the inbox, if anything does. False: the server will not prepare it.
@@ -334,6 +339,7 @@ impl Client {
         index: usize,
     ) -> Result<bool, BackendError> {
         let (position, limit) = (self.session.seen.position().clone(), self.policy().wait);
+        let is_held = self.is_held();
         let Some(connection) = &mut self.connection else {
             return Err(BackendError::Stopping);
         };
@@ -343,8 +349,9 @@ impl Client {
             both.push(Command::QUERY.0);
             both.extend_from_slice(&connection.as_query(sql.as_bytes()));
         });
-        // Compressed packets are numbered from each command on.
-        let pipelined = connection.link.next_number().is_none();
+        // Compressed packets are numbered from each command on. A connection that the session holds cannot be closed
+        // to be rid of a result.
+        let pipelined = !is_held && connection.link.next_number().is_none();
         if pipelined {
             match request {
                 Request::Front(header) | Request::Execute(header, _) if out.is_empty() => {

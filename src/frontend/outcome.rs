@@ -1,6 +1,7 @@
 //! How a statement ended, and how it can break.
 
 use std::io;
+use std::time::Duration;
 
 use crate::backend::BackendError;
 use crate::session::Observation;
@@ -17,6 +18,8 @@ pub struct Outcome {
     pub started: bool,
     /// Nothing was run, and nothing sent: another server may run it.
     pub refused: bool,
+    /// How long the client waited for the first of it, where that is measured.
+    pub answered_after: Option<Duration>,
     pub bytes: u64,
 }
 

@@ -4,6 +4,8 @@ use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 
+use tokio::time::Instant;
+
 use super::caching::Recording;
 use super::client::FIRST;
 use super::deadline::Stopped;
@@ -46,6 +48,8 @@ pub struct Relay<'a> {
     pub rows: Option<Rows<'a>>,
     /// Gets a copy of what the client gets.
     pub recording: Option<&'a mut Recording>,
+    /// When the request was sent, where it matters how soon it is answered.
+    pub since: Option<Instant>,
     /// Where one of the two sides compresses.
     pub numbers: Option<Numbers>,
 }
@@ -243,6 +247,10 @@ impl Relay<'_> {
         } else {
             &rewritten[..]
         };
+        if !outcome.started {
+            // Here, because how fast the client reads on says nothing of the server.
+            outcome.answered_after = self.since.map(|since| since.elapsed());
+        }
         outcome.started = true;
         outcome.bytes += bytes.len() as u64;
         if let Some(recording) = &mut self.recording {

@@ -67,21 +67,35 @@ impl Client {
         if !moves || has_a_place(facts) {
             return Ok(());
         }
+        self.run_for_transaction(b"COMMIT").await?;
         if let Some(connection) = &mut self.connection {
-            connection.execute(b"COMMIT").await?;
             connection.status = connection.status.without(Status::IN_TRANSACTION);
         }
         self.session.holds = Default::default();
         self.session.status = self.session.status.without(Status::IN_TRANSACTION);
         self.ask_if_unsure().await;
         self.unbind();
-        self.bind().await?;
-        if let Some(connection) = &mut self.connection {
-            connection.execute(b"START TRANSACTION READ ONLY").await?;
+        let bound = self.bind().await;
+        // From here on it is lost if it does not begin again.
+        self.session.holds.insert(Hold::Transaction);
+        bound?;
+        self.run_for_transaction(b"START TRANSACTION READ ONLY").await?;
+        if let Some(connection) = &self.connection {
             self.session.status = connection.status;
-            self.session.holds.insert(Hold::Transaction);
         }
         Ok(())
+    }
+
+    /// If this fails, so has the transaction.
+    async fn run_for_transaction(&mut self, sql: &[u8]) -> Result<(), BackendError> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        let run = connection.execute(sql).await;
+        if run.is_err() {
+            self.connection = None;
+        }
+        run
     }
 }
 

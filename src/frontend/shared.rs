@@ -11,7 +11,7 @@ use super::mirror::MirrorCounts;
 use super::registry::{Place, Registry};
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Config, Listener, ListenerMode};
+use crate::config::{Balance, Config, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::routing::rules::RuleSet;
@@ -109,6 +109,11 @@ impl Shared {
                     .unwrap_or(self.servers.primary())
             }
         }
+    }
+
+    /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
+    pub fn measures_latency(&self) -> bool {
+        self.config.routing.balance == Balance::LeastLatency
     }
 
     /// Whether new statements may go to a server, as far as is known.

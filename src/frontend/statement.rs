@@ -50,8 +50,8 @@ impl Client {
             return self.error(1461, b"42000", &text).await;
         }
         // How the text is read is kept with it.
-        if self.connection.is_some() && !self.is_visiting() {
-            self.ask_now().await;
+        if let Err(error) = self.ask_own_now().await {
+            return self.refuse(error).await.map(drop);
         }
         let text = payload.get(1..).unwrap_or_default();
         let mut facts = sql::analyse(text, self.session.dialect);
@@ -133,12 +133,7 @@ impl Client {
             return self.tell_refusal(&refused).await;
         }
         if let Some(id) = self.may_execute_elsewhere(header, command) {
-            let template = self
-                .session
-                .statements
-                .get(id)
-                .map(|statement| statement.template.clone());
-            let template = template.unwrap_or_default();
+            let template = self.template(id).unwrap_or_default();
             let wishes = self.wishes_of_execution(header, id);
             let changed = wishes::changed(&mut self.session, &template.facts, wishes);
             let facts = changed.as_ref().unwrap_or(&template.facts);
@@ -160,6 +155,12 @@ impl Client {
         self.execute_at_home(header, command).await
     }
 
+    /// What a statement of this session was prepared from.
+    fn template(&self, id: u32) -> Option<Arc<Template>> {
+        let statement = self.session.statements.get(id)?;
+        Some(statement.template.clone())
+    }
+
     /// Treats the execution at the front of the inbox as the rules wanted when its statement was prepared.
     async fn steer_named(&mut self) -> Result<Option<Refused>, End> {
         let named = self.link.inbox.bytes().get(HEADER + 1..HEADER + 5);
@@ -168,12 +169,7 @@ impl Client {
         if !self.steer_execution(id) {
             return Ok(None);
         }
-        let template = self
-            .session
-            .statements
-            .get(id)
-            .map(|statement| statement.template.clone());
-        match template {
+        match self.template(id) {
             Some(template) => self.wait_for_turn(&template.facts).await,
             None => Ok(None),
         }
@@ -232,8 +228,7 @@ impl Client {
         let named = named
             .and_then(|bytes| bytes.try_into().ok())
             .map(u32::from_le_bytes);
-        let statement = named.and_then(|id| self.session.statements.get(id));
-        if let Some(template) = statement.map(|statement| statement.template.clone())
+        if let Some(template) = named.and_then(|id| self.template(id))
             && let Err(error) = self.relocate_for(&template.facts).await
         {
             self.skip().await?;
@@ -249,12 +244,7 @@ impl Client {
         } else {
             None
         };
-        let template = self
-            .session
-            .statements
-            .get(id)
-            .map(|statement| statement.template.clone());
-        let template = template.unwrap_or_default();
+        let template = self.template(id).unwrap_or_default();
         let facts = &template.facts;
         self.session.announce_prepared(&template);
         self.begin_write(facts, Some(&template), true);
@@ -335,12 +325,7 @@ impl Client {
             .and_then(|bytes| bytes.try_into().ok());
         let named = u32::from_le_bytes(named.unwrap_or_default());
         let id = self.session.statements.resolve(named);
-        let Some(template) = self
-            .session
-            .statements
-            .get(id)
-            .map(|statement| statement.template.clone())
-        else {
+        let Some(template) = self.template(id) else {
             let command = Command(bytes.get(HEADER).copied().unwrap_or_default());
             self.skip().await.map_err(Unprepared::End)?;
             return Err(self.unknown(named, command, answer).await);
@@ -424,9 +409,7 @@ impl Client {
             return Ok(Ok(entry.server_id));
         }
         // It is to be read as it was when it was prepared first, and then everything as it is now.
-        if !self.is_visiting() {
-            self.ask_now().await;
-        }
+        self.ask_own_now().await?;
         let Some(connection) = &mut self.connection else {
             return Ok(Ok(0));
         };

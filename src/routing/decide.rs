@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ use super::balance::{Balancer, Candidate};
 use super::policy::{Policy, Target};
 use super::reason::{Obstacle, Why};
 use super::refusals::Refusals;
-use crate::config::{ConsistencyLevel, ListenerMode, ReadsFromPrimary, WhenAllLag};
+use crate::config::{ConsistencyLevel, ListenerMode, MOST_SERVERS, ReadsFromPrimary, WhenAllLag};
 use crate::session::{Hold, Seen};
 use crate::sql::{Class, Facts, HintTarget, Name};
 use crate::topology::{Admin, Health, Lag, Replication, Role, ServerView, Snapshot, Topology};
@@ -53,9 +54,11 @@ pub struct Asker<'a> {
     pub tried: Servers,
 }
 
-/// A set of servers: those with a higher index than it has room for are not in it.
+/// A set of servers, with room for as many as a configuration may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Servers(u64);
+
+const _: () = assert!(MOST_SERVERS <= u64::BITS as usize);
 
 /// One thread's part in routing.
 pub struct Router {
@@ -75,12 +78,22 @@ pub struct Explanation {
 // === impl Servers ===
 
 impl Servers {
-    pub fn insert(&mut self, index: usize) {
-        self.0 |= 1u64.checked_shl(index as u32).unwrap_or(0);
+    /// Whether it is new in the set. One that there is no room for never is.
+    pub fn insert(&mut self, index: usize) -> bool {
+        let is_new = !self.has(index) && index < u64::BITS as usize;
+        self.0 |= Self::bit(index);
+        is_new
     }
 
     pub fn has(self, index: usize) -> bool {
-        self.0 & 1u64.checked_shl(index as u32).unwrap_or(0) != 0
+        self.0 & Self::bit(index) != 0
+    }
+
+    fn bit(index: usize) -> u64 {
+        u32::try_from(index)
+            .ok()
+            .and_then(|index| 1_u64.checked_shl(index))
+            .unwrap_or(0)
     }
 }
 
@@ -218,6 +231,9 @@ impl Router {
                     candidates.push(self.candidate(index, server));
                 }
             }
+            if round.standing == Standing::Stale {
+                keep_least_late(&mut candidates, &snapshot);
+            }
             if !candidates.is_empty() {
                 break;
             }
@@ -338,6 +354,22 @@ impl Router {
         } else {
             Some(Obstacle::Behind)
         }
+    }
+}
+
+/// Of replicas that are all too late, those that are so least. One that has stopped may say what it lags: it will
+/// not catch up.
+fn keep_least_late(candidates: &mut Vec<Candidate>, snapshot: &Snapshot) {
+    let lateness = |candidate: &Candidate| {
+        let server = &snapshot.servers[candidate.index];
+        let has_stopped = matches!(server.replication, Replication::Stopped { .. });
+        match server.lag {
+            Lag::Known(lag) => (has_stopped, lag),
+            Lag::Unknown | Lag::Infinite => (true, Duration::MAX),
+        }
+    };
+    if let Some(least) = candidates.iter().map(lateness).min() {
+        candidates.retain(|candidate| lateness(candidate) == least);
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod balance;
 pub mod decide;
+#[cfg(test)]
+mod decide_tests;
 pub mod dependence;
 pub mod policy;
 pub mod reason;

@@ -14,7 +14,7 @@ pub struct Policy {
     pub level: ConsistencyLevel,
     /// How long a read waits on a replica for what the session has seen.
     pub wait: Duration,
-    /// Replicas that are further behind take no reads.
+    /// Replicas that are further behind take no reads, at any level but `eventual`.
     pub max_lag: Option<Duration>,
     pub reads_from_primary: ReadsFromPrimary,
     pub when_all_lag: WhenAllLag,
@@ -58,17 +58,25 @@ impl Policy {
     /// With what the session set for itself.
     pub fn preferring(mut self, preferences: &Preferences) -> Self {
         self.level = preferences.consistency.map_or(self.level, level);
-        self.max_lag = preferences.max_lag.or(self.max_lag);
+        if let Some(max_lag) = preferences.max_lag {
+            self = self.lagging_at_most(max_lag);
+        }
+        self
+    }
+
+    /// Whoever names a lag does not take whatever a replica has.
+    fn lagging_at_most(mut self, max_lag: Duration) -> Self {
+        self.max_lag = Some(max_lag);
+        if self.level == ConsistencyLevel::Eventual {
+            self.level = ConsistencyLevel::Bounded;
+        }
         self
     }
 
     /// For a statement that rules have something to say about.
     pub fn steered(mut self, rules: &RuleSet, actions: &Actions) -> Self {
         if let Some(max_lag) = rules.max_lag(actions) {
-            self.max_lag = Some(*max_lag.value);
-            if self.level == ConsistencyLevel::Eventual {
-                self.level = ConsistencyLevel::Bounded;
-            }
+            self = self.lagging_at_most(*max_lag.value);
         }
         if let Some(level) = rules.consistency(actions) {
             self.level = *level.value;
@@ -78,7 +86,9 @@ impl Policy {
             RuleTarget::Replica => Target::Replica,
             RuleTarget::Servers(places) => {
                 let mut servers = Servers::default();
-                places.iter().for_each(|place| servers.insert(*place));
+                for place in places {
+                    servers.insert(*place);
+                }
                 Target::Among(servers)
             }
         });

@@ -266,6 +266,10 @@ impl Session {
         if features.has(Flags::SETS_NEXT_TRANSACTION) {
             self.holds.insert(Hold::NextTransaction);
         }
+        if self.in_transaction() {
+            // The one that it was for has begun.
+            self.holds.remove(Hold::NextTransaction);
+        }
         if features.verbs.contains(Verb::Xa) {
             let open = self.status.has(Status::IN_TRANSACTION) || observed.failed;
             self.holds

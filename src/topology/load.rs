@@ -9,20 +9,26 @@ use std::time::Duration;
 pub struct Load {
     /// Statements under way.
     pub in_flight: AtomicU32,
-    /// How long statements take, in microseconds: an average in which the latest counts for an eighth. 0: none yet.
+    /// How long reads wait for their answer, in microseconds: an average in which the latest counts for an eighth.
+    /// 0: none was measured, as only `least_latency` wants it.
     pub latency: AtomicU64,
 }
+
+/// A statement under way, until it is dropped.
+#[derive(Debug)]
+pub struct Underway<'a>(&'a Load);
 
 // === impl Load ===
 
 impl Load {
-    pub fn enter(&self) {
+    /// A statement begins.
+    pub fn enter(&self) -> Underway<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Underway(self)
     }
 
-    /// A statement has ended after `taken`. Two threads at once may lose one of their figures.
-    pub fn leave(&self, taken: Duration) {
-        self.abandon();
+    /// A read was answered after `taken`. Two threads at once may lose one of their figures.
+    pub fn answered(&self, taken: Duration) {
         let taken = u64::try_from(taken.as_micros()).unwrap_or(u64::MAX).max(1);
         let average = match self.latency.load(Ordering::Relaxed) {
             0 => taken,
@@ -30,10 +36,13 @@ impl Load {
         };
         self.latency.store(average.max(1), Ordering::Relaxed);
     }
+}
 
-    /// A statement has ended whose time says nothing of the server.
-    pub fn abandon(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+// === impl Underway ===
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -45,8 +54,7 @@ mod tests {
     fn the_average_follows_and_never_returns_to_unknown() {
         let load = Load::default();
         let run = |micros| {
-            load.enter();
-            load.leave(Duration::from_micros(micros));
+            load.answered(Duration::from_micros(micros));
             load.latency.load(Ordering::Relaxed)
         };
         assert_eq!(run(800), 800);
@@ -55,9 +63,20 @@ mod tests {
             run(0);
         }
         assert!((1..8).contains(&load.latency.load(Ordering::Relaxed)));
-        assert_eq!(load.in_flight.load(Ordering::Relaxed), 0);
         load.latency.store(u64::MAX, Ordering::Relaxed);
-        load.enter();
-        load.leave(Duration::MAX);
+        load.answered(Duration::MAX);
+    }
+
+    #[test]
+    fn a_statement_counts_while_it_is_under_way() {
+        let load = Load::default();
+        let in_flight = || load.in_flight.load(Ordering::Relaxed);
+        let first = load.enter();
+        let second = load.enter();
+        assert_eq!(in_flight(), 2);
+        drop(first);
+        assert_eq!(in_flight(), 1);
+        drop(second);
+        assert_eq!(in_flight(), 0);
     }
 }

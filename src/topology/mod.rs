@@ -4,6 +4,7 @@
 //! A server's role is what the topology says, never what the server says of itself: a replica that somebody left
 //! writable is still a replica.
 
+pub mod events;
 pub mod gate;
 pub mod load;
 pub mod observation;
@@ -15,6 +16,7 @@ pub mod snapshot;
 mod tests;
 mod trail;
 
+pub use events::{Event, EventKind, Events};
 pub use gate::{Gate, Shut};
 pub use load::Load;
 pub use observation::{

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, futures::Notified};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::events::{Event, EventKind, Events};
 use super::gate::Gate;
 use super::load::Load;
 use super::observation::{Class, Observation, Outcome};
@@ -27,6 +28,7 @@ type Mutex<T> = std::sync::Mutex<T>;
 pub struct Topology {
     snapshot: ArcSwap<Snapshot>,
     gate: Gate,
+    events: Events,
     servers: Box<[Shared]>,
     inner: Mutex<Inner>,
     /// `monitor.failures`.
@@ -89,6 +91,7 @@ impl Topology {
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(inner.snapshot()),
             gate: Gate::new(config.servers.len(), primary),
+            events: Events::new(config.monitor.events as usize),
             servers: config.servers.iter().map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
             threshold: config.monitor.failures,
@@ -108,6 +111,11 @@ impl Topology {
     /// Whether writes may be sent, and where.
     pub fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    /// What has happened to the servers.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Another server is the primary from now on. The gate stays as it is: whoever shut it opens it.
@@ -265,7 +273,7 @@ impl Topology {
         inner.serial += 1;
         new.serial = inner.serial;
         for (old, new) in old.servers.iter().zip(&new.servers) {
-            log(old, new);
+            tell(old, new, &self.events);
         }
         self.snapshot.store(Arc::new(new));
     }
@@ -348,32 +356,70 @@ fn view(server: &config::Server) -> ServerView {
     }
 }
 
-/// One line for each change that somebody may have to act on.
-fn log(old: &ServerView, new: &ServerView) {
+/// A line in the log and an event for each change that somebody may have to act on.
+fn tell(old: &ServerView, new: &ServerView, events: &Events) {
     let (server, role) = (&*new.name, new.role);
+    let record = |kind, was: &str, is: &str, why: Option<&str>| {
+        let because = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let event = Event::new(
+            kind,
+            Some(server),
+            format!("{} {was} -> {is}{because}", kind.word()),
+        );
+        events.record(event.with("role", role).with("lag", new.lag));
+    };
     if old.health.word() != new.health.word() {
         let (was, is) = (old.health.word(), new.health.word());
-        match &new.health {
-            Health::Down { why } => warn!(server, %role, was, is, reason = %why, "server health"),
-            _ => info!(server, %role, was, is, "server health"),
+        let why = match &new.health {
+            Health::Down { why } => Some(&**why),
+            _ => None,
+        };
+        match why {
+            Some(why) => warn!(server, %role, was, is, reason = why, "server health"),
+            None => info!(server, %role, was, is, "server health"),
         }
+        record(EventKind::Health, was, is, why);
     }
     if old.role != new.role {
         info!(server, was = %old.role, is = %role, "server role");
+        record(EventKind::Role, &old.role.to_string(), &role.to_string(), None);
     }
     match (&old.quarantine, &new.quarantine) {
-        (None, Some(why)) => warn!(server, reason = %why, "server quarantined"),
-        (Some(_), None) => info!(server, "server out of quarantine"),
+        (None, Some(why)) => {
+            warn!(server, reason = %why, "server quarantined");
+            record(EventKind::Quarantine, "out", "in", Some(why));
+        }
+        (Some(_), None) => {
+            info!(server, "server out of quarantine");
+            record(EventKind::Quarantine, "in", "out", None);
+        }
         _ => {}
     }
     if old.admin != new.admin {
-        info!(server, %role, was = old.admin.word(), is = new.admin.word(), "server state set");
+        let (was, is) = (old.admin.word(), new.admin.word());
+        info!(server, %role, was, is, "server state set");
+        record(EventKind::State, was, is, None);
     }
-    if old.replication.word() != new.replication.word() {
-        let (was, is) = (old.replication.word(), new.replication.word());
-        match &new.replication {
-            Replication::Stopped { why } => warn!(server, %role, was, is, reason = %why, "replication"),
-            _ => info!(server, %role, was, is, lag = %new.lag, "replication"),
-        }
+    tell_of_replication(old, new, &record);
+}
+
+fn tell_of_replication(
+    old: &ServerView,
+    new: &ServerView,
+    record: &impl Fn(EventKind, &str, &str, Option<&str>),
+) {
+    let (server, role) = (&*new.name, new.role);
+    let (was, is) = (old.replication.word(), new.replication.word());
+    if was == is {
+        return;
     }
+    let why = match &new.replication {
+        Replication::Stopped { why } => Some(&**why),
+        _ => None,
+    };
+    match why {
+        Some(why) => warn!(server, %role, was, is, reason = why, "replication"),
+        None => info!(server, %role, was, is, lag = %new.lag, "replication"),
+    }
+    record(EventKind::Replication, was, is, why);
 }

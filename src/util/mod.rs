@@ -1,8 +1,10 @@
 //! Small things that know nothing of the domain.
 
 pub mod clock;
+pub mod like;
 pub mod random;
 pub mod secret;
 
+pub use like::like;
 pub use random::Random;
 pub use secret::Secret;

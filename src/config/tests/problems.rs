@@ -1,235 +1,6 @@
-//! Whole files in, configurations or problems out.
+//! What is refused, and in which words.
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
-
-use super::reader::Context;
 use super::*;
-
-fn environment(name: &str) -> Option<String> {
-    match name {
-        "HOST" => Some("db9".to_owned()),
-        "SECRET" => Some("hunter2".to_owned()),
-        "EMPTY" => Some(String::new()),
-        _ => None,
-    }
-}
-
-fn read(text: &str) -> Result<Config, Problems> {
-    Config::read(text, &Context::new(Path::new("proxy.yaml"), &environment))
-}
-
-pub(super) fn config(text: &str) -> Config {
-    read(text).unwrap_or_else(|problems| panic!("{problems}"))
-}
-
-/// The problems as `line key: message / help`.
-pub(super) fn problems(text: &str) -> Vec<String> {
-    let problems = read(text).expect_err("there is a problem").0;
-    let line = |problem: &Problem| {
-        format!(
-            "{} {}: {} / {}",
-            problem.line, problem.key, problem.message, problem.help
-        )
-    };
-    problems.iter().map(line).collect()
-}
-
-/// One problem, after a server so that nothing else is missing.
-fn problem(text: &str) -> String {
-    let all = problems(&format!("servers: [db1]\n{text}"));
-    assert_eq!(all.len(), 1, "{all:#?}");
-    all[0].clone()
-}
-
-// === What is read ===
-
-#[test]
-fn a_list_of_servers_is_enough() {
-    let config = config("servers:\n  - db1:3306\n  - db2\n");
-    assert_eq!(config.servers[1].max_connections, 100);
-    assert_eq!(config.servers[1].state, ServerState::Online);
-    assert!(!config.servers[1].backup);
-    assert_eq!(config.listeners[0].consistency, ConsistencyLevel::Session);
-    assert_eq!(config.routing.balance, Balance::LeastConnections);
-    assert_eq!(config.routing.slow_start, None);
-    assert_eq!(config.consistency.wait, Duration::from_millis(100));
-    assert_eq!(config.servers[0].name, "db1");
-    assert_eq!(config.servers[0].role, Role::Primary);
-    assert_eq!(config.servers[1].role, Role::Replica);
-    assert_eq!(config.servers[1].address.to_string(), "db2:3306");
-    assert_eq!(config.listeners.len(), 1);
-    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:6033");
-    assert_eq!(config.listeners[0].mode, ListenerMode::Split);
-    assert!(config.accounts.backend && config.accounts.listed.is_empty());
-    assert_eq!(config.tls.client.mode, ClientTlsMode::Prefer);
-    assert_eq!(config.tls.client.certificate, None);
-    assert_eq!(config.pool.max_connections, 100);
-    assert_eq!(config.limits.max_allowed_packet, 1 << 30);
-    assert_eq!(config.limits.per_user, None);
-    assert_eq!(config.monitor.login, None);
-    assert_eq!(config.shutdown.grace, Duration::from_secs(30));
-    assert_eq!(config.server_version, ServerVersion::Mirror);
-    assert!(config.workers >= 1);
-}
-
-#[test]
-fn servers_are_named_for_their_hosts_where_that_is_clear() {
-    let config = config("servers: ['10.0.0.1:3306', '10.0.0.1:3307', '[::1]:3306', 'unix:/run/m.sock']");
-    let names: Vec<_> = config.servers.iter().map(|server| server.name.as_str()).collect();
-    assert_eq!(
-        names,
-        ["10.0.0.1:3306", "10.0.0.1:3307", "::1", "unix:/run/m.sock"]
-    );
-}
-
-#[test]
-fn the_marked_server_is_the_primary() {
-    let config = config("servers: [{address: a}, {address: b, role: primary}]");
-    assert_eq!(
-        (config.servers[0].role, config.servers[1].role),
-        (Role::Replica, Role::Primary)
-    );
-}
-
-#[test]
-fn accounts_have_short_forms() {
-    let of = |accounts: &str| config(&format!("servers: [db1]\naccounts: {accounts}")).accounts;
-    assert!(of("backend").backend);
-    let listed = of("[{name: app, password: x}]");
-    assert!(!listed.backend);
-    assert_eq!(listed.listed[0].hosts[0].to_string(), "%");
-    assert_eq!(listed.listed[0].plugin, AccountPlugin::Mirror);
-    assert_eq!(listed.listed[0].backend, BackendLogin::Same);
-    let both = of("{backend: true, static: [{name: app, password: '', hosts: 10.%}]}");
-    assert!(both.backend);
-    assert_eq!(both.listed[0].hosts[0].to_string(), "10.%");
-    assert_eq!(both.listed[0].credential, AccountCredential::Password("".into()));
-}
-
-#[test]
-fn a_native_hash_is_read_as_bytes() {
-    let text = "servers: [db1]\naccounts: [{name: a, hash: '*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19'}]";
-    let account = config(text).accounts.listed.remove(0);
-    let AccountCredential::NativeHash(hash) = &account.credential else {
-        panic!("a hash")
-    };
-    assert_eq!(hash.expose()[..4], [0x24, 0x70, 0xC0, 0xC0]);
-    assert_eq!(hash.expose().len(), 20);
-    assert_eq!(account.plugin, AccountPlugin::MysqlNativePassword);
-}
-
-#[test]
-fn tls_is_inherited_and_overridden() {
-    let config = config(
-        "listeners: ['0.0.0.0:3306', {address: 'unix:/run/s.sock', tls: off}]\n\
-         tls: {client: require, server: {mode: require, min_version: 1.3}}\n\
-         servers: [db1, {address: db2, tls: off}, {address: db3, tls: {mode: prefer}}]\n",
-    );
-    assert_eq!(config.listeners[0].tls, ClientTlsMode::Require);
-    assert_eq!(config.listeners[1].tls, ClientTlsMode::Off);
-    let modes: Vec<_> = config.servers.iter().map(|server| server.tls.mode).collect();
-    assert_eq!(
-        modes,
-        [ServerTlsMode::Require, ServerTlsMode::Off, ServerTlsMode::Prefer]
-    );
-    assert!(
-        config
-            .servers
-            .iter()
-            .all(|server| server.tls.min_version == TlsVersion::Tls13)
-    );
-}
-
-#[test]
-fn the_environment_is_put_in() {
-    let config = config(
-        "servers: ['${HOST}:33${PORT:-06}']\n\
-         monitor: {user: '$${x}', password: \"${SECRET}\"}\n\
-         server_version: ${EMPTY:-8.4.0}\n",
-    );
-    assert_eq!(config.servers[0].address.to_string(), "db9:3306");
-    let login = config.monitor.login.as_ref().unwrap();
-    assert_eq!(login.user, "${x}");
-    assert_eq!(login.password.expose_text(), Some("hunter2"));
-    assert_eq!(config.server_version, ServerVersion::Fixed("8.4.0".to_owned()));
-    assert!(!format!("{config:?}").contains("hunter2"));
-}
-
-#[test]
-fn secrets_come_from_files() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("password"), "a b\n\n").unwrap();
-    let path = folder.path().join("proxy.yaml");
-    std::fs::write(
-        &path,
-        "servers: [db1]\nmonitor: {user: m, password: 'file:password'}",
-    )
-    .unwrap();
-    let config = Config::load(&path).unwrap();
-    assert_eq!(
-        config.monitor.login.unwrap().password.expose_text(),
-        Some("a b\n")
-    );
-}
-
-#[test]
-fn aliases_are_followed() {
-    let config = config("servers:\n  - {address: a, tls: &t {mode: off}}\n  - {address: b, tls: *t}\n");
-    assert_eq!(config.servers[1].tls.mode, ServerTlsMode::Off);
-}
-
-#[test]
-fn consistency_is_inherited_and_overridden() {
-    let config = config(
-        "servers: [db1]\n\
-         consistency: {level: bounded, wait: 0s}\n\
-         listeners: ['a:1', {address: 'b:2', consistency: strong}]\n\
-         accounts: [{name: x, password: y}, {name: z, password: y, consistency: eventual}]\n",
-    );
-    let levels: Vec<_> = config.listeners.iter().map(|each| each.consistency).collect();
-    assert_eq!(levels, [ConsistencyLevel::Bounded, ConsistencyLevel::Strong]);
-    let levels: Vec<_> = config
-        .accounts
-        .listed
-        .iter()
-        .map(|each| each.consistency)
-        .collect();
-    assert_eq!(levels, [None, Some(ConsistencyLevel::Eventual)]);
-    assert_eq!(config.consistency.wait, Duration::ZERO);
-}
-
-#[test]
-fn a_server_may_have_fewer_connections_than_the_others() {
-    let config = config(
-        "servers: [a, {address: b, max_connections: 7, backup: true, state: drain}]\npool: {max_connections: 50}",
-    );
-    let most: Vec<_> = config
-        .servers
-        .iter()
-        .map(|server| server.max_connections)
-        .collect();
-    assert_eq!(most, [50, 7]);
-    assert!(config.servers[1].backup && config.servers[1].state == ServerState::Drain);
-}
-
-#[test]
-fn a_primary_that_serves_no_reads_is_no_fallback_either() {
-    let lag = |text: &str| {
-        config(&format!("servers: [a]\nrouting: {text}"))
-            .routing
-            .when_all_lag
-    };
-    assert_eq!(lag("{reads_from_primary: share}"), WhenAllLag::Primary);
-    assert_eq!(lag("{reads_from_primary: never}"), WhenAllLag::Error);
-    assert_eq!(
-        lag("{reads_from_primary: never, when_all_lag: stale}"),
-        WhenAllLag::Stale
-    );
-}
-
-// === What is refused ===
 
 #[test]
 fn every_problem_is_told_at_once_in_order() {
@@ -268,7 +39,8 @@ colour: blue
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
             "15 colour: there is no such setting / the top level has: accounts, compression, consistency, \
-             limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, tls, workers",
+             failover, limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, \
+             switchover, tls, workers",
         ]
     );
 }
@@ -282,6 +54,16 @@ fn one_primary_and_no_twins() {
     says("pool: {}", "there is no server");
     says("", "there is no server");
     says("servers: []", "there is no server");
+    let many = |count: usize| {
+        (0..count)
+            .map(|server| format!("\n  - db{server}"))
+            .collect::<String>()
+    };
+    says(
+        &format!("servers:{}", many(65)),
+        "66 servers[64]: there are 65 servers, and 64 at most / leave it",
+    );
+    assert_eq!(config(&format!("servers:{}", many(64))).servers.len(), 64);
     says(
         "servers: [{address: a, role: primary}, {address: b, role: primary}]",
         "there are two primaries",
@@ -392,8 +174,8 @@ fn a_setting_of_another_section_is_told_where_it_stands() {
              `servers[0]`",
             "5 servers[0].max_age: there is no such setting / `pool.max_age` is a setting; `servers[0]` has none \
              of its own",
-            "6 servers[0].colour: there is no such setting / servers[0] has: address, backup, max_connections, \
-             name, role, state, tls, weight",
+            "6 servers[0].colour: there is no such setting / servers[0] has: address, backup, data_center, \
+             max_connections, name, promote, role, state, tls, weight",
         ]
     );
 }
@@ -576,87 +358,5 @@ fn broken_yaml_is_told_with_its_line() {
     ] {
         let all = read(text).unwrap_err();
         assert_eq!((all.0.len(), all.0[0].line), (1, line), "{all}");
-    }
-}
-
-proptest::proptest! {
-    #[test]
-    fn no_text_makes_it_panic(at in 0..SAMPLE.len(), cut in 0..20_usize, put in "[ -~\n\t]{0,8}|\\PC{0,3}") {
-        let mut text = SAMPLE.as_bytes().to_vec();
-        let end = (at + cut).min(text.len());
-        text.splice(at..end, put.bytes());
-        let text = String::from_utf8_lossy(&text);
-        if let Err(problems) = read(&text) {
-            let lines = text.lines().count();
-            proptest::prop_assert!(!problems.0.is_empty());
-            proptest::prop_assert!(problems.0.iter().all(|problem| (1..=lines + 1).contains(&problem.line)));
-        }
-    }
-}
-
-// === The sample and the reference ===
-
-const SAMPLE: &str = include_str!("../../proxy.yaml");
-const REFERENCE: &str = include_str!("../../docs/reference.md");
-
-#[test]
-fn the_sample_shows_the_defaults() {
-    let sample = config(SAMPLE);
-    let short =
-        config("servers: [{address: '127.0.0.1:3306', name: db1}, {address: '127.0.0.1:3307', name: db2}]");
-    assert_eq!(sample.servers, short.servers);
-    assert_eq!(sample.pool, short.pool);
-    assert_eq!(sample.tls, short.tls);
-    assert_eq!(sample.routing, short.routing);
-    assert_eq!(sample.consistency, short.consistency);
-    assert_eq!(sample.rules, short.rules);
-    assert_eq!(sample.compression, short.compression);
-    assert_eq!(sample.limits, short.limits);
-    assert_eq!(sample.shutdown, short.shutdown);
-    assert_eq!(sample.log, short.log);
-    assert_eq!(sample.workers, short.workers);
-    assert_eq!(
-        sample.listeners,
-        [Listener {
-            name: "main".to_owned(),
-            ..short.listeners[0].clone()
-        }]
-    );
-    assert_eq!(
-        (sample.monitor.interval, sample.monitor.timeout),
-        (short.monitor.interval, short.monitor.timeout)
-    );
-    assert_eq!(sample.accounts.backend, short.accounts.backend);
-}
-
-#[test]
-fn the_reference_has_every_setting_and_no_other() {
-    let context = Context::new(Path::new("proxy.yaml"), &environment);
-    Config::read(SAMPLE, &context).unwrap();
-    let known = context.known();
-    let documented: BTreeSet<String> = REFERENCE
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(key, _)| key.to_owned())
-        .collect();
-    assert_eq!(
-        known.difference(&documented).collect::<Vec<_>>(),
-        Vec::<&String>::new(),
-        "not documented"
-    );
-    assert_eq!(
-        documented.difference(&known).collect::<Vec<_>>(),
-        Vec::<&String>::new(),
-        "no such setting"
-    );
-}
-
-#[test]
-fn the_sample_names_every_setting() {
-    let context = Context::new(Path::new("proxy.yaml"), &environment);
-    Config::read(SAMPLE, &context).unwrap();
-    for key in context.known() {
-        let word = key.rsplit(['.', ']']).next().unwrap_or_default();
-        assert!(SAMPLE.contains(&format!("{word}:")), "{key}");
     }
 }
