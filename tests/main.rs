@@ -7,6 +7,7 @@ mod accounts;
 mod balance;
 mod binlog;
 mod caching;
+mod chaos;
 mod commands;
 mod compression;
 mod consistency;

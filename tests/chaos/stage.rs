@@ -1,0 +1,248 @@
+//! Where a run happens: a cluster behind links, a proxy that may promote, and what both are in the end.
+
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, Row, Value};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::history::Content;
+use crate::fixture::link::{Door, Origin};
+use crate::fixture::network::Network;
+use crate::fixture::proxy::free_port;
+use crate::fixture::{Cluster, Flavour, Proxy};
+
+/// How long all may take to become well again once nothing is wrong any more.
+const CONVERGENCE: Duration = Duration::from_secs(30);
+const GLANCE: Duration = Duration::from_millis(100);
+/// Longer than any command takes.
+const COMMAND: Duration = Duration::from_secs(60);
+/// Between the end of a proxy and its next start, as a supervisor would have it.
+const BETWEEN_PROXIES: Duration = Duration::from_millis(200);
+const OPERATOR: &str = "ops";
+
+pub struct Stage<'a> {
+    pub cluster: &'a Cluster,
+    pub network: &'a Network,
+    pub proxy: Proxy<'a>,
+    /// The primary, as far as is known.
+    pub primary: usize,
+    pub semi_sync: bool,
+    /// What commands were answered, and other news.
+    pub notes: Vec<String>,
+    admin: u16,
+}
+
+/// A cluster of a primary and two replicas, as docs/failover.md wants them configured.
+pub async fn cluster(flavour: Flavour, semi_sync: bool) -> Cluster {
+    let start = Cluster::of(flavour).replicas(2);
+    let start = match (semi_sync, flavour) {
+        (false, _) => start.asynchronous(),
+        // Who waits for an acknowledgement must not give up waiting.
+        (true, Flavour::MySql) => start.option("rpl-semi-sync-source-timeout=3600000"),
+        (true, Flavour::MariaDb) => start
+            .option("rpl-semi-sync-master-timeout=3600000")
+            .option("rpl-semi-sync-master-wait-point=AFTER_SYNC"),
+    };
+    start.start().await
+}
+
+// === impl Stage ===
+
+impl<'a> Stage<'a> {
+    pub async fn before(
+        cluster: &'a Cluster,
+        network: &'a Network,
+        semi_sync: bool,
+        settings: &str,
+    ) -> Stage<'a> {
+        let admin = free_port();
+        let proxy = Proxy::before(cluster)
+            .with(network.servers(cluster))
+            .with(format!(
+                "failover: {{mode: automatic, user: app, password: app, replication: {{user: replication, password: \
+                 replication}}, cooldown: 0s, max_per_hour: 1000, state: failover.json{settings}}}"
+            ))
+            .with(format!(
+                "admin: {{address: \"127.0.0.1:{admin}\", users: [{{name: {OPERATOR}, password: {OPERATOR}, role: \
+                 operate}}]}}"
+            ))
+            .start()
+            .await;
+        network.processes.know(proxy.pid, Origin::Proxy);
+        Stage {
+            cluster,
+            network,
+            proxy,
+            primary: 0,
+            semi_sync,
+            notes: Vec::new(),
+            admin,
+        }
+    }
+
+    pub fn flavour(&self) -> Flavour {
+        self.cluster.flavour
+    }
+
+    /// All servers but the primary.
+    pub fn others(&self) -> Vec<usize> {
+        let all = 0..self.cluster.servers().len();
+        all.filter(|index| *index != self.primary).collect()
+    }
+
+    /// The server's process ends at once, and its port is refused.
+    pub fn kill(&self, server: usize) {
+        self.cluster.servers()[server].kill();
+        self.network.links[server].door(Door::Closed);
+    }
+
+    /// The proxy is killed after a while, and comes back.
+    pub async fn break_proxy(&mut self, after: Duration) {
+        sleep(after).await;
+        self.proxy.kill();
+        sleep(BETWEEN_PROXIES).await;
+        self.proxy.start_again().await;
+        self.network.processes.know(self.proxy.pid, Origin::Proxy);
+    }
+
+    pub async fn switchover(&mut self, to: usize) {
+        let sql = format!("SWITCHOVER TO {}", self.cluster.servers()[to].name);
+        let answer = self.command(&sql).await;
+        self.notes.push(format!("{sql}: {answer:?}"));
+    }
+
+    /// A command on the admin port; what it answered, as text.
+    pub fn command(&self, sql: &str) -> impl Future<Output = Result<String, String>> + Send + use<> {
+        let options = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.admin)
+            .user(Some(OPERATOR))
+            .pass(Some(OPERATOR))
+            .prefer_socket(false)
+            .max_allowed_packet(Some(16 << 20))
+            .wait_timeout(Some(28_800));
+        let sql = sql.to_owned();
+        async move {
+            let answer = async {
+                let mut connection = Conn::new(options).await?;
+                let rows: Vec<Row> = connection.query(&sql).await?;
+                Ok::<_, mysql_async::Error>(rows.iter().map(line).collect::<Vec<_>>().join("\n"))
+            };
+            match timeout(COMMAND, answer).await {
+                Ok(answer) => answer.map_err(|error| error.to_string()),
+                Err(_) => Err("no answer".to_owned()),
+            }
+        }
+    }
+
+    /// Waits until there is one primary that all others follow, and returns it, else what is wrong.
+    pub async fn converge(&self) -> Result<usize, String> {
+        let deadline = Instant::now() + CONVERGENCE;
+        loop {
+            match self.primary_of_all().await {
+                Ok(primary) => return Ok(primary),
+                Err(why) if Instant::now() > deadline => return Err(why),
+                Err(_) => sleep(GLANCE).await,
+            }
+        }
+    }
+
+    async fn primary_of_all(&self) -> Result<usize, String> {
+        let mut writable = Vec::new();
+        for (index, server) in self.cluster.servers().iter().enumerate() {
+            let rows: Vec<bool> = server
+                .query("SELECT @@global.read_only = 0")
+                .await
+                .map_err(|error| error.to_string())?;
+            if rows == [true] {
+                writable.push(index);
+            }
+        }
+        let [primary] = writable[..] else {
+            return Err(format!("servers {writable:?} are writable"));
+        };
+        for (index, server) in self.cluster.servers().iter().enumerate() {
+            if index != primary {
+                self.follows(index, primary)
+                    .await
+                    .map_err(|why| format!("{}: {why}", server.name))?;
+            }
+        }
+        Ok(primary)
+    }
+
+    async fn follows(&self, index: usize, primary: usize) -> Result<(), String> {
+        let server = &self.cluster.servers()[index];
+        let trouble = self.cluster.trouble(server).await;
+        if let Some(trouble) = trouble.map_err(|error| error.to_string())? {
+            return Err(trouble);
+        }
+        let rows: Vec<Row> = server
+            .query("SHOW REPLICA STATUS")
+            .await
+            .map_err(|error| error.to_string())?;
+        let row = rows.first().ok_or("it follows nobody")?;
+        let port: Option<u16> = row
+            .get_opt("Source_Port")
+            .or_else(|| row.get_opt("Master_Port"))
+            .and_then(Result::ok);
+        let wanted = self.network.links[primary].port;
+        if port != Some(wanted) {
+            return Err(format!("it follows port {port:?} and not {wanted}"));
+        }
+        Ok(())
+    }
+
+    /// What each server has in a run's database, the primary's first, when all have the same, or in the end.
+    pub async fn contents(&self, database: &str) -> Vec<Content> {
+        let deadline = Instant::now() + CONVERGENCE;
+        let order = [vec![self.primary], self.others()].concat();
+        loop {
+            let mut contents = Vec::new();
+            for index in &order {
+                contents.push(content(self.cluster, *index, database).await);
+            }
+            if contents.iter().all(|content| *content == contents[0]) || Instant::now() > deadline {
+                return contents;
+            }
+            sleep(GLANCE).await;
+        }
+    }
+}
+
+async fn content(cluster: &Cluster, server: usize, database: &str) -> Content {
+    let server = &cluster.servers()[server];
+    let writes: Vec<(u64, u32)> = server
+        .query(format!("SELECT token, server FROM {database}.writes"))
+        .await
+        .unwrap_or_default();
+    let halves: Vec<(u64, u32, u32)> = server
+        .query(format!(
+            "SELECT token, COUNT(*), MIN(server) FROM {database}.halves GROUP BY token"
+        ))
+        .await
+        .unwrap_or_default();
+    let counters: Vec<(u64, u64)> = server
+        .query(format!("SELECT client, n FROM {database}.counters"))
+        .await
+        .unwrap_or_default();
+    Content {
+        writes: writes.into_iter().collect(),
+        halves: halves
+            .into_iter()
+            .map(|(token, count, server)| (token, (count, server)))
+            .collect(),
+        counters: counters.into_iter().collect(),
+    }
+}
+
+/// A row as text, its values in their order.
+fn line(row: &Row) -> String {
+    let text = |index| match row.as_ref(index) {
+        Some(Value::Bytes(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        Some(Value::NULL) | None => "-".to_owned(),
+        Some(other) => other.as_sql(true),
+    };
+    (0..row.len()).map(text).collect::<Vec<_>>().join(" | ")
+}
