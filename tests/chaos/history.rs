@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -105,10 +104,6 @@ impl Operation {
             Outcome::Acknowledged => None,
             Outcome::Refused(problem) | Outcome::Unknown(problem) => Some(problem),
         }
-    }
-
-    pub fn took(&self) -> Duration {
-        self.ended - self.began
     }
 
     /// The server that executed it, where that can be told.

@@ -67,7 +67,10 @@ pub async fn play(stage: &mut Stage<'_>, fault: Fault, seed: u64) -> Report {
             text: why,
         }),
     }
-    stage.notes.push(format!("well after {} ms", well.as_millis()));
+    let mode = if stage.semi_sync { "semi-sync" } else { "async" };
+    stage
+        .notes
+        .push(format!("{mode}; well after {} ms", well.as_millis()));
     let contents = stage.contents(&database).await;
     let terms = Terms {
         gap: 0,

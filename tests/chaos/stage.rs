@@ -36,6 +36,11 @@ pub struct Stage<'a> {
 /// A cluster of a primary and two replicas, as docs/failover.md wants them configured.
 pub async fn cluster(flavour: Flavour, semi_sync: bool) -> Cluster {
     let start = Cluster::of(flavour).replicas(2);
+    // A replica that is started again goes on by itself, as it does unless told otherwise.
+    let start = match flavour {
+        Flavour::MySql => start.option("skip-replica-start=OFF"),
+        Flavour::MariaDb => start.option("skip-slave-start=OFF"),
+    };
     let start = match (semi_sync, flavour) {
         (false, _) => start.asynchronous(),
         // Who waits for an acknowledgement must not give up waiting.
@@ -63,10 +68,10 @@ impl<'a> Stage<'a> {
                 "failover: {{mode: automatic, user: app, password: app, replication: {{user: replication, password: \
                  replication}}, cooldown: 0s, max_per_hour: 1000, state: failover.json{settings}}}"
             ))
-            .with(format!(
+            .with(if std::env::var("NO_ADMIN").is_ok() { "pool: {}".to_owned() } else { format!(
                 "admin: {{address: \"127.0.0.1:{admin}\", users: [{{name: {OPERATOR}, password: {OPERATOR}, role: \
                  operate}}]}}"
-            ))
+            ) })
             .start()
             .await;
         network.processes.know(proxy.pid, Origin::Proxy);
