@@ -29,7 +29,7 @@
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`], [`routing`] |
-//! | 4 | [`monitor`], [`frontend`] |
+//! | 4 | [`monitor`], [`failover`], [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
 //!
@@ -38,6 +38,7 @@
 //! - `wire`, `sql` and `gtid` do no I/O, spawn nothing and know no session.
 //! - `topology` opens no socket: the monitor and the sessions tell it what they saw.
 //! - `session` decides nothing about sockets: it is told what was said, and is asked.
+//! - `failover` judges and plans without I/O; what it does to servers is steps that can be read beforehand.
 //! - `net` moves bytes and does not know what they say, beyond packet headers and compression.
 //! - Nothing that came off a network is trusted: no parser panics, every length is bounded before it is used.
 //! - A server connection with traces of a session (a transaction, locks, user variables, temporary tables) is never
@@ -51,6 +52,7 @@ pub mod accounts;
 pub mod app;
 pub mod backend;
 pub mod config;
+pub mod failover;
 pub mod frontend;
 pub mod gtid;
 pub mod monitor;

@@ -11,6 +11,7 @@ mod chaos;
 mod commands;
 mod compression;
 mod consistency;
+mod failover_exec;
 mod fixture;
 mod garbage;
 mod infile;

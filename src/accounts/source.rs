@@ -4,7 +4,7 @@ use std::fmt;
 
 use mysql_async::{ClientIdentity, Conn, DriverError, Error, Opts, OptsBuilder, SslOpts};
 
-use crate::config::{Address, Config, Server, ServerTls, ServerTlsMode};
+use crate::config::{Address, Config, Login, Server, ServerTls, ServerTlsMode};
 
 /// Where accounts are read and servers are watched.
 #[derive(Clone)]
@@ -42,6 +42,18 @@ impl Source {
             server: server.name.clone(),
             opts: opts.into(),
             plain_too: matches!(server.tls.mode, ServerTlsMode::Follow | ServerTlsMode::Prefer),
+        }
+    }
+
+    /// The same server, as another account.
+    pub fn with_login(self, login: &Login) -> Self {
+        let password = login.password.expose_text().map(str::to_owned);
+        let opts = OptsBuilder::from_opts(self.opts)
+            .user(Some(login.user.clone()))
+            .pass(password);
+        Self {
+            opts: opts.into(),
+            ..self
         }
     }
 

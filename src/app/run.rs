@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use super::{accounts, secure};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
+use crate::failover;
 use crate::frontend::listener::{self, Door};
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
@@ -75,12 +76,15 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
+    // The coordinator ends when nobody can command it any more.
+    let (_failover, coordinator) = failover::start(&config, topology.clone());
     let shared = Shared::new(config, servers, accounts, topology, tls, senders);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
+    tasks.spawn(coordinator);
     for (door, listener) in doors {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         tasks.spawn(listener::accept(door, listener, shared.clone()));

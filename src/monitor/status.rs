@@ -116,6 +116,7 @@ fn channel(row: &Fields, retrieved: Position) -> Channel {
         by_gtid,
         behind: behind.map(Duration::from_secs),
         delay: Duration::from_secs(row.number(&["sql_delay"]).unwrap_or_default()),
+        ..Channel::default()
     }
 }
 
@@ -127,6 +128,7 @@ fn semi_sync(counters: &Fields) -> SemiSync {
             &["rpl_semi_sync_source_clients", "rpl_semi_sync_master_clients"],
         ),
         replica: counters.flag(&["rpl_semi_sync_replica_status", "rpl_semi_sync_slave_status"]),
+        ..SemiSync::default()
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::report::Report;
 use super::server::free_port;
-use super::template::MONITOR;
+use super::template::{FAILOVER, MONITOR, REPLICATION};
 use super::{Cluster, Error, Flavour, Server};
 
 const PROXY_START_LIMIT: Duration = Duration::from_secs(30);
@@ -134,7 +134,11 @@ fn yaml(cluster: &Cluster, port: u16) -> String {
         text += &format!("  - {{name: {name}, address: \"{address}\", role: {role}}}\n");
     }
     text += "accounts: backend\ntls: {server: {mode: follow}}\nlimits: {client_connections: 20000}\n";
-    text + &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n")
+    text += &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n");
+    text + &format!(
+        "failover: {{user: {FAILOVER}, password: {FAILOVER}, replication: {{user: {REPLICATION}, password: \
+         {REPLICATION}}}}}\n"
+    )
 }
 
 // === impl Proxy ===

@@ -20,7 +20,8 @@ pub use events::{Event, EventKind, Events};
 pub use gate::{Gate, Shut};
 pub use load::Load;
 pub use observation::{
-    Channel, Class, Failure, LagSource, Observation, Outcome, SemiSync, Status, Thread, ThreadState,
+    Channel, ChannelTls, Class, Failure, LagSource, Observation, Outcome, SemiSync, Status, Thread,
+    ThreadState,
 };
 pub use readers::{Function, Readers};
 pub use shared::{Known, Topology};

@@ -101,6 +101,25 @@ pub struct Channel {
     pub behind: Option<Duration>,
     /// What the operator wants it to be behind.
     pub delay: Duration,
+    /// Different whenever anything has arrived from the source, a heartbeat too; `None`: that cannot be seen.
+    pub heard: Option<u64>,
+    /// How often a source that has nothing to send says so; `None`: never, or that cannot be seen.
+    pub heartbeat: Option<Duration>,
+    /// It leaves out some of what its source sends.
+    pub filtered: bool,
+    /// Who it is at its source.
+    pub user: String,
+    pub tls: ChannelTls,
+}
+
+/// TLS between a replica and its source. The paths are the replica's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ChannelTls {
+    pub on: bool,
+    pub verify: bool,
+    pub ca: String,
+    pub certificate: String,
+    pub key: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -125,8 +144,12 @@ pub enum ThreadState {
 pub struct SemiSync {
     /// Commits wait for a replica.
     pub source: Option<bool>,
+    /// What the operator wants: [`SemiSync::source`] is off while nobody acknowledges in time.
+    pub enabled: Option<bool>,
     /// Replicas that acknowledge.
     pub clients: u32,
+    /// Sessions whose commit waits for one now.
+    pub waiting: u32,
     /// This replica acknowledges.
     pub replica: Option<bool>,
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::{Notify, futures::Notified};
+use tokio::sync::{Notify, futures::Notified, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -31,6 +31,8 @@ pub struct Topology {
     events: Events,
     servers: Box<[Shared]>,
     inner: Mutex<Inner>,
+    /// Grows with every probe: who acts on what is seen follows it.
+    observed: watch::Sender<u64>,
     /// `monitor.failures`.
     threshold: u32,
 }
@@ -94,6 +96,7 @@ impl Topology {
             events: Events::new(config.monitor.events as usize),
             servers: config.servers.iter().map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
+            observed: watch::Sender::new(0),
             threshold: config.monitor.failures,
         })
     }
@@ -201,6 +204,13 @@ impl Topology {
         record.replicate(&observation, behind);
         record.latest = Some(Arc::new(observation));
         self.publish(&mut inner);
+        drop(inner);
+        self.observed.send_modify(|count| *count += 1);
+    }
+
+    /// A number that grows with every probe of any server.
+    pub fn observed(&self) -> watch::Receiver<u64> {
+        self.observed.subscribe()
     }
 
     /// A session proved that the server has `position`. The primary has everything anyway.
@@ -241,6 +251,11 @@ impl Topology {
         if count != 0 && count < self.threshold {
             let _ = failures.compare_exchange(count, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
+    }
+
+    /// Wakes the monitor before its time: somebody waits for this server's next probe.
+    pub fn hurry(&self, index: usize) {
+        self.servers[index].suspected.notify_one();
     }
 
     /// The monitor's: waits for a session that lost the server.

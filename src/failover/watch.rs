@@ -1,0 +1,179 @@
+//! From one probe to the next: what a [`Scene`] needs to know of the probes before the latest.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::scene::{Hearing, Member, Scene};
+use crate::config::{Config, Failover, Switchover};
+use crate::gtid::Position;
+use crate::topology::{Observation, Outcome, Topology};
+
+/// Follows the probes of all servers. Whoever has it calls [`Watch::look`] often enough to see each of them.
+#[derive(Debug)]
+pub struct Watch {
+    settings: Failover,
+    switchover: Switchover,
+    members: Vec<Member>,
+    /// Of the hearing: the source and what the replica had received.
+    marks: Vec<Option<Mark>>,
+    primary: Option<usize>,
+    last_seen: Position,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Mark {
+    source: (String, u16, String, u32),
+    heard: Option<u64>,
+    retrieved: Position,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    pub fn new(config: &Config) -> Self {
+        let members: Vec<_> = config.servers.iter().map(Member::of).collect();
+        Self {
+            settings: config.failover.clone(),
+            switchover: config.switchover.clone(),
+            marks: members.iter().map(|_| None).collect(),
+            members,
+            primary: None,
+            last_seen: Position::Empty,
+        }
+    }
+
+    /// The servers as they are now. `promotions`, `paused` and `reconnected` are left for the caller to fill in.
+    pub fn look(&mut self, topology: &Topology) -> Scene {
+        let snapshot = topology.snapshot();
+        if self.primary != snapshot.primary {
+            self.primary = snapshot.primary;
+            let primary = self.primary.and_then(|index| self.members.get(index));
+            self.last_seen = primary.map_or(Position::Empty, Member::executed);
+        }
+        for (index, view) in snapshot.servers.iter().enumerate().take(self.members.len()) {
+            if let Some(observation) = topology.observation(index) {
+                self.observe(index, observation);
+            }
+            self.members[index].admin = view.admin;
+            self.members[index].quarantined = view.quarantine.clone();
+        }
+        self.scene(snapshot.epoch)
+    }
+
+    pub(super) fn scene(&self, epoch: u64) -> Scene {
+        Scene {
+            now: Instant::now(),
+            epoch,
+            primary: self.primary,
+            members: self.members.clone(),
+            last_seen: self.last_seen.clone(),
+            promotions: Vec::new(),
+            paused: false,
+            reconnected: None,
+            settings: self.settings.clone(),
+            switchover: self.switchover.clone(),
+        }
+    }
+
+    /// Takes in a probe; one that it has seen already changes nothing.
+    fn observe(&mut self, index: usize, observation: Arc<Observation>) {
+        let primary = self.primary.filter(|primary| *primary != index);
+        let source = primary.and_then(|primary| channel_to(&self.members[primary], &observation));
+        let (member, mark) = (&mut self.members[index], &mut self.marks[index]);
+        let latest = member.observation.as_ref().map(|latest| latest.probe);
+        if latest.is_some_and(|latest| latest >= observation.probe) {
+            return;
+        }
+        match &observation.outcome {
+            Outcome::Failed(_) => {
+                member.failures = member.failures.saturating_add(1);
+                member.failing_since.get_or_insert(observation.began);
+                if member.failures >= self.settings.failures {
+                    member.condemned.get_or_insert(observation.began);
+                }
+            }
+            Outcome::Greeted { .. } => member.recover(),
+            Outcome::Answered(status) => {
+                member.recover();
+                member.hear(mark, &observation, source.unwrap_or(0));
+                member.status = Some(Arc::new((**status).clone()));
+                member.answered = Some(observation.began);
+                if self.primary == Some(index) {
+                    self.last_seen.merge(&member.executed());
+                }
+            }
+        }
+        member.observation = Some(observation);
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    fn of(server: &crate::config::Server) -> Self {
+        Self {
+            name: server.name.as_str().into(),
+            address: server.address.clone(),
+            promote: server.promote,
+            data_center: server.data_center.as_deref().map(Arc::from),
+            admin: crate::topology::Admin::Online,
+            quarantined: None,
+            observation: None,
+            status: None,
+            answered: None,
+            failures: 0,
+            failing_since: None,
+            condemned: None,
+            hearing: None,
+        }
+    }
+
+    fn recover(&mut self) {
+        self.failures = 0;
+        self.failing_since = None;
+        self.condemned = None;
+    }
+
+    /// Whether anything has arrived since the last probe.
+    fn hear(&mut self, mark: &mut Option<Mark>, observation: &Observation, channel: usize) {
+        let Outcome::Answered(status) = &observation.outcome else {
+            return;
+        };
+        let Some(channel) = status
+            .channels
+            .as_deref()
+            .and_then(|channels| channels.get(channel))
+        else {
+            (*mark, self.hearing) = (None, None);
+            return;
+        };
+        let new = Mark {
+            source: (
+                channel.source_host.clone(),
+                channel.source_port,
+                channel.source_uuid.clone(),
+                channel.source_id,
+            ),
+            heard: channel.heard,
+            retrieved: channel.retrieved.clone(),
+        };
+        match &mut self.hearing {
+            Some(hearing) if mark.as_ref() == Some(&new) => hearing.until = observation.began,
+            hearing => {
+                let at = observation.began + observation.took;
+                *hearing = Some(Hearing { at, until: at });
+            }
+        }
+        *mark = Some(new);
+    }
+}
+
+/// The place of the channel that leads to the primary.
+fn channel_to(primary: &Member, observation: &Observation) -> Option<usize> {
+    let Outcome::Answered(status) = &observation.outcome else {
+        return None;
+    };
+    let channels = status.channels.as_deref()?;
+    channels.iter().position(|channel| primary.is_source_of(channel))
+}
