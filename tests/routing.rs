@@ -484,6 +484,21 @@ on_both_flavours! {
             let mut client = proxy.client().await;
             (asked(&mut client, "SELECT routes.reader()").await != primary).then_some(())
         }).await;
+        // A replica cannot tell what a function did there, and still nothing follows it.
+        let mut both = proxy.client().await;
+        for transaction in [false, true] {
+            if transaction {
+                both.query_drop("START TRANSACTION READ ONLY").await.unwrap();
+            }
+            assert_ne!(asked(&mut both, "/* splitrail: replica, consistency=eventual */ SELECT routes.reader()").await, primary);
+            if transaction {
+                both.query_drop("COMMIT").await.unwrap();
+            }
+            both.query_drop("INSERT INTO routes.t (n) VALUES (41)").await.unwrap();
+            assert_eq!(asked(&mut both, "/* splitrail: primary */ SELECT @@server_id").await, primary);
+        }
+        let written = cluster.primary().query::<u64>("SELECT COUNT(*) FROM routes.t WHERE n = 41").await.unwrap();
+        assert_eq!(written, [2], "writes went to a replica");
         let file = cluster.primary().query::<String>("SELECT @@datadir").await.unwrap().remove(0);
         let into = format!("SELECT 1 INTO OUTFILE '{file}/splitrail_outfile_test'");
         // Allowed or not, it is the primary that says so.

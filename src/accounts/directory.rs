@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Row};
+use mysql_async::{Conn, Error, IoError, Row};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -188,8 +188,8 @@ impl Reader {
         match timeout(self.timeout, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Failure {
-                answered: matches!(error, mysql_async::Error::Server(_)),
-                why: error.to_string(),
+                answered: matches!(error, Error::Server(_)),
+                why: in_short(&error),
             }),
             Err(_) => Err(Failure {
                 answered: false,
@@ -244,6 +244,15 @@ impl Answer {
             }
         }
         None
+    }
+}
+
+/// An error for people: the driver's own words wrap those of the server and of the system.
+fn in_short(error: &Error) -> String {
+    match error {
+        Error::Server(error) => format!("{} {}", error.code, error.message),
+        Error::Io(IoError::Io(error)) => error.to_string(),
+        error => error.to_string(),
     }
 }
 

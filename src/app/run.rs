@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{accounts, secure};
+use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
 use crate::failover;
@@ -34,6 +35,8 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error("accounts: {0}")]
     Accounts(String),
+    #[error("{0}")]
+    Admin(#[from] admin::mysql::PortError),
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
@@ -73,6 +76,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
             Arc::new(listener.clone()),
         ));
     }
+    let admin_port = admin::mysql::Port::open(&config.admin).await?;
     let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
@@ -87,7 +91,11 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tasks.spawn(coordinator);
     for (door, listener) in doors {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        tasks.spawn(listener::accept(door, listener, shared.clone()));
+        tasks.spawn(listener::serve(door, listener, shared.clone()));
+    }
+    let admin = State::new(shared.clone(), None, reloads(&shared));
+    if let Some(port) = admin_port {
+        tasks.spawn(port.serve(admin.clone()));
     }
     terminate.wait(&shared).await;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
@@ -97,6 +105,9 @@ async fn serve(config: Config) -> Result<(), StartError> {
         if let crate::config::Address::Unix(path) = &listener.address {
             let _ = std::fs::remove_file(path);
         }
+    }
+    if let Some(crate::config::Address::Unix(path)) = &shared.config.admin.address {
+        let _ = std::fs::remove_file(path);
     }
     tracing::info!("stopped");
     Ok(())
@@ -196,7 +207,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload_certificates(shared),
+                _ = self.hang_up.recv() => drop(reload_certificates(shared)),
             }
         }
     }
@@ -209,12 +220,25 @@ impl Signals {
     }
 }
 
-fn reload_certificates(shared: &Shared) {
+fn reload_certificates(shared: &Shared) -> Result<String, String> {
     match secure::for_clients(&shared.config) {
         Ok(tls) => {
             shared.tls.store(tls);
             tracing::info!("certificates loaded again");
+            Ok("certificates loaded again".to_owned())
         }
-        Err(error) => tracing::error!(%error, "certificates not loaded: the old ones stay"),
+        Err(error) => {
+            tracing::error!(%error, "certificates not loaded: the old ones stay");
+            Err(format!("the old certificates stay: {error}"))
+        }
+    }
+}
+
+/// What operators may ask for that only this place can do.
+fn reloads(shared: &Arc<Shared>) -> admin::Reloads {
+    let shared = shared.clone();
+    admin::Reloads {
+        tls: Some(Box::new(move || reload_certificates(&shared))),
+        config: None,
     }
 }

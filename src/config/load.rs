@@ -9,7 +9,7 @@ use super::reader::{Context, Field, Section};
 use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
 use super::{
-    Accounts, Compression, Consistency, Failover, Limits, Listener, Log, Monitor, Pool, Routing, Rule,
+    Accounts, Admin, Compression, Consistency, Failover, Limits, Listener, Log, Monitor, Pool, Routing, Rule,
     Server, Switchover, Tls,
 };
 use super::{Address, secrets, tree};
@@ -25,6 +25,7 @@ pub struct Config {
     pub monitor: Monitor,
     pub failover: Failover,
     pub switchover: Switchover,
+    pub admin: Admin,
     pub pool: Pool,
     pub routing: Routing,
     pub consistency: Consistency,
@@ -90,7 +91,19 @@ impl Config {
             help: "move it up, change what it matches, or remove it".to_owned(),
         };
         let unreachable = unreachable(&self.rules, &self.listeners, &self.accounts);
-        unreachable.into_iter().map(warning).collect()
+        let mut warnings: Vec<_> = unreachable.into_iter().map(warning).collect();
+        if self.accounts.backend && self.monitor.login.is_none() {
+            warnings.push(Problem {
+                file: file.to_owned(),
+                line: 0,
+                key: "accounts.backend".to_owned(),
+                message: "the servers' accounts cannot be read without an account: they cannot log in"
+                    .to_owned(),
+                help: "give `monitor: {user: .., password: ..}`, or only list users under `accounts.static`"
+                    .to_owned(),
+            });
+        }
+        warnings
     }
 
     pub(super) fn read(text: &str, context: &Context<'_>) -> Result<Self, Problems> {
@@ -127,6 +140,7 @@ impl Config {
             monitor: section.field("monitor").section(Monitor::read),
             failover: section.field("failover").section(Failover::read),
             switchover: section.field("switchover").section(Switchover::read),
+            admin: section.field("admin").section(Admin::read),
             pool,
             routing: section.field("routing").section(Routing::read),
             consistency,

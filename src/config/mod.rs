@@ -6,6 +6,7 @@
 
 mod account;
 mod address;
+mod admin;
 mod check;
 mod choice;
 mod compression;
@@ -28,16 +29,17 @@ mod secrets;
 mod server;
 mod size;
 mod substitute;
-mod suggest;
 mod tls;
 mod tree;
 mod values;
 
 pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLogin, Login};
 pub use address::Address;
+pub use admin::{Admin, AdminRole, AdminUser};
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use consistency::{Consistency, ConsistencyLevel};
+pub use duration::parse as parse_duration;
 pub use failover::{Failover, FailoverMode, Hook, Promote, Replay, Switchover};
 pub use host_pattern::HostPattern;
 pub use limits::Limits;

@@ -10,7 +10,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::problem::{Problem, Problems};
-use super::suggest::nearest;
+use crate::util::suggest::nearest;
 use super::tree::{Entry, Kind, Node};
 
 /// What one reading of a file shares: its place, the environment, and what was found wrong.

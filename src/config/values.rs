@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::choice::Choice;
 use super::reader::Field;
 use super::substitute::{Unusable, substitute};
-use super::suggest::nearest;
+use crate::util::suggest::nearest;
 use super::tree::Kind;
 use super::{Address, Network, Pattern, duration, size};
 
@@ -153,11 +153,12 @@ impl Field<'_> {
         let value = T::from_word(&text);
         if value.is_none() {
             let words = T::words();
-            let guess = match nearest(&text, words.iter().copied()) {
-                Some(word) => format!("did you mean `{word}`? "),
-                None => String::new(),
+            let words_allowed = format!("it can be {}", words.join(", "));
+            let allowed = match nearest(&text, words.iter().copied()) {
+                Some(only) if words.len() == 1 => format!("did you mean `{only}`?"),
+                Some(word) => format!("did you mean `{word}`? {words_allowed}"),
+                None => words_allowed,
             };
-            let allowed = format!("{guess}it can be {}", words.join(", "));
             self.report(
                 format!("{} is not one of the words allowed", self.quoted()),
                 allowed,

@@ -242,6 +242,23 @@ impl Client {
         }
     }
 
+    /// Outside a transaction, no connection to another server than the session's own is held: the next write would
+    /// follow it there. What a read's function may have left on it, or an error that does not say, goes with it.
+    pub fn hold_nothing_elsewhere(&mut self) {
+        let home = self.server.index;
+        let away = self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.server.index != home);
+        let splits = self.mode == ListenerMode::Split;
+        if away && splits && self.is_held() && !self.session.in_transaction() {
+            self.session.holds = Default::default();
+            self.session.is_unsure = false;
+            self.connection = None;
+            self.show_thread();
+        }
+    }
+
     fn give_back(&mut self) {
         let Some(mut connection) = self.connection.take() else {
             return;

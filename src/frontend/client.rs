@@ -199,7 +199,8 @@ impl Client {
     /// Makes the client known to the other threads.
     pub fn enlist(&mut self) {
         let (worker, user) = (self.worker.index, self.login.user.clone());
-        self.entry = Arc::new(Entry::new(worker, user, self.login.key.clone()));
+        let entry = Entry::new(worker, user, self.login.key.clone());
+        self.entry = Arc::new(entry.by(&self.listener, self.address));
         self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
@@ -372,6 +373,7 @@ impl Client {
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
+                self.hold_nothing_elsewhere();
                 self.move_on().await;
                 self.ask_if_unsure().await;
                 self.unbind();

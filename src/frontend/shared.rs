@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 
 use super::caching::ResultCache;
+use super::listener::Pauses;
 use super::mirror::MirrorCounts;
 use super::registry::{Place, Registry};
 use crate::accounts::Accounts;
@@ -43,6 +44,7 @@ pub struct Shared {
     pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
     pub registry: Arc<Registry>,
+    pub pauses: Pauses,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     pub draining: AtomicBool,
@@ -64,6 +66,7 @@ impl Shared {
         workers: Vec<mpsc::UnboundedSender<Message>>,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
+        let pauses = Pauses::new(config.listeners.len());
         let rules = RuleSet::compile(&config.rules);
         let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());
         let results = caches.then(|| {
@@ -79,6 +82,7 @@ impl Shared {
             results,
             mirrored: MirrorCounts::default(),
             registry: Arc::default(),
+            pauses,
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
             workers,

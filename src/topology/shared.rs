@@ -269,6 +269,13 @@ impl Topology {
         self.publish(&mut inner);
     }
 
+    /// The server's share of the reads from now on.
+    pub fn set_weight(&self, index: usize, weight: u32) {
+        let mut inner = self.lock();
+        inner.records[index].set_weight(weight);
+        self.publish(&mut inner);
+    }
+
     pub fn set_readers(&self, readers: Readers) {
         let mut inner = self.lock();
         if *inner.readers != readers {

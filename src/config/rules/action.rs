@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::ConsistencyLevel;
 use super::super::choice::Choice;
 use super::super::reader::{Field, Section};
-use super::super::suggest::nearest;
+use crate::util::suggest::nearest;
 use super::super::values::Bad;
 use super::Pattern;
 use super::matcher::Surroundings;

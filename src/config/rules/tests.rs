@@ -31,6 +31,7 @@ fn warnings(text: &str) -> Vec<String> {
     let warnings = config.warnings(Path::new("proxy.yaml"));
     warnings
         .into_iter()
+        .filter(|each| each.key.starts_with("rules"))
         .map(|each| format!("{} {}", each.line, each.message))
         .collect()
 }

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::weight::{Candidate, Scale};
 use crate::util::Random;
 
-/// An old measurement counts half after this time, a third after twice the time, and so on.
-const FADES_IN: Duration = Duration::from_secs(5);
+/// An old measurement counts half after this time, a quarter after twice the time, and so on: the first read on a
+/// new connection may have taken a hundred times as long as the next one will.
+const FADES_IN: Duration = Duration::from_secs(10);
 /// More than an hour is as slow as can be.
 const SLOWEST: u64 = 1 << 32;
 
@@ -82,10 +83,10 @@ impl Latencies {
         let Some(seen) = self.seen.get(index).copied().flatten() else {
             return 0;
         };
-        let age = now.saturating_duration_since(seen.at).as_millis();
-        let fades_in = FADES_IN.as_millis();
-        let faded = u128::from(seen.latency) * fades_in / (fades_in + age);
-        u64::try_from(faded).unwrap_or(SLOWEST)
+        let age = now.saturating_duration_since(seen.at);
+        let halvings = age.as_secs_f64() / FADES_IN.as_secs_f64();
+        // What was measured stays measured: 0 means that nothing was.
+        ((seen.latency as f64 * (-halvings).exp2()) as u64).max(seen.latency.min(1))
     }
 }
 

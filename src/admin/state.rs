@@ -1,0 +1,46 @@
+//! All that the tables and commands of this folder look at.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::failover;
+use crate::frontend::shared::Shared;
+
+/// One for the process.
+pub struct State {
+    pub shared: Arc<Shared>,
+    /// `None` where failover is off.
+    pub failover: Option<failover::Handle>,
+    /// What only the one who built the proxy can do again.
+    pub reload: Reloads,
+    /// When the proxy began.
+    pub started: SystemTime,
+}
+
+/// Answers what was done, or why nothing was.
+pub type Reload = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
+
+#[derive(Default)]
+pub struct Reloads {
+    pub tls: Option<Reload>,
+    pub config: Option<Reload>,
+}
+
+// === impl State ===
+
+impl State {
+    pub fn new(shared: Arc<Shared>, failover: Option<failover::Handle>, reload: Reloads) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            failover,
+            reload,
+            started: SystemTime::now(),
+        })
+    }
+
+    /// A server by its name.
+    pub fn server(&self, name: &str) -> Option<usize> {
+        let mut servers = self.shared.servers.iter();
+        servers.position(|server| server.name().eq_ignore_ascii_case(name))
+    }
+}
