@@ -65,13 +65,13 @@ impl<'a> Stage<'a> {
         let proxy = Proxy::before(cluster)
             .with(network.servers(cluster))
             .with(format!(
-                "failover: {{mode: automatic, user: app, password: app, replication: {{user: replication, password: \
-                 replication}}, cooldown: 0s, max_per_hour: 1000, state: failover.json{settings}}}"
+                "failover: {{mode: automatic, user: failover, password: failover, replication: {{user: replication, \
+                 password: replication}}, cooldown: 0s, max_per_hour: 1000, state: failover.json{settings}}}"
             ))
-            .with(if std::env::var("NO_ADMIN").is_ok() { "pool: {}".to_owned() } else { format!(
+            .with(format!(
                 "admin: {{address: \"127.0.0.1:{admin}\", users: [{{name: {OPERATOR}, password: {OPERATOR}, role: \
                  operate}}]}}"
-            ) })
+            ))
             .start()
             .await;
         network.processes.know(proxy.pid, Origin::Proxy);
