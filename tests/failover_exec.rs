@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fixture::proxy::wait_for;
-use crate::fixture::{Cluster, Flavour, on_both_flavours};
+use crate::fixture::{Cluster, on_both_flavours};
 
 const ACCOUNTS: &str =
     "user: failover, password: failover, replication: {user: replication, password: replication}";
@@ -138,8 +138,28 @@ async fn values(cluster: &Cluster, index: usize) -> Vec<u32> {
         .unwrap()
 }
 
+/// One line for each step.
 fn show(report: &Report) -> String {
-    format!("{report:#?}")
+    let mut text = format!(
+        "{} {:?} -> {:?} epoch {} took {:?} pause {:?} gap {:?} {:?}\n",
+        report.kind.word(),
+        report.from,
+        report.to,
+        report.epoch,
+        report.took,
+        report.pause,
+        report.gap,
+        report.outcome
+    );
+    for step in &report.steps {
+        let server = step.server.as_deref().unwrap_or("-");
+        let error = step.error.as_deref().unwrap_or_default();
+        text += &format!(
+            "  {:>8.1?} +{:<8.1?} {server} {} {error}\n",
+            step.at, step.took, step.text
+        );
+    }
+    text
 }
 
 on_both_flavours! {
