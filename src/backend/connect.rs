@@ -92,7 +92,10 @@ async fn open(
     wanted: &State,
     attributes: Attributes<'_>,
 ) -> Result<Box<Connection>, BackendError> {
+    // Before it is dialled: a server that is given up meanwhile is not to be used through a back door.
+    let cutoff = server.cutoff();
     let mut link = Link::new(dial(server).await?);
+    link.obey(cutoff);
     let (greeting, sequence) = read_greeting(server, &mut link).await?;
     let mut login = LoginAttempt {
         server,

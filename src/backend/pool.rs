@@ -336,6 +336,17 @@ impl Pools {
         });
     }
 
+    /// Closes all idle connections of this thread to a server.
+    pub fn evict(&self, server: usize) {
+        let mut gone = Vec::new();
+        for (_, pool) in self.pools.borrow().iter().filter(|(key, _)| key.server == server) {
+            let mut slab = pool.slots.borrow_mut();
+            while let Some(connection) = slab.take_any(None, None) {
+                gone.push(connection);
+            }
+        }
+    }
+
     /// Idle connections of this thread to a server.
     pub fn idle(&self, server: usize) -> usize {
         let pools = self.pools.borrow();

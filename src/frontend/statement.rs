@@ -95,7 +95,19 @@ impl Client {
         if let Err(error) = self.ready(&Facts::default()).await {
             return self.refuse(error).await.map(drop);
         }
-        let answered = self.ask(&payload, Expect::Prepared, Some(id)).await;
+        let mut answered = self.ask(&payload, Expect::Prepared, Some(id)).await;
+        if let Err(Broken::Server {
+            error,
+            started: false,
+        }) = &answered
+            && self.may_stand_up(error)
+        {
+            // Nothing has been run: another connection will do.
+            if let Err(error) = self.stand_up(error, &Facts::default()).await {
+                return self.refuse(error).await.map(drop);
+            }
+            answered = self.ask(&payload, Expect::Prepared, Some(id)).await;
+        }
         let answered = self.remember(answered, id, &template).await;
         self.finish(answered, &Facts::default()).await.map(drop)
     }
@@ -229,7 +241,7 @@ impl Client {
             .and_then(|bytes| bytes.try_into().ok())
             .map(u32::from_le_bytes);
         if let Some(template) = named.and_then(|id| self.template(id))
-            && let Err(error) = self.relocate_for(&template.facts).await
+            && let Err(error) = self.ready_at(&template.facts).await
         {
             self.skip().await?;
             return self.refuse(error).await.map(drop);
@@ -248,16 +260,57 @@ impl Client {
         let facts = &template.facts;
         self.session.announce_prepared(&template);
         self.begin_write(facts, Some(&template), true);
-        let outcome = match types {
-            None => self.pass(Expect::Results, facts).await?,
-            Some((at, types)) => {
+        // From here on the request names the statement as this very connection knows it.
+        if let Err(error) = self.adopt(&facts.features).await {
+            self.skip().await?;
+            return self.refuse(error).await.map(drop);
+        }
+        self.record_execution(header, id, self.cannot_repeat(id, command), facts);
+        let outcome = match (types, self.whole_request()) {
+            (None, Some(header)) => self.pass_whole(header, Expect::Results, facts, Some(id)).await?,
+            (None, None) => self.pass_long(Expect::Results, facts).await?,
+            (Some((at, types)), _) => {
                 let mut payload = self.read().await?;
                 put_types(&mut payload, at, &types);
-                self.pass_payload(&payload, Expect::Results, facts).await?
+                let answered = self.ask(&payload, Expect::Results, None).await;
+                self.finish(answered, facts).await?
             }
         };
         self.executed(id, &outcome);
         Ok(())
+    }
+
+    /// Why the execution at the front of the inbox is more than its request, if it is.
+    fn cannot_repeat(&self, id: u32, command: Command) -> Option<&'static str> {
+        let statement = self.session.statements.get(id)?;
+        if command != Command::STMT_EXECUTE {
+            Some("a statement of it was executed in bulk")
+        } else if self.opens_cursor() != Some(false) {
+            Some("it opened a cursor")
+        } else {
+            statement
+                .has_long_data
+                .then_some("a parameter of it was sent in pieces")
+        }
+    }
+
+    /// Prepares the statement of the execution at the front of the inbox on another connection, and names it there.
+    pub async fn prepare_at_hand(&mut self, id: u32) -> Result<(), BackendError> {
+        let Some(template) = self.template(id) else {
+            return Ok(());
+        };
+        match self.server_id(&template).await? {
+            Ok(server_id) => {
+                self.name_statement(server_id);
+                Ok(())
+            }
+            Err((code, sqlstate, message)) => Err(BackendError::Restore {
+                server: self.server.name().to_owned(),
+                code,
+                sqlstate,
+                message,
+            }),
+        }
     }
 
     /// An execution as the server at hand has to get it, in `out` where that differs from the request. False: the
@@ -359,6 +412,16 @@ impl Client {
                 self.unbind();
                 Err(self.tell(answer, code, &sqlstate, &text).await)
             }
+            Err(error) if answer && self.may_stand_up(&error) => {
+                match Box::pin(self.stand_up(&error, &template.facts)).await {
+                    Ok(()) => Box::pin(self.prepared(answer)).await,
+                    Err(error) => {
+                        self.skip().await.map_err(Unprepared::End)?;
+                        let told = self.refuse(error).await;
+                        Err(told.map_or_else(Unprepared::End, |_| Unprepared::Told))
+                    }
+                }
+            }
             Err(error) => {
                 self.skip().await.map_err(Unprepared::End)?;
                 let broken = Err(Broken::Server {
@@ -398,7 +461,7 @@ impl Client {
 
     /// The server's id of a statement on the present connection, where it is prepared if it is not yet;
     /// or the server's refusal to prepare it.
-    async fn server_id(
+    pub async fn server_id(
         &mut self,
         template: &Arc<Template>,
     ) -> Result<Result<u32, (u16, [u8; 5], String)>, crate::backend::BackendError> {

@@ -112,8 +112,21 @@ impl Client {
             held: held.map(|connection| connection.server.name()),
             level: show_level(self.policy.level),
             rules: self.selected_rules(),
+            replayable: self.replayable(),
+            parked: self.worker.shared.lot.parked(),
         }
         .show()
+    }
+
+    /// Whether the session's open transaction could be run again on another server.
+    fn replayable(&self) -> Option<Result<(), String>> {
+        let transcript = self.replay.transcript.as_ref();
+        let obstacle = match transcript {
+            _ if !self.session.in_transaction() => return None,
+            Some(transcript) => transcript.obstacle(self.session.holds).map(Into::into),
+            None => Some(self.why_no_transcript().to_owned()),
+        };
+        Some(obstacle.map_or(Ok(()), Err))
     }
 
     fn busy(&self) -> Vec<Busy> {
