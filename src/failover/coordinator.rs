@@ -64,11 +64,16 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
     if acts {
         topology.gate().shut("the primary is being looked for");
     }
+    let mut config = config.clone();
+    let failover = &mut config.failover;
+    if failover.replication.is_none() {
+        failover.replication = failover.login.clone().or_else(|| config.monitor.login.clone());
+    }
     let coordinator = Coordinator {
-        fleet: Fleet::new(config),
-        watch: Watch::new(config),
+        fleet: Fleet::new(&config),
+        watch: Watch::new(&config),
         journal: Journal::new(config.failover.state.clone()),
-        config: Arc::new(config.clone()),
+        config: Arc::new(config),
         topology,
         shared: shared.clone(),
         promotions: Vec::new(),
@@ -246,14 +251,18 @@ impl Coordinator {
     /// Whether replicas can connect to the primary tells whether it lives.
     fn reconnect(&mut self, scene: &Scene, servers: &[usize]) {
         self.reconnected = Some(Instant::now());
-        let step = |server: &usize| Step {
-            kind: StepKind::Reconnect,
-            server: *server,
-            name: scene.members[*server].name.clone(),
-            needed: false,
-            sentence: "it connects to the primary anew, if it can".to_owned(),
+        let step = |server: &usize| {
+            let channel = scene.channel(*server, scene.primary?)?.name.clone();
+            let text = format!("{} connects to the primary anew, if it can", scene.name(*server));
+            Some(Step::new(
+                scene,
+                *server,
+                StepKind::Reconnect { channel },
+                false,
+                text,
+            ))
         };
-        let steps: Vec<_> = servers.iter().map(step).collect();
+        let steps: Vec<_> = servers.iter().filter_map(step).collect();
         let course = Course::new(ReportKind::Failover, scene.epoch);
         Hands::new(&self.fleet, &course.steps, scene)
             .spawn(&steps)

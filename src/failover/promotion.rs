@@ -196,7 +196,12 @@ impl Coordinator {
         if by == By::Proxy {
             self.promotions.push(Instant::now());
         }
-        if let Some(from) = promoted.choice.from {
+        // After a switchover what is left there may be read on; after a failover it would wait for the dead.
+        if let Some(from) = promoted
+            .choice
+            .from
+            .filter(|_| promoted.choice.kind == Kind::Failover)
+        {
             self.topology.gate().evict(from);
         }
         if let Some(gap) = &course.gap {
@@ -367,10 +372,13 @@ pub(super) async fn promote(
     let mut followers = JoinSet::new();
     let mut followed = false;
     for step in &sorted.needed {
-        if matches!(step.kind, StepKind::Detach) && !std::mem::replace(&mut followed, true) {
+        if matches!(step.kind, StepKind::Detach { .. }) && !std::mem::replace(&mut followed, true) {
             followers = hands.spawn(&sorted.beside);
         }
-        let mut done = hands.perform(step).await;
+        let mut done = match step.kind {
+            StepKind::Drain { .. } => hands.drain(step).await,
+            _ => hands.perform(step).await,
+        };
         if step.kind == StepKind::Writable {
             for _ in 1..ATTEMPTS {
                 if done.is_err() {

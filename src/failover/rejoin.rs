@@ -8,12 +8,12 @@ use tokio::time::Instant;
 use super::coordinator::{Coordinator, changed};
 use super::course::Course;
 use super::fleet::Hands;
-use super::plan::{Refusal, follow};
+use super::plan::Refusal;
 use super::report::{Outcome, Report, ReportKind};
 use super::scene::Scene;
 use super::step::{Step, StepKind};
 use super::surplus::surplus;
-use super::tend::step;
+use super::tend::{follow, step};
 use crate::topology::ThreadState;
 
 /// How many `step_timeout`s a server gets to connect to the primary.
@@ -80,13 +80,8 @@ impl Coordinator {
         course: &Course,
     ) -> Result<(), String> {
         let hands = Hands::new(&self.fleet, &course.steps, scene);
-        let channels = scene.members[server]
-            .status
-            .as_deref()
-            .and_then(|status| status.channels.as_deref());
-        let demoted = channels.is_some_and(<[_]>::is_empty);
         let mut steps: Vec<Step> = vec![step(scene, server, StepKind::ReadOnly, "it takes no writes")];
-        steps.extend(follow(scene, server, primary, demoted));
+        steps.extend(follow(scene, server, primary));
         for step in &steps {
             let done = hands.perform(step).await;
             done.map_err(|trouble| format!("{}: {trouble}", step.sentence))?;

@@ -144,13 +144,8 @@ impl Coordinator {
         );
         if let Some(from) = from.filter(|from| entry.kind == Kind::Switchover && !is_writable(*from)) {
             let course = Course::new(ReportKind::Switchover, scene.epoch);
-            let step = Step {
-                kind: StepKind::Writable,
-                server: from,
-                name: scene.members[from].name.clone(),
-                needed: true,
-                sentence: "it takes writes again".to_owned(),
-            };
+            let text = format!("{} takes writes again", scene.name(from));
+            let step = Step::new(scene, from, StepKind::Writable, true, text);
             let _ = Hands::new(&self.fleet, &course.steps, scene).perform(&step).await;
         }
         (from, epoch)

@@ -32,6 +32,8 @@ enum Part {
     Counters,
     Replication,
     /// MySQL alone.
+    Received,
+    /// MySQL alone.
     Applier,
 }
 
@@ -48,8 +50,15 @@ const MARIADB_VARIABLES: &str = "SELECT @@global.server_id AS server_id, @@globa
     @@global.gtid_slave_pos AS applied, @@global.gtid_current_pos AS executed";
 
 const COUNTERS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Uptime', \
+    'Rpl_semi_sync_source_wait_sessions', 'Rpl_semi_sync_master_wait_sessions', \
     'Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_replica_status', \
     'Rpl_semi_sync_master_status', 'Rpl_semi_sync_master_clients', 'Rpl_semi_sync_slave_status')";
+
+/// What arrives from a source that has nothing to send. MariaDB says it with the rest.
+const RECEIVED: &str = "SELECT CHANNEL_NAME AS channel_name, \
+    COUNT_RECEIVED_HEARTBEATS AS slave_received_heartbeats, HEARTBEAT_INTERVAL AS slave_heartbeat_period \
+    FROM performance_schema.replication_connection_status \
+    JOIN performance_schema.replication_connection_configuration USING (CHANNEL_NAME)";
 
 /// How long ago the oldest transaction that is being applied was committed on the primary.
 const APPLIER: &str = "SELECT TIMESTAMPDIFF(MICROSECOND, MIN(committed), NOW(6)) AS age FROM \
@@ -75,7 +84,7 @@ impl Connection {
         let mariadb = Flavour::from_version(&version) == Flavour::MariaDb;
         let mut parts = vec![Part::Variables, Part::Counters, Part::Replication];
         if !mariadb {
-            parts.push(Part::Applier);
+            parts.extend([Part::Received, Part::Applier]);
         }
         Ok(Self {
             conn,
@@ -105,6 +114,7 @@ impl Connection {
                 Part::Variables => answers.variables = one(rows).unwrap_or_default(),
                 Part::Counters => answers.counters = Fields::of_pairs(rows),
                 Part::Replication => answers.replication = Some(rows.into_iter().map(Fields::of).collect()),
+                Part::Received => answers.received = rows.into_iter().map(Fields::of).collect(),
                 // Clocks that differ may make it negative.
                 Part::Applier => {
                     let age = one(rows).map(|row| row.text(&["age"])).unwrap_or_default();
@@ -129,6 +139,7 @@ impl Connection {
             // MySQL 8.4 took the old words away, 8.0.22 brought the new ones.
             Part::Replication if self.conn.server_version() < (8, 0, 22) => "SHOW SLAVE STATUS",
             Part::Replication => "SHOW REPLICA STATUS",
+            Part::Received => RECEIVED,
             Part::Applier => APPLIER,
         }
     }
@@ -138,7 +149,9 @@ impl Connection {
         let class = failure::of_error(&error).class;
         let lack = match (refused, class) {
             (Some(Part::Replication), Class::Denied) => Lack::Replication,
-            (Some(Part::Applier), Class::Denied | Class::Other) if matches!(error, Error::Server(_)) => {
+            (Some(Part::Applier | Part::Received), Class::Denied | Class::Other)
+                if matches!(error, Error::Server(_)) =>
+            {
                 Lack::Applier
             }
             _ => return Err(error),
