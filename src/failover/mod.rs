@@ -28,6 +28,8 @@ pub mod step;
 mod surplus;
 mod switchover;
 mod tend;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 pub mod watch;
 mod witness;

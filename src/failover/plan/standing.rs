@@ -58,7 +58,7 @@ impl Standing {
         let errant = errant(scene, index, member, status, channel);
         let mut holds = Position::Empty;
         for part in parts(status) {
-            holds.merge(&part.minus(&errant));
+            holds.merge(&without(part, &errant));
         }
         let executed = member.executed();
         let drained = if channel.is_some_and(|channel| can_drain(status, channel)) {
@@ -91,6 +91,14 @@ fn parts(status: &Status) -> impl Iterator<Item = &Position> {
         .into_iter()
         .chain(&status.applied)
         .chain(fetched.map(|channel| &channel.retrieved))
+}
+
+/// MariaDB's positions name the last transaction of each domain: what stands before an errant one is not errant.
+fn without(part: &Position, errant: &Position) -> Position {
+    match (part, errant) {
+        (Position::MariaDb(part), Position::MariaDb(errant)) => part.unlike(errant).into(),
+        (part, errant) => part.minus(errant),
+    }
 }
 
 /// Whether what it has fetched can be applied without asking anybody.
