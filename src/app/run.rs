@@ -80,7 +80,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
-    let (_failover, coordinator) = failover::start(&config, topology.clone());
+    let (failover, coordinator) = failover::start(&config, topology.clone());
     let shared = Shared::new(config, servers, accounts, topology, tls, senders);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
@@ -100,7 +100,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         tasks.spawn(listener::serve(door, listener, shared.clone()));
     }
-    let admin = State::new(shared.clone(), None, reloads(&shared));
+    let admin = State::new(shared.clone(), Some(failover), reloads(&shared));
     if let Some(port) = admin_port {
         tasks.spawn(port.serve(admin.clone()));
     }

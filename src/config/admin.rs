@@ -70,7 +70,9 @@ impl Admin {
         }
         if address.is_given() && admin.address.is_some() && users.has_no_items() {
             let help = "list `users`, each with name, password and role; or leave the address out";
-            section.whole().report("nobody could log in at the admin port", help);
+            section
+                .whole()
+                .report("nobody could log in at the admin port", help);
         }
         admin
     }
@@ -126,7 +128,9 @@ impl AdminUser {
         let (name, password) = (section.field("name"), section.field("password"));
         let role = section.field("role").choice_or(AdminRole::Read);
         if !name.is_given() {
-            section.whole().report("an admin user needs a name", "give `name`");
+            section
+                .whole()
+                .report("an admin user needs a name", "give `name`");
         }
         if !password.is_given() {
             section

@@ -94,7 +94,11 @@ impl Pauses {
 /// Accepts until the task is dropped. A paused listener is closed, so that whoever comes is refused at once and goes
 /// elsewhere, and is opened again afterwards.
 pub async fn serve(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
-    let place = shared.config.listeners.iter().position(|known| *known == *listener);
+    let place = shared
+        .config
+        .listeners
+        .iter()
+        .position(|known| *known == *listener);
     let Some(mut paused) = place.and_then(|place| shared.pauses.watch(place)) else {
         return accept(door, listener, shared).await;
     };

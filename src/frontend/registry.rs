@@ -155,7 +155,7 @@ impl Entry {
             _ => {}
         }
         let schema = session.state.schema.as_deref();
-        if seen.schema.load().as_deref().map(|schema| &***schema) != schema {
+        if seen.schema.load().as_deref().map(|schema| &**schema) != schema {
             seen.schema.store(session.state.schema.clone().map(Arc::new));
         }
     }

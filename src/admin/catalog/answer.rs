@@ -97,7 +97,12 @@ impl Answer {
         }
         let places = query.columns.iter().map(|column| self.place(column));
         let places: Vec<_> = places.collect::<Result<_, _>>()?;
-        let chosen = |row: &Row| places.iter().filter_map(|place| row.get(*place).cloned()).collect();
+        let chosen = |row: &Row| {
+            places
+                .iter()
+                .filter_map(|place| row.get(*place).cloned())
+                .collect()
+        };
         Ok(Self {
             rows: self.rows.iter().map(chosen).collect(),
             columns: places
@@ -108,13 +113,17 @@ impl Answer {
     }
 
     fn sort(&mut self, order: &[Order]) -> Result<(), NoColumn> {
-        let keys = order.iter().map(|order| Ok((self.place(&order.column)?, order.descending)));
+        let keys = order
+            .iter()
+            .map(|order| Ok((self.place(&order.column)?, order.descending)));
         let keys: Vec<_> = keys.collect::<Result<_, NoColumn>>()?;
         self.rows.sort_by(|left, right| {
             keys.iter().fold(Ordering::Equal, |known, (column, descending)| {
                 known.then_with(|| {
                     let (left, right) = (left.get(*column), right.get(*column));
-                    let order = left.zip(right).map_or(Ordering::Equal, |(left, right)| compare(left, right));
+                    let order = left
+                        .zip(right)
+                        .map_or(Ordering::Equal, |(left, right)| compare(left, right));
                     if *descending { order.reverse() } else { order }
                 })
             })
@@ -257,11 +266,23 @@ mod tests {
         assert_eq!(all("SELECT server FROM t WHERE lag_ms > 20"), ["db2"]);
         assert_eq!(all("SELECT server FROM t WHERE lag_ms < '20'"), ["db1"]);
         assert_eq!(all("SELECT server FROM t WHERE backup = yes"), ["db2"]);
-        assert_eq!(all("SELECT server FROM t WHERE backup = 0 AND lag_ms IS NULL"), ["DB10"]);
-        assert_eq!(all("SELECT server FROM t WHERE server LIKE 'db1%'"), ["db1", "DB10"]);
+        assert_eq!(
+            all("SELECT server FROM t WHERE backup = 0 AND lag_ms IS NULL"),
+            ["DB10"]
+        );
+        assert_eq!(
+            all("SELECT server FROM t WHERE server LIKE 'db1%'"),
+            ["db1", "DB10"]
+        );
         assert_eq!(all("SHOW t LIKE '%2'"), ["db2 100.000 yes"]);
-        assert_eq!(all("SELECT server FROM t ORDER BY lag_ms DESC"), ["db2", "db1", "DB10"]);
-        assert_eq!(all("SELECT server FROM t ORDER BY backup DESC, server LIMIT 2"), ["db2", "db1"]);
+        assert_eq!(
+            all("SELECT server FROM t ORDER BY lag_ms DESC"),
+            ["db2", "db1", "DB10"]
+        );
+        assert_eq!(
+            all("SELECT server FROM t ORDER BY backup DESC, server LIMIT 2"),
+            ["db2", "db1"]
+        );
         assert_eq!(all("SELECT COUNT(*) FROM t WHERE server != 'db1'"), ["2"]);
         let wrong = answer("SELECT lag_m FROM t").unwrap_err().to_string();
         assert!(wrong.contains("did you mean `lag_ms`?"), "{wrong}");

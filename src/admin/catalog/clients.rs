@@ -107,17 +107,30 @@ fn session(state: &State) -> Vec<Row> {
     let mut rows = Vec::new();
     state.shared.registry.each(|id, entry| {
         let (word, since) = entry.doing();
-        let mut tell = |item: &str, value: Value, why: Value| rows.push(vec![id.into(), item.into(), value, why]);
+        let mut tell =
+            |item: &str, value: Value, why: Value| rows.push(vec![id.into(), item.into(), value, why]);
         tell("user", text(&entry.user), Value::Null);
         tell("address", address(entry), Value::Null);
         tell("listener", entry.listener.as_ref().into(), Value::Null);
         tell("db", schema(entry), Value::Null);
         tell("state", word.into(), Value::Null);
-        tell("in that state for", format!("{} ms", since.as_millis()).into(), Value::Null);
-        tell("connected for", format!("{} s", entry.since.elapsed().as_secs()).into(), Value::Null);
+        tell(
+            "in that state for",
+            format!("{} ms", since.as_millis()).into(),
+            Value::Null,
+        );
+        tell(
+            "connected for",
+            format!("{} s", entry.since.elapsed().as_secs()).into(),
+            Value::Null,
+        );
         tell("statements", entry.statements().into(), Value::Null);
         tell("server", server(state, entry), Value::Null);
-        tell("server thread", entry.place().map(|(_, thread)| thread).into(), Value::Null);
+        tell(
+            "server thread",
+            entry.place().map(|(_, thread)| thread).into(),
+            Value::Null,
+        );
         for hold in entry.holds().iter() {
             let why = format!("{}; it ends with {}", hold.text(), ends_with(hold));
             tell("hold", hold.name().into(), why.into());
@@ -131,7 +144,9 @@ fn session(state: &State) -> Vec<Row> {
 fn transactions(state: &State) -> Vec<Row> {
     let mut rows = Vec::new();
     state.shared.registry.each(|id, entry| {
-        let Some(open) = entry.in_transaction() else { return };
+        let Some(open) = entry.in_transaction() else {
+            return;
+        };
         rows.push(vec![
             id.into(),
             text(&entry.user),
@@ -188,7 +203,9 @@ fn schema(entry: &Entry) -> Value {
 }
 
 fn server(state: &State, entry: &Entry) -> Value {
-    let server = entry.place().and_then(|(index, _)| state.shared.servers.get(index));
+    let server = entry
+        .place()
+        .and_then(|(index, _)| state.shared.servers.get(index));
     server.map(|server| server.name()).into()
 }
 

@@ -70,8 +70,16 @@ pub fn row(report: &Report) -> Row {
 
 fn steps(report: &Report) -> String {
     let step = |step: &crate::failover::StepReport| {
-        let server = step.server.as_ref().map(|server| format!("{server}: ")).unwrap_or_default();
-        let error = step.error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default();
+        let server = step
+            .server
+            .as_ref()
+            .map(|server| format!("{server}: "))
+            .unwrap_or_default();
+        let error = step
+            .error
+            .as_ref()
+            .map(|error| format!(" ({error})"))
+            .unwrap_or_default();
         format!("{server}{} [{} ms]{error}", step.text, step.took.as_millis())
     };
     report.steps.iter().map(step).collect::<Vec<_>>().join("; ")
@@ -79,7 +87,10 @@ fn steps(report: &Report) -> String {
 
 fn analysis(state: &State) -> Vec<Row> {
     let Some(failover) = &state.failover else {
-        return vec![vec!["verdict".into(), "failover is off: `failover.mode: off`".into()]];
+        return vec![vec![
+            "verdict".into(),
+            "failover is off: `failover.mode: off`".into(),
+        ]];
     };
     let analysis = failover.analysis();
     let mut rows = vec![
@@ -88,8 +99,18 @@ fn analysis(state: &State) -> Vec<Row> {
         vec!["paused".into(), failover.is_paused().into()],
         vec!["gate".into(), gate(state).into()],
     ];
-    rows.extend(analysis.findings.into_iter().map(|line| vec!["finding".into(), line.into()]));
-    rows.extend(analysis.change.into_iter().map(|line| vec!["would change it".into(), line.into()]));
+    rows.extend(
+        analysis
+            .findings
+            .into_iter()
+            .map(|line| vec!["finding".into(), line.into()]),
+    );
+    rows.extend(
+        analysis
+            .change
+            .into_iter()
+            .map(|line| vec!["would change it".into(), line.into()]),
+    );
     rows
 }
 
@@ -108,7 +129,10 @@ fn events(state: &State) -> Vec<Row> {
 }
 
 fn event_row(event: &Event) -> Row {
-    let details = event.details.iter().map(|(name, value)| format!("{name}={value}"));
+    let details = event
+        .details
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"));
     let details = details.collect::<Vec<_>>().join(" ");
     vec![
         Value::time(event.at),

@@ -83,7 +83,11 @@ pub fn server_version() -> String {
     format!("8.0.40-splitrail-{}", env!("CARGO_PKG_VERSION"))
 }
 
-pub const COMMENT: &str = concat!("splitrail ", env!("CARGO_PKG_VERSION"), " admin; HELP lists all commands");
+pub const COMMENT: &str = concat!(
+    "splitrail ",
+    env!("CARGO_PKG_VERSION"),
+    " admin; HELP lists all commands"
+);
 
 /// One of the variables, by its name in small letters.
 pub fn variable(name: &str) -> Option<String> {
@@ -119,14 +123,21 @@ fn version(state: &State) -> Vec<Row> {
         ("epoch", snapshot.epoch.to_string().into()),
         ("clients", state.shared.registry.connections().to_string().into()),
     ];
-    items.into_iter().map(|(item, value)| vec![item.into(), value]).collect()
+    items
+        .into_iter()
+        .map(|(item, value)| vec![item.into(), value])
+        .collect()
 }
 
 fn memory(state: &State) -> Vec<Row> {
     let config = &state.shared.config;
     vec![
         vec!["process".into(), resident().into(), Value::Null],
-        vec!["buffers".into(), buffer::lent().into(), config.limits.buffer_memory.into()],
+        vec![
+            "buffers".into(),
+            buffer::lent().into(),
+            config.limits.buffer_memory.into(),
+        ],
     ]
 }
 
@@ -143,12 +154,21 @@ fn status(state: &State) -> Vec<Row> {
     let uptime = state.started.elapsed().unwrap_or_default().as_secs();
     let mut rows: Vec<Row> = vec![
         vec!["Uptime".into(), uptime.to_string().into()],
-        vec!["Threads_connected".into(), shared.registry.connections().to_string().into()],
-        vec!["Epoch".into(), shared.topology.snapshot().epoch.to_string().into()],
+        vec![
+            "Threads_connected".into(),
+            shared.registry.connections().to_string().into(),
+        ],
+        vec![
+            "Epoch".into(),
+            shared.topology.snapshot().epoch.to_string().into(),
+        ],
     ];
     for kind in EventKind::ALL {
         let count = shared.topology.events().count(kind);
-        rows.push(vec![format!("Events_{}", kind.word()).into(), count.to_string().into()]);
+        rows.push(vec![
+            format!("Events_{}", kind.word()).into(),
+            count.to_string().into(),
+        ]);
     }
     rows
 }

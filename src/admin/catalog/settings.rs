@@ -85,7 +85,10 @@ fn given(debug: &str) -> String {
 fn users(state: &State) -> Vec<Row> {
     let config = &state.shared.config;
     let mut counts = std::collections::HashMap::<Vec<u8>, u64>::new();
-    state.shared.registry.each(|_, entry| *counts.entry(entry.user.clone()).or_default() += 1);
+    state
+        .shared
+        .registry
+        .each(|_, entry| *counts.entry(entry.user.clone()).or_default() += 1);
     let mut rows = Vec::new();
     for account in &config.accounts.listed {
         let hosts = account.hosts.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -134,7 +137,9 @@ fn users(state: &State) -> Vec<Row> {
 fn listeners(state: &State) -> Vec<Row> {
     let shared = &state.shared;
     let mut counts = std::collections::HashMap::<String, u64>::new();
-    shared.registry.each(|_, entry| *counts.entry(entry.listener.to_string()).or_default() += 1);
+    shared
+        .registry
+        .each(|_, entry| *counts.entry(entry.listener.to_string()).or_default() += 1);
     let row = |(place, listener): (usize, &crate::config::Listener)| {
         let mode = match listener.mode {
             ListenerMode::Split => "split",
@@ -145,7 +150,12 @@ fn listeners(state: &State) -> Vec<Row> {
             listener.name.as_str().into(),
             listener.address.to_string().into(),
             mode.into(),
-            if shared.pauses.is_paused(place) { "paused" } else { "open" }.into(),
+            if shared.pauses.is_paused(place) {
+                "paused"
+            } else {
+                "open"
+            }
+            .into(),
             word(&listener.tls).into(),
             word(&listener.consistency).into(),
             counts.get(&listener.name).copied().unwrap_or(0).into(),
@@ -187,9 +197,15 @@ fn config(state: &State) -> Vec<Row> {
         flatten(section, &debug, &mut rows);
     }
     let address = config.admin.address.as_ref().map(Address::to_string);
-    rows.push(vec!["admin.address".into(), address.unwrap_or_else(|| "off".to_owned()).into()]);
+    rows.push(vec![
+        "admin.address".into(),
+        address.unwrap_or_else(|| "off".to_owned()).into(),
+    ]);
     rows.push(vec!["workers".into(), config.workers.to_string().into()]);
-    rows.push(vec!["server_version".into(), format!("{:?}", config.server_version).to_lowercase().into()]);
+    rows.push(vec![
+        "server_version".into(),
+        format!("{:?}", config.server_version).to_lowercase().into(),
+    ]);
     rows
 }
 
@@ -204,7 +220,9 @@ fn flatten(path: &str, debug: &str, rows: &mut Vec<Row>) {
         let value = match debug {
             "None" => "off".to_owned(),
             "true" | "false" => debug.to_owned(),
-            text if is_name(text) && text.starts_with(|first: char| first.is_ascii_uppercase()) => word(&Raw(text)),
+            text if is_name(text) && text.starts_with(|first: char| first.is_ascii_uppercase()) => {
+                word(&Raw(text))
+            }
             text => text.to_owned(),
         };
         rows.push(vec![path.into(), value.into()]);
@@ -228,7 +246,10 @@ impl std::fmt::Debug for Raw<'_> {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|each| each.is_ascii_alphanumeric() || each == '_')
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|each| each.is_ascii_alphanumeric() || each == '_')
 }
 
 /// At the commas that are within no brackets and no quotes.
@@ -301,6 +322,9 @@ mod tests {
             "x.time=1.5s",
         ];
         assert_eq!(rows, expected);
-        assert_eq!(given("M { a: None, b: [1], c: [], d: Some(\"x\") }"), "b: [1], d: Some(\"x\")");
+        assert_eq!(
+            given("M { a: None, b: [1], c: [], d: Some(\"x\") }"),
+            "b: [1], d: Some(\"x\")"
+        );
     }
 }

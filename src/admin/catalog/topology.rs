@@ -77,7 +77,10 @@ fn status(state: &State, index: usize) -> Option<Status> {
 pub fn sources(statuses: &[Option<Status>], addresses: &[String]) -> Vec<Option<usize>> {
     let find = |channel: &Channel| {
         let by_uuid = |status: &Option<Status>| {
-            let uuid = status.as_ref().map(|status| status.uuid.as_str()).unwrap_or_default();
+            let uuid = status
+                .as_ref()
+                .map(|status| status.uuid.as_str())
+                .unwrap_or_default();
             !channel.source_uuid.is_empty() && uuid == channel.source_uuid
         };
         let by_id = |status: &Option<Status>| {
@@ -102,7 +105,11 @@ fn topology(state: &State) -> Vec<Row> {
     let snapshot = state.shared.topology.snapshot();
     let count = snapshot.servers.len();
     let statuses: Vec<_> = (0..count).map(|index| status(state, index)).collect();
-    let addresses = state.shared.servers.iter().map(|server| server.config.address.to_string());
+    let addresses = state
+        .shared
+        .servers
+        .iter()
+        .map(|server| server.config.address.to_string());
     let sources = sources(&statuses, &addresses.collect::<Vec<_>>());
     let mut rows = Vec::new();
     for (index, depth) in order(&sources, snapshot.primary) {
@@ -123,7 +130,11 @@ fn topology(state: &State) -> Vec<Row> {
             view.health.word().into(),
             view.admin.word().into(),
             view.replication.word().into(),
-            if view.role == Role::Primary { Value::Null } else { lag(view.lag) },
+            if view.role == Role::Primary {
+                Value::Null
+            } else {
+                lag(view.lag)
+            },
             status.map(|status| status.read_only).into(),
             status
                 .map(|status| status.applied.as_ref().unwrap_or(&status.executed).to_string())
@@ -149,7 +160,9 @@ fn order(sources: &[Option<usize>], primary: Option<usize>) -> Vec<(usize, usize
             }
             placed[index] = true;
             order.push((index, depth));
-            let followers = (0..sources.len()).rev().filter(|follower| sources[*follower] == Some(index));
+            let followers = (0..sources.len())
+                .rev()
+                .filter(|follower| sources[*follower] == Some(index));
             waiting.extend(followers.map(|follower| (follower, depth + 1)));
         }
     }
@@ -160,7 +173,9 @@ fn replication(state: &State) -> Vec<Row> {
     let snapshot = state.shared.topology.snapshot();
     let mut rows = Vec::new();
     for (index, view) in snapshot.servers.iter().enumerate() {
-        let Some(status) = status(state, index) else { continue };
+        let Some(status) = status(state, index) else {
+            continue;
+        };
         for channel in status.channels.iter().flatten() {
             rows.push(vec![
                 (&view.name).into(),
@@ -220,7 +235,10 @@ mod tests {
     fn everybody_has_one_place_below_their_source() {
         let tree = |sources: &[Option<usize>]| order(sources, Some(1));
         assert_eq!(tree(&[Some(1), None, Some(0)]), [(1, 0), (0, 1), (2, 2)]);
-        assert_eq!(tree(&[Some(1), None, Some(1), None]), [(1, 0), (0, 1), (2, 1), (3, 0)]);
+        assert_eq!(
+            tree(&[Some(1), None, Some(1), None]),
+            [(1, 0), (0, 1), (2, 1), (3, 0)]
+        );
         // A circle, and one that follows itself.
         let circle = tree(&[Some(2), None, Some(0), Some(3)]);
         assert_eq!(circle.len(), 4);
@@ -238,7 +256,10 @@ mod tests {
             ..Status::default()
         };
         let addresses = ["db1:3306".to_owned(), "db2:3306".to_owned()];
-        assert_eq!(sources(&[None, Some(replica.clone())], &addresses), [None, Some(0)]);
+        assert_eq!(
+            sources(&[None, Some(replica.clone())], &addresses),
+            [None, Some(0)]
+        );
         let mut by_uuid = replica;
         if let Some(channels) = &mut by_uuid.channels {
             channels[0].source_uuid = "u".to_owned();
@@ -248,6 +269,9 @@ mod tests {
             uuid: "u".to_owned(),
             ..Status::default()
         };
-        assert_eq!(sources(&[Some(primary), Some(by_uuid)], &addresses), [None, Some(0)]);
+        assert_eq!(
+            sources(&[Some(primary), Some(by_uuid)], &addresses),
+            [None, Some(0)]
+        );
     }
 }

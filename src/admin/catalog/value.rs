@@ -137,7 +137,10 @@ mod tests {
     #[test]
     fn milliseconds_have_a_fraction() {
         assert_eq!(Value::millis(Duration::from_micros(1_250)).to_string(), "1.250");
-        assert_eq!(Value::millis(Duration::from_secs(86_400)).to_string(), "86400000.000");
+        assert_eq!(
+            Value::millis(Duration::from_secs(86_400)).to_string(),
+            "86400000.000"
+        );
         assert_eq!(Value::millis(Duration::MAX), Value::Decimal(u32::MAX.into()));
     }
 }

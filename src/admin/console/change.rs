@@ -14,12 +14,10 @@ const MOST_CONNECTIONS: u32 = 100_000;
 
 pub fn server_index(state: &State, name: &str) -> Result<usize, Wrong> {
     state.server(name).ok_or_else(|| {
-        let names = state.shared.servers.iter().map(|server| server.name());
-        let meant = nearest(name, names.clone()).map(str::to_owned);
-        let names = names.collect::<Vec<_>>().join(", ");
-        let hint = match meant {
+        let names: Vec<_> = state.shared.servers.iter().map(|server| server.name()).collect();
+        let hint = match nearest(name, names.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
-            None => format!("there are {names}"),
+            None => format!("there are {}", names.join(", ")),
         };
         Wrong::Refused(format!("there is no server `{name}`; {hint}"))
     })
@@ -39,7 +37,8 @@ pub fn server(state: &State, name: &str, setting: ServerSetting) -> Result<Reply
         ServerSetting::State(admin) => {
             let is_primary = topology.snapshot().primary == Some(index);
             if is_primary && admin != Admin::Online {
-                let why = format!("{name} is the primary: make another server the primary first (SWITCHOVER)");
+                let why =
+                    format!("{name} is the primary: make another server the primary first (SWITCHOVER)");
                 return Err(Wrong::Refused(why));
             }
             topology.set_admin(index, admin);
@@ -68,7 +67,11 @@ pub fn listener(state: &State, name: &str, paused: bool) -> Result<Reply, Wrong>
         return Err(Wrong::Refused(why));
     };
     state.shared.pauses.set(place, paused);
-    let what = if paused { "refuses new connections" } else { "takes new connections" };
+    let what = if paused {
+        "refuses new connections"
+    } else {
+        "takes new connections"
+    };
     Ok(Reply::Done(format!("listener {name} {what}")))
 }
 
@@ -85,13 +88,18 @@ pub fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
     let reload = match what {
         Reload::Accounts => {
             state.shared.accounts.forget_passwords();
-            return Ok(Reply::Done("every account is asked for its password again".to_owned()));
+            return Ok(Reply::Done(
+                "every account is asked for its password again".to_owned(),
+            ));
         }
         Reload::Tls => &state.reload.tls,
         Reload::Config => &state.reload.config,
     };
     match reload {
         Some(reload) => reload().map(Reply::Done).map_err(Wrong::Refused),
-        None => Err(Wrong::Refused(format!("{} cannot be loaded again yet", what.word()))),
+        None => Err(Wrong::Refused(format!(
+            "{} cannot be loaded again yet",
+            what.word()
+        ))),
     }
 }

@@ -39,7 +39,10 @@ async fn kill_query(state: &State, id: u32, entry: &Arc<Entry>) -> Result<Reply,
         connection.disconnect().await
     };
     match tokio::time::timeout(config.failover.step_timeout, kill).await {
-        Ok(Ok(())) => Ok(Reply::Done(format!("what session {id} ran on {} ends", server.name))),
+        Ok(Ok(())) => Ok(Reply::Done(format!(
+            "what session {id} ran on {} ends",
+            server.name
+        ))),
         Ok(Err(error)) => Err(Wrong::Refused(format!("{}: {error}", server.name))),
         Err(_) => Err(Wrong::Refused(format!("{} does not answer", server.name))),
     }

@@ -24,8 +24,16 @@ pub async fn operate(state: &State, command: Command) -> Result<Reply, Wrong> {
         }
         Command::FailoverPaused(paused) => {
             let handle = handle(state)?;
-            if paused { handle.pause() } else { handle.resume() }
-            let what = if paused { "paused: nothing is promoted by itself" } else { "resumed" };
+            if paused {
+                handle.pause()
+            } else {
+                handle.resume()
+            }
+            let what = if paused {
+                "paused: nothing is promoted by itself"
+            } else {
+                "resumed"
+            };
             Ok(Reply::Done(format!("failover is {what}")))
         }
         Command::SetServer { server, setting } => change::server(state, &server, setting),
@@ -42,7 +50,12 @@ pub fn check(state: &State, to: Option<&str>) -> Result<Answer, Wrong> {
     let to = known(state, to)?;
     let check = handle(state)?.check(to);
     let step = |step: crate::failover::CheckStep| {
-        vec![step.step.into(), step.server.into(), step.sql.into(), step.note.into()]
+        vec![
+            step.step.into(),
+            step.server.into(),
+            step.sql.into(),
+            step.note.into(),
+        ]
     };
     let refusal = |why: String| vec!["refused".into(), "".into(), "".into(), why.into()];
     let rows = check.refusals.into_iter().map(refusal);

@@ -23,7 +23,10 @@ pub fn query(state: &State, query: &Query) -> Result<Answer, Wrong> {
 fn no_table(name: &str) -> Wrong {
     let names = catalog::TABLES.iter().map(|table| table.name);
     let text = match nearest(name, names.clone()) {
-        Some(meant) => format!("there is no table `{name}`; did you mean {}?", meant.to_uppercase()),
+        Some(meant) => format!(
+            "there is no table `{name}`; did you mean {}?",
+            meant.to_uppercase()
+        ),
         None => {
             let names = names.map(str::to_uppercase).collect::<Vec<_>>();
             format!("there is no table `{name}`; there are {}", names.join(", "))
@@ -169,7 +172,10 @@ fn evaluate(who: &Who, expression: &Expression) -> Result<Value, Wrong> {
         },
         Expression::Function(name) => match name.as_str() {
             "user" | "current_user" | "session_user" | "system_user" => {
-                let host = who.from.rsplit_once(':').map_or(who.from.as_str(), |(host, _)| host);
+                let host = who
+                    .from
+                    .rsplit_once(':')
+                    .map_or(who.from.as_str(), |(host, _)| host);
                 format!("{}@{host}", who.user).into()
             }
             "version" => process::server_version().into(),

@@ -361,7 +361,9 @@ impl Parser<'_> {
             "STATE" => {
                 let word = self.value("a state")?;
                 let states = [Admin::Online, Admin::Drain, Admin::Maintenance];
-                let state = states.into_iter().find(|state| state.word().eq_ignore_ascii_case(&word));
+                let state = states
+                    .into_iter()
+                    .find(|state| state.word().eq_ignore_ascii_case(&word));
                 let wrong = || Bad::Malformed(format!("`{word}` is not online, drain or maintenance"));
                 ServerSetting::State(state.ok_or_else(wrong)?)
             }
@@ -424,29 +426,44 @@ mod tests {
     fn tables_are_shown_or_selected_from() {
         assert_eq!(query("show servers;"), Query::of("servers"));
         assert_eq!(query("SELECT * FROM `servers`"), Query::of("servers"));
-        assert_eq!(query("SELECT * FROM splitrail.servers WHERE 1=1"), Query::of("servers"));
+        assert_eq!(
+            query("SELECT * FROM splitrail.servers WHERE 1=1"),
+            Query::of("servers")
+        );
         assert_eq!(query("SHOW FAILOVER ANALYSIS"), Query::of("failover_analysis"));
         assert_eq!(query("SHOW FULL TABLES FROM splitrail"), Query::of("tables"));
-        assert_eq!(query("SHOW SESSION VARIABLES LIKE 'x%'").like.as_deref(), Some("x%"));
+        assert_eq!(
+            query("SHOW SESSION VARIABLES LIKE 'x%'").like.as_deref(),
+            Some("x%")
+        );
         let asked = query(
             "SELECT server, lag_ms FROM servers WHERE role != 'primary' AND lag_ms > 10 AND problem IS NOT NULL \
              ORDER BY lag_ms DESC, server LIMIT 1, 2",
         );
         assert_eq!(asked.columns, ["server", "lag_ms"]);
         assert_eq!(asked.conditions.len(), 3);
-        assert_eq!(asked.conditions[0], Condition {
-            column: "role".to_owned(),
-            operator: Operator::Unequal,
-            value: Some("primary".to_owned()),
-        });
+        assert_eq!(
+            asked.conditions[0],
+            Condition {
+                column: "role".to_owned(),
+                operator: Operator::Unequal,
+                value: Some("primary".to_owned()),
+            }
+        );
         assert_eq!(asked.conditions[2].operator, Operator::IsNot);
-        assert_eq!(asked.order[0], Order {
-            column: "lag_ms".to_owned(),
-            descending: true
-        });
+        assert_eq!(
+            asked.order[0],
+            Order {
+                column: "lag_ms".to_owned(),
+                descending: true
+            }
+        );
         assert_eq!(asked.limit, Some((1, 2)));
         assert!(query("select count(*) from sessions").count);
-        assert_eq!(query("DESC servers").source, Source::Describe("servers".to_owned()));
+        assert_eq!(
+            query("DESC servers").source,
+            Source::Describe("servers".to_owned())
+        );
         assert_eq!(
             query("SHOW COLUMNS FROM servers LIKE 'l%'").source,
             Source::Describe("servers".to_owned())
@@ -488,7 +505,10 @@ mod tests {
         };
         assert_eq!(parse("DRAIN db2"), Ok(state("db2", Admin::Drain)));
         assert_eq!(parse("RESUME db2"), Ok(state("db2", Admin::Online)));
-        assert_eq!(parse("SET SERVER db2 STATE = maintenance"), Ok(state("db2", Admin::Maintenance)));
+        assert_eq!(
+            parse("SET SERVER db2 STATE = maintenance"),
+            Ok(state("db2", Admin::Maintenance))
+        );
         assert_eq!(
             parse("SET SERVER db2 WEIGHT = 7"),
             Ok(Command::SetServer {
@@ -507,23 +527,39 @@ mod tests {
 
     #[test]
     fn clients_small_talk_is_understood() {
-        for text in ["SET NAMES utf8mb4", "set autocommit=0", "USE x", "COMMIT", "", "-- x", "/*!40101 SET x=1 */"] {
+        for text in [
+            "SET NAMES utf8mb4",
+            "set autocommit=0",
+            "USE x",
+            "COMMIT",
+            "",
+            "-- x",
+            "/*!40101 SET x=1 */",
+        ] {
             assert_eq!(parse(text), Ok(Command::Nothing), "{text}");
         }
         let items = |text: &str| match parse(text) {
             Ok(Command::SmallTalk(items)) => items,
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(items("select @@version_comment limit 1"), [Item {
-            expression: Expression::Variable("version_comment".to_owned()),
-            name: "@@version_comment".to_owned(),
-        }]);
-        let asked = items("/* mysql-connector-j */SELECT  @@session.auto_increment_increment AS a, @@sql_mode b, USER()");
+        assert_eq!(
+            items("select @@version_comment limit 1"),
+            [Item {
+                expression: Expression::Variable("version_comment".to_owned()),
+                name: "@@version_comment".to_owned(),
+            }]
+        );
+        let asked = items(
+            "/* mysql-connector-j */SELECT  @@session.auto_increment_increment AS a, @@sql_mode b, USER()",
+        );
         assert_eq!(asked[0].name, "a");
         assert_eq!(asked[1].name, "b");
         assert_eq!(asked[2].expression, Expression::Function("user".to_owned()));
         assert_eq!(asked[2].name, "USER()");
-        assert_eq!(items("SELECT 1")[0].expression, Expression::Number("1".to_owned()));
+        assert_eq!(
+            items("SELECT 1")[0].expression,
+            Expression::Number("1".to_owned())
+        );
     }
 
     #[test]

@@ -47,7 +47,9 @@ impl Item {
         if parser.takes("AS") {
             name = parser.value("a name")?;
         } else if let Some(Token::Word(word)) = parser.peek()
-            && !["LIMIT", "FROM", "WHERE"].iter().any(|end| word.eq_ignore_ascii_case(end))
+            && !["LIMIT", "FROM", "WHERE"]
+                .iter()
+                .any(|end| word.eq_ignore_ascii_case(end))
         {
             name = parser.value("a name")?;
         } else if let Expression::Text(text) = &expression {

@@ -23,8 +23,8 @@ pub(super) struct Placed {
 
 /// The longer ones first.
 const MARKS: &[&str] = &[
-    "<=>", "!=", "<>", "<=", ">=", "@@", ":=", "=", "<", ">", "(", ")", ",", ";", "*", "+", "@", "?", "-", "%", "!",
-    "/", ".", ":", "{", "}", "|", "&", "^", "~", "[", "]",
+    "<=>", "!=", "<>", "<=", ">=", "@@", ":=", "=", "<", ">", "(", ")", ",", ";", "*", "+", "@", "?", "-",
+    "%", "!", "/", ".", ":", "{", "}", "|", "&", "^", "~", "[", "]",
 ];
 
 pub(super) fn tokens(text: &str) -> Result<Vec<Placed>, Bad> {
@@ -139,7 +139,11 @@ mod tests {
     use super::*;
 
     fn list(text: &str) -> Vec<Token> {
-        tokens(text).unwrap().into_iter().map(|placed| placed.token).collect()
+        tokens(text)
+            .unwrap()
+            .into_iter()
+            .map(|placed| placed.token)
+            .collect()
     }
 
     fn word(text: &str) -> Token {
@@ -157,10 +161,10 @@ mod tests {
             word("3"),
         ];
         assert_eq!(list("SET SERVER db-1.example.com:3306 WEIGHT=3"), expected);
-        assert_eq!(list("'it''s' \"a\\\"b\" `x y`")[..2], [
-            Token::Text("it's".to_owned()),
-            Token::Text("a\"b".to_owned())
-        ]);
+        assert_eq!(
+            list("'it''s' \"a\\\"b\" `x y`")[..2],
+            [Token::Text("it's".to_owned()), Token::Text("a\"b".to_owned())]
+        );
         assert_eq!(list("a<>1 b>=2")[1], Token::Mark("<>"));
         assert_eq!(list("'a\\%'"), [Token::Text("a\\%".to_owned())]);
     }
@@ -168,7 +172,10 @@ mod tests {
     #[test]
     fn comments_are_left_out_and_version_comments_are_not() {
         assert_eq!(list("/* a */ SHOW -- b\n x # c"), [word("SHOW"), word("x")]);
-        assert_eq!(list("/*!40101 SET NAMES utf8 */"), [word("SET"), word("NAMES"), word("utf8")]);
+        assert_eq!(
+            list("/*!40101 SET NAMES utf8 */"),
+            [word("SET"), word("NAMES"), word("utf8")]
+        );
         assert_eq!(list("/* open"), []);
     }
 

@@ -52,7 +52,10 @@ impl<R> Feed<R> {
             return Ok(HEADER - self.packet.len());
         };
         if header.length > LONGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the command is too long"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the command is too long",
+            ));
         }
         Ok(header.total() - self.packet.len())
     }

@@ -108,7 +108,9 @@ pub async fn login(
                 status: Status::AUTOCOMMIT,
                 ..OkPacket::default()
             };
-            arrival.send(|out| ok.encode(out, Capabilities::PROTOCOL_41)).await?;
+            arrival
+                .send(|out| ok.encode(out, Capabilities::PROTOCOL_41))
+                .await?;
             Ok(Admitted {
                 user: login.user.to_vec(),
                 database: login.database.map(<[u8]>::to_vec),
@@ -152,7 +154,10 @@ impl Arrival {
         let Some(tls) = desk.tls.clone().filter(|_| asks) else {
             return Ok(payload);
         };
-        let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())));
+        let plain = std::mem::replace(
+            &mut self.stream,
+            Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())),
+        );
         self.stream = Box::new(TlsAcceptor::from(tls).accept(plain).await?);
         (self.channel.secure, self.channel.tls) = (true, true);
         self.receive().await.map_err(LoginError::from)

@@ -137,7 +137,13 @@ async fn visit(
         }
     };
     let user = String::from_utf8_lossy(&admitted.user).into_owned();
-    let known = state.shared.config.admin.users.iter().find(|known| known.name == user);
+    let known = state
+        .shared
+        .config
+        .admin
+        .users
+        .iter()
+        .find(|known| known.name == user);
     let Some(role) = known.map(|known| known.role) else {
         return;
     };
@@ -151,7 +157,9 @@ async fn visit(
         schema: database.map(std::borrow::Cow::into_owned),
     };
     let end = serve(state, who, admitted).await;
-    let reason = end.err().map_or_else(|| "it left".to_owned(), |error| error.to_string());
+    let reason = end
+        .err()
+        .map_or_else(|| "it left".to_owned(), |error| error.to_string());
     tracing::info!(user, peer, reason, "admin disconnected");
 }
 

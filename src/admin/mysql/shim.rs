@@ -53,7 +53,9 @@ impl Shim {
     ) -> io::Result<()> {
         if text == NOT_SERVED {
             let text = "the admin port does not serve this command";
-            return results.error(ErrorKind::ER_UNKNOWN_COM_ERROR, text.as_bytes()).await;
+            return results
+                .error(ErrorKind::ER_UNKNOWN_COM_ERROR, text.as_bytes())
+                .await;
         }
         match console::run(&self.state, &self.who, text).await {
             Ok(Reply::Rows(answer)) => rows(&answer, results).await,
@@ -130,15 +132,29 @@ fn typed(value: ValueInner<'_>) -> Option<String> {
 impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Shim {
     type Error = io::Error;
 
-    async fn on_prepare<'a>(&'a mut self, query: &'a str, info: StatementMetaWriter<'a, W>) -> io::Result<()> {
+    async fn on_prepare<'a>(
+        &'a mut self,
+        query: &'a str,
+        info: StatementMetaWriter<'a, W>,
+    ) -> io::Result<()> {
         if self.prepared.len() >= MOST_PREPARED {
             let text = format!("Can't create more than {MOST_PREPARED} prepared commands");
-            return info.error(ErrorKind::ER_MAX_PREPARED_STMT_COUNT_REACHED, text.as_bytes()).await;
+            return info
+                .error(ErrorKind::ER_MAX_PREPARED_STMT_COUNT_REACHED, text.as_bytes())
+                .await;
         }
         let places = match language::parameters(query) {
             Ok(places) if places.len() <= usize::from(u8::MAX) => places,
-            Ok(_) => return info.error(ErrorKind::ER_PS_MANY_PARAM, b"too many parameters".as_slice()).await,
-            Err(bad) => return info.error(ErrorKind::ER_PARSE_ERROR, bad.to_string().as_bytes()).await,
+            Ok(_) => {
+                return info
+                    .error(ErrorKind::ER_PS_MANY_PARAM, b"too many parameters".as_slice())
+                    .await;
+            }
+            Err(bad) => {
+                return info
+                    .error(ErrorKind::ER_PARSE_ERROR, bad.to_string().as_bytes())
+                    .await;
+            }
         };
         let id = self.next;
         self.next = self.next.wrapping_add(1);
@@ -156,7 +172,12 @@ impl<W: AsyncWrite + Send + Unpin> AsyncMysqlShim<W> for Shim {
         results: QueryResultWriter<'a, W>,
     ) -> io::Result<()> {
         let Some(prepared) = self.prepared.get(&id) else {
-            return results.error(ErrorKind::ER_UNKNOWN_STMT_HANDLER, b"no such statement".as_slice()).await;
+            return results
+                .error(
+                    ErrorKind::ER_UNKNOWN_STMT_HANDLER,
+                    b"no such statement".as_slice(),
+                )
+                .await;
         };
         let count = prepared.places.len();
         let values: Vec<_> = params
