@@ -20,7 +20,7 @@ const THINKS: u64 = 12;
 const IN_TRANSACTION: u64 = 15;
 
 /// What the proxy says when it cannot know whether a write happened.
-pub const UNKNOWN: [&str; 2] = ["outcome is unknown", "outcome of"];
+const UNKNOWN: [&str; 2] = ["it is not known", "outcome is unknown"];
 
 /// The tables of a run, in this database.
 pub fn tables(database: &str) -> [String; 6] {
