@@ -232,6 +232,7 @@ impl Coordinator {
     pub(super) async fn complete(&mut self, mut promoted: Promoted, course: &mut Course) {
         self.write_down(course, self.journal_kind(course), Stage::Promoted)
             .await;
+        self.detach(&promoted, course).await;
         let patience = self.config.failover.step_timeout * PATIENCE;
         let deadline = Instant::now() + patience;
         let all = async { while promoted.followers.join_next().await.is_some() {} };
@@ -261,6 +262,19 @@ impl Coordinator {
             course
                 .steps
                 .note(name.as_ref(), "the row of the new epoch is seen", began, error);
+        }
+    }
+
+    /// The new primary forgets whom it followed.
+    async fn detach(&self, promoted: &Promoted, course: &Course) {
+        let hands = Hands::new(&self.fleet, &course.steps, &promoted.scene);
+        let needed = promoted.sorted.needed.iter();
+        for step in needed.filter(|step| matches!(step.kind, StepKind::Detach { .. })) {
+            for _ in 0..ATTEMPTS {
+                if hands.perform(step).await.is_ok() {
+                    break;
+                }
+            }
         }
     }
 
@@ -372,11 +386,15 @@ pub(super) async fn promote(
     let mut followers = JoinSet::new();
     let mut followed = false;
     for step in &sorted.needed {
-        if matches!(step.kind, StepKind::Detach { .. }) && !std::mem::replace(&mut followed, true) {
-            followers = hands.spawn(&sorted.beside);
-        }
-        let mut done = match step.kind {
+        let mut done = match &step.kind {
             StepKind::Drain { .. } => hands.drain(step).await,
+            // Everything is there. To forget its source takes it long, and can wait until writes go on.
+            StepKind::Detach { channel } => {
+                if !std::mem::replace(&mut followed, true) {
+                    followers = hands.spawn(&sorted.beside);
+                }
+                hands.perform(&stop_fetching(step, channel)).await
+            }
             _ => hands.perform(step).await,
         };
         if step.kind == StepKind::Writable {
@@ -397,6 +415,16 @@ pub(super) async fn promote(
         followers = hands.spawn(&sorted.beside);
     }
     Ok(followers)
+}
+
+fn stop_fetching(step: &Step, channel: &str) -> Step {
+    Step {
+        kind: StepKind::StopFetching {
+            channel: channel.to_owned(),
+        },
+        sentence: format!("{} fetches nothing more", step.name),
+        ..step.clone()
+    }
 }
 
 /// It was to take writes, and nobody knows whether it does.

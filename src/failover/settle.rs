@@ -138,6 +138,8 @@ impl Coordinator {
             return (Some(to), entry.epoch.max(epoch));
         }
         let from = from.or(found);
+        // Servers may have been moved behind it already.
+        self.tending.former.extend(to.filter(|to| Some(*to) != from));
         info!(
             server = from.map_or("", |from| scene.name(from)),
             "a change that was under way is undone"
@@ -202,6 +204,15 @@ fn reachable(scene: &Scene, server: usize) -> usize {
     found.map_or(server, |(index, _)| index)
 }
 
+/// A server that was promoted and has not yet forgotten whom it followed: it takes writes, and the other does not.
+fn has_taken_over(scene: &Scene, server: usize, source: usize) -> bool {
+    let takes_writes = |server: usize| {
+        let member = &scene.members[server];
+        member.is_answering() && member.status.as_deref().is_some_and(|status| !status.read_only)
+    };
+    takes_writes(server) && !takes_writes(source)
+}
+
 /// A primary that follows another server is none: whoever it follows in the end is.
 fn source_of(scene: &Scene, server: usize) -> usize {
     let mut at = server;
@@ -209,8 +220,8 @@ fn source_of(scene: &Scene, server: usize) -> usize {
         let next =
             (0..scene.members.len()).find(|source| *source != at && scene.channel(at, *source).is_some());
         match next {
-            Some(source) => at = source,
-            None => return at,
+            Some(source) if !has_taken_over(scene, at, source) => at = source,
+            _ => return at,
         }
     }
     // They follow each other in a ring.

@@ -50,6 +50,8 @@ impl Coordinator {
         if let Some(why) = self.hook("before", &told, &course.steps).await {
             return Ok(self.over(course.end(Outcome::Undone(why)), &told).await);
         }
+        self.write_down(&course, journal::Kind::Switchover, Stage::Stopping)
+            .await;
         let hands = Hands::new(&self.fleet, &course.steps, &plan.scene);
         let moved = self.approach(&plan, &hands).await;
         let done = match moved {
