@@ -58,6 +58,8 @@ pub enum BackendError {
          its statement {number} was answered otherwise than before; try restarting transaction"
     )]
     Different { number: usize },
+    #[error("server '{server}' was lost, and with it what the session had there: {why}")]
+    SessionLost { server: String, why: String },
     #[error(
         "server '{server}' was lost before it answered: it is not known whether the statement took effect"
     )]
@@ -121,6 +123,7 @@ impl BackendError {
             | Self::ConnectTimeout { .. }
             | Self::Tls { .. }
             | Self::Lost { .. }
+            | Self::SessionLost { .. }
             | Self::Silent { .. }
             | Self::ClientLeft { .. } => (1158, *b"08S01", self.to_string()),
             // What applications take for an ordinary deadlock: nothing of it has been done, and it may be done again.

@@ -62,6 +62,13 @@ impl Client {
         self.connection = None;
         self.gateway.pass = None;
         let holds = self.session.holds;
+        if let Some(hold) = holds.iter().find(|hold| !transcript::is_carried(*hold)) {
+            let error = BackendError::SessionLost {
+                server: self.server.name().to_owned(),
+                why: hold.text().to_owned(),
+            };
+            return Err(self.give_up(error, holds));
+        }
         let Some(mut transcript) = self.replay.transcript.take() else {
             return Err(self.give_up(not_replayed(self.why_no_transcript()), holds));
         };
@@ -102,10 +109,8 @@ impl Client {
         let settings = &self.worker.shared.config.failover;
         if !super::record::is_enabled(settings) {
             "failover.replay is off"
-        } else if self.session.in_transaction() {
-            "it was begun by a statement that does more than that"
         } else {
-            "the session had more than a transaction there"
+            "it was begun by a statement that does more than that"
         }
     }
 
@@ -113,6 +118,7 @@ impl Client {
     fn give_up(&mut self, error: BackendError, holds: Holds) -> BackendError {
         let counts = &self.worker.shared.recovery;
         match &error {
+            _ if !self.session.in_transaction() => {}
             BackendError::Different { .. } => counts.different.add(1),
             _ => counts.unreplayable.add(1),
         }
