@@ -1,6 +1,6 @@
 //! The command line. All else is in the library.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -30,6 +30,8 @@ enum Command {
     Ctl(client::Ctl),
     /// One screen: servers, lag, connections and the latest events of a running proxy
     Status(client::Status),
+    /// Print or run the SQL that makes the schema and the accounts which the proxy needs on the servers
+    Setup(app::setup::Options),
     /// Start real servers with a proxy before them, to try things out
     Sandbox(sandbox::Options),
 }
@@ -58,6 +60,10 @@ fn main() -> anyhow::Result<ExitCode> {
             let done = runtime()?.block_on(client::status(&options, &mut out, &mut err));
             Ok(ExitCode::from(done?))
         }
+        Command::Setup(options) => match load(&options.config)? {
+            Some(config) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
+            None => Ok(ExitCode::from(2)),
+        },
         Command::Sandbox(options) => {
             runtime()?.block_on(sandbox::run(options))?;
             Ok(ExitCode::SUCCESS)
@@ -72,11 +78,21 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn run(file: &File) -> anyhow::Result<ExitCode> {
     let config = match Config::load(&file.config) {
         Ok(config) => config,
+/// `None`: what is wrong with it has been told.
+fn load(path: &Path) -> anyhow::Result<Option<Config>> {
+    match Config::load(path) {
+        Ok(config) => Ok(Some(config)),
         Err(problems) => {
             use std::io::Write;
             writeln!(std::io::stderr(), "{problems}")?;
-            return Ok(ExitCode::from(2));
+            Ok(None)
         }
+    }
+}
+
+fn run(file: &File) -> anyhow::Result<ExitCode> {
+    let Some(config) = load(&file.config)? else {
+        return Ok(ExitCode::from(2));
     };
     app::logging::start(&config.log);
     for warning in config.warnings(&file.config) {

@@ -10,6 +10,7 @@ use super::caching::ResultCache;
 use super::listener::Pauses;
 use super::mirror::MirrorCounts;
 use super::parking::Lot;
+use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
 use super::replay;
 use crate::accounts::Accounts;
@@ -48,6 +49,7 @@ pub struct Shared {
     /// Where a rule keeps results.
     pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
+    pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
     /// Statements that wait for a primary.
@@ -99,6 +101,7 @@ impl Shared {
             rules,
             results,
             mirrored: MirrorCounts::default(),
+            ruled: RuleCounts::default(),
             registry: Arc::default(),
             pauses,
             tls: ArcSwapOption::new(tls),

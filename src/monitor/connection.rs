@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
+use tokio::time::Instant;
 
 use super::advice::Lack;
 use super::failure;
 use super::fields::Fields;
+use super::heartbeat::Heartbeats;
+use super::lag;
 use super::status::{self, Answers, Identity};
 use crate::accounts::{Flavour, Source};
 use crate::gtid::Malformed;
@@ -35,6 +38,11 @@ enum Part {
     Received,
     /// MySQL alone.
     Applier,
+}
+
+/// The newest heartbeat of ours, the last of a probe's statements: a server without the table answers the others.
+fn heartbeat(writer: u64) -> String {
+    format!("SELECT MAX(beat) AS beat FROM splitrail.heartbeat WHERE writer={writer}")
 }
 
 /// Of either flavour; a server that lacks a variable shows a row less.
@@ -100,9 +108,25 @@ impl Connection {
         })
     }
 
-    pub(super) async fn ask(&mut self) -> Result<Status, Error> {
+    pub(super) async fn ask(&mut self, heartbeats: Option<&Heartbeats>) -> Result<Status, Error> {
+        let heartbeats = heartbeats.filter(|heartbeats| heartbeats.are_written());
         let statements: Vec<_> = self.parts.iter().map(|part| self.statement(*part)).collect();
-        let (sets, error) = run(&mut self.conn, &statements.join(";")).await;
+        let mut statements = statements.join(";");
+        if let Some(heartbeats) = heartbeats {
+            statements += ";";
+            statements += &heartbeat(heartbeats.writer);
+        }
+        let asked = Instant::now();
+        let (mut sets, mut error) = run(&mut self.conn, &statements).await;
+        let mut beat = None;
+        if heartbeats.is_some() && sets.len() == self.parts.len() {
+            // The table has not been replicated yet, or may not be read.
+            error = error.filter(|error| !matches!(error, Error::Server(_)));
+        } else if sets.len() > self.parts.len() {
+            let row = sets.pop().and_then(one).unwrap_or_default();
+            // A server that shows none yet lacks the first.
+            beat = Some(row.number(&["beat"]).unwrap_or(0));
+        }
         if let Some(error) = error {
             // The last set is the one before the error, whole.
             let refused = self.parts.get(sets.len()).copied();
@@ -124,8 +148,11 @@ impl Connection {
                 }
             }
         }
-        let (status, malformed) = status::status(&self.identity, &answers);
+        let (mut status, malformed) = status::status(&self.identity, &answers);
         self.malformed = malformed;
+        if let Some((lag, is_late)) = heartbeats.zip(beat).and_then(|(all, beat)| all.lag(beat, asked)) {
+            lag::refine(&mut status, lag, is_late);
+        }
         Ok(status)
     }
 

@@ -164,6 +164,8 @@ pub enum LagSource {
     Positions,
     /// When the transaction that is being applied was committed on the primary, by the clocks of both.
     Applier,
+    /// The newest heartbeat that it shows, by the proxy's clock.
+    Heartbeat,
     /// The server's own figure, in whole seconds.
     SecondsBehind,
     /// A thread is stopped.
