@@ -75,9 +75,6 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().context("starting the runtime")
 }
 
-fn run(file: &File) -> anyhow::Result<ExitCode> {
-    let config = match Config::load(&file.config) {
-        Ok(config) => config,
 /// `None`: what is wrong with it has been told.
 fn load(path: &Path) -> anyhow::Result<Option<Config>> {
     match Config::load(path) {

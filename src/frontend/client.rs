@@ -471,6 +471,11 @@ impl Client {
 
     /// Notes how soon the server at hand answered a read. What failed, failed soon, and says nothing of it.
     fn note_latency(&self, facts: &Facts, outcome: &Outcome) {
+        if let Some(connection) = &self.connection {
+            let (is_read, failed) = (facts.class.is_read(), outcome.error.is_some());
+            let traffic = self.worker.traffic();
+            traffic.answered(connection.server.index, is_read, failed, outcome.bytes);
+        }
         let measured = outcome
             .answered_after
             .filter(|_| facts.class.is_read() && outcome.error.is_none());
@@ -517,6 +522,7 @@ impl Client {
     }
 
     pub async fn error(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> Result<(), End> {
+        self.worker.traffic().own_errors.add(1);
         let packet = reply::error(FIRST, self.capabilities, code, sqlstate, message);
         self.link.send(&packet).await.map_err(|_| End::Broken)
     }

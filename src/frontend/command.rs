@@ -33,9 +33,11 @@ impl Client {
                 self.statements += 1;
             }
             self.entry.begins(command, clock::now());
+            let began = self.worker.begin_command();
             if let Err(end) = self.command(header, command).await {
                 return end;
             }
+            self.worker.end_command(began);
             self.entry.ended(&self.session, self.statements, clock::now());
             self.link.inbox.release();
         }

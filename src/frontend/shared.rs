@@ -13,6 +13,7 @@ use super::parking::Lot;
 use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
 use super::replay;
+use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
 use crate::config::{Balance, Config, Listener, ListenerMode};
@@ -58,6 +59,8 @@ pub struct Shared {
     pub recovery: replay::Counts,
     /// How much of open transactions is kept; none if nothing is.
     pub replays: Option<Arc<Budget>>,
+    /// Of each thread.
+    pub traffic: Box<[Traffic]>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     pub draining: AtomicBool,
@@ -79,6 +82,7 @@ impl Shared {
         workers: Vec<mpsc::UnboundedSender<Message>>,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
+        let traffic = workers.iter().map(|_| Traffic::new(config.servers.len())).collect();
         let pauses = Pauses::new(config.listeners.len());
         let rules = RuleSet::compile(&config.rules);
         let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());
@@ -104,6 +108,7 @@ impl Shared {
             ruled: RuleCounts::default(),
             registry: Arc::default(),
             pauses,
+            traffic,
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
             workers,

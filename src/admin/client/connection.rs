@@ -113,7 +113,9 @@ impl Target {
             (Some(address), None) if self.user.is_some() && self.password_file.is_some() => {
                 Ok((address, stranger))
             }
-            (None, _) => Err(ClientError::Unreachable(format!("{file}: `admin.address` is off"))),
+            (None, _) => Err(ClientError::Unreachable(format!(
+                "{file}: `admin.address` is off"
+            ))),
             (_, None) => Err(ClientError::Unreachable(format!(
                 "{file}: there are no `admin.users` to log in as, or none of that name"
             ))),
@@ -169,7 +171,10 @@ impl Connection {
         let columns = result.columns();
         let columns = columns.as_deref().unwrap_or_default();
         let mut rows = Rows {
-            columns: columns.iter().map(|column| column.name_str().into_owned()).collect(),
+            columns: columns
+                .iter()
+                .map(|column| column.name_str().into_owned())
+                .collect(),
             numeric: columns
                 .iter()
                 .map(|column| column.column_type().is_numeric_type())

@@ -9,13 +9,20 @@ const WIDEST: usize = 100;
 
 pub fn table(rows: &Rows) -> String {
     let shown = |field: &Option<String>| {
-        let text = field.as_deref().unwrap_or("NULL").replace(['\n', '\r', '\t'], " ");
+        let text = field
+            .as_deref()
+            .unwrap_or("NULL")
+            .replace(['\n', '\r', '\t'], " ");
         match text.char_indices().nth(WIDEST) {
             Some((end, _)) => format!("{}…", &text[..end]),
             None => text,
         }
     };
-    let cells: Vec<Vec<String>> = rows.rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+    let cells: Vec<Vec<String>> = rows
+        .rows
+        .iter()
+        .map(|row| row.iter().map(shown).collect())
+        .collect();
     let width = |column: usize| {
         let longest = cells.iter().filter_map(|row| row.get(column));
         let longest = longest.map(|cell| cell.chars().count()).max().unwrap_or(0);
@@ -89,7 +96,11 @@ pub fn csv(rows: &Rows) -> String {
     }
     push(rows.columns.iter().map(String::as_str).collect());
     for row in &rows.rows {
-        push(row.iter().map(|field| field.as_deref().unwrap_or_default()).collect());
+        push(
+            row.iter()
+                .map(|field| field.as_deref().unwrap_or_default())
+                .collect(),
+        );
     }
     text
 }
@@ -110,10 +121,7 @@ mod tests {
         Rows {
             columns: vec!["server".to_owned(), "lag_ms".to_owned()],
             numeric: vec![false, true],
-            rows: vec![
-                vec![field("db1, \"a\""), None],
-                vec![field("db2"), field("12.5")],
-            ],
+            rows: vec![vec![field("db1, \"a\""), None], vec![field("db2"), field("12.5")]],
             info: String::new(),
         }
     }

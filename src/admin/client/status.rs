@@ -55,7 +55,8 @@ async fn look(target: &Target) -> Result<Screen, ClientError> {
 
 impl Screen {
     fn is_well(&self) -> bool {
-        let is_up = |row| self.topology.get(row, "role") == "primary" && self.topology.get(row, "health") == "up";
+        let is_up =
+            |row| self.topology.get(row, "role") == "primary" && self.topology.get(row, "health") == "up";
         (0..self.topology.rows.len()).any(is_up) && item(&self.analysis, "gate") == "open"
     }
 
@@ -73,7 +74,11 @@ impl Screen {
         let gate = item(&self.analysis, "gate");
         let writes = if gate == "open" { "go to the primary" } else { gate };
         let verdict = item(&self.analysis, "verdict");
-        let paused = if item(&self.analysis, "paused") == "yes" { " (failover is paused)" } else { "" };
+        let paused = if item(&self.analysis, "paused") == "yes" {
+            " (failover is paused)"
+        } else {
+            ""
+        };
         let _ = writeln!(text, "writes {writes}; the primary is {verdict}{paused}\n");
         self.draw_servers(&mut text);
         if !self.events.rows.is_empty() {
@@ -138,7 +143,9 @@ fn item<'a>(rows: &'a Rows, name: &str) -> &'a str {
 /// From a millisecond to a minute, each part ten times the one before it, roughly.
 fn bar(lag: f64) -> String {
     let parts = if lag < 1.0 { 0.0 } else { lag.log10() * 2.0 + 1.0 };
-    let full = (0..BAR).filter(|part| f64::from(u32::try_from(*part).unwrap_or(0)) < parts).count();
+    let full = (0..BAR)
+        .filter(|part| f64::from(u32::try_from(*part).unwrap_or(0)) < parts)
+        .count();
     format!("{}{}", "█".repeat(full), "·".repeat(BAR - full))
 }
 
@@ -170,7 +177,10 @@ mod tests {
     fn the_screen_says_what_matters() {
         let tree = ["tree", "server", "role", "health", "state", "lag_ms", "problem"];
         let screen = Screen {
-            version: rows(&["item", "value"], &[&["version", "0.1.0"], &["uptime_seconds", "61"]]),
+            version: rows(
+                &["item", "value"],
+                &[&["version", "0.1.0"], &["uptime_seconds", "61"]],
+            ),
             topology: rows(
                 &tree,
                 &[
@@ -186,7 +196,10 @@ mod tests {
         let text = screen.draw();
         assert!(screen.is_well());
         assert!(text.contains("up 1 min") && text.contains("writes go to the primary"));
-        assert!(text.contains("3/100 connections") && text.contains("drain"), "{text}");
+        assert!(
+            text.contains("3/100 connections") && text.contains("drain"),
+            "{text}"
+        );
         assert!(text.contains("12 ms") && text.contains("no answer"), "{text}");
         assert!(text.ends_with("now  db3: it is down\n"), "{text}");
     }
