@@ -136,10 +136,10 @@ impl Fault {
     pub fn expected(self) -> Outcome {
         use Fault::*;
         match self {
-            Kill | Pause | PowerOff | Isolated | Hang | Switchover | DiskFull => Outcome::Promoted,
-            CutFromOneReplica | Full | StoppedApplier | StoppedReceiver | KilledReplica | Slow | Alone => {
-                Outcome::Stays
-            }
+            Kill | Pause | PowerOff | Isolated | Hang | Refused | Switchover => Outcome::Promoted,
+            // The primary is there for the replicas, or the proxy for nobody.
+            CutFromProxy | MutedProxy | MutedPrimary | CutFromReplicas | CutFromOneReplica | Full
+            | DiskFull | StoppedApplier | StoppedReceiver | KilledReplica | Slow | Alone => Outcome::Stays,
             _ => Outcome::Either,
         }
     }

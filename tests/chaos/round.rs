@@ -62,10 +62,13 @@ pub async fn play(stage: &mut Stage<'_>, fault: Fault, seed: u64) -> Report {
     let mut violations = Vec::new();
     match converged {
         Ok(primary) => stage.primary = primary,
-        Err(why) => violations.push(Violation {
-            rule: Rule::Convergence,
-            text: why,
-        }),
+        Err(why) => {
+            violations.push(Violation {
+                rule: Rule::Convergence,
+                text: why,
+            });
+            stage.primary = stage.primary_of_the_proxy().await.unwrap_or(before);
+        }
     }
     let mode = if stage.semi_sync { "semi-sync" } else { "async" };
     stage

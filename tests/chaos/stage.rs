@@ -153,6 +153,16 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// To whom the proxy sends writes.
+    pub async fn primary_of_the_proxy(&self) -> Option<usize> {
+        let sql = "/* splitrail: primary */ SELECT @@server_id";
+        let answer = async {
+            let mut connection = Conn::new(self.proxy.options()).await.ok()?;
+            connection.query_first::<usize, _>(sql).await.ok()?
+        };
+        timeout(COMMAND, answer).await.ok()?.map(|id| id - 1)
+    }
+
     async fn primary_of_all(&self) -> Result<usize, String> {
         let mut writable = Vec::new();
         for (index, server) in self.cluster.servers().iter().enumerate() {

@@ -185,10 +185,9 @@ impl Client {
         self.take(place).await.map_err(lost_or_not)?;
         if transcript.insert_id != 0 {
             let sql = format!("SET @@SESSION.last_insert_id={}", transcript.insert_id);
-            let (serial, id) = (self.session.serial, transcript.insert_id);
             if let Some(connection) = &mut self.connection {
                 connection.execute(sql.as_bytes()).await.map_err(lost_or_not)?;
-                (connection.id_session, connection.insert_id) = (serial, id);
+                connection.insert_id = Some(transcript.insert_id);
             }
         }
         let limit = self.worker.shared.lot.patience.max(self.server.connect_timeout());
@@ -211,8 +210,8 @@ impl Client {
             }
         }
         if let Some(connection) = &mut self.connection {
-            (connection.last_session, connection.id_session) = (self.session.serial, self.session.serial);
-            connection.insert_id = self.session.insert_id;
+            connection.last_session = self.session.serial;
+            connection.insert_id = Some(self.session.insert_id);
         }
         Ok(())
     }
