@@ -141,16 +141,47 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits until there is one primary that all others follow, and returns it, else what is wrong.
-    pub async fn converge(&self) -> Result<usize, String> {
-        let deadline = Instant::now() + CONVERGENCE;
+    /// Waits until there is one primary that all others follow, and returns it, else what is wrong. Who has more
+    /// than the primary is given up by an operator's word, as nobody else may.
+    pub async fn converge(&mut self) -> Result<usize, String> {
+        let began = Instant::now();
+        let mut told = false;
         loop {
-            match self.primary_of_all().await {
+            self.revive().await;
+            let why = match self.primary_of_all().await {
                 Ok(primary) => return Ok(primary),
-                Err(why) if Instant::now() > deadline => return Err(why),
-                Err(_) => sleep(GLANCE).await,
+                Err(why) => why,
+            };
+            if began.elapsed() > CONVERGENCE * (1 + u32::from(told)) {
+                return Err(why);
+            }
+            if !told && let Some((name, surplus)) = self.quarantined().await {
+                told = true;
+                let sql = format!("REJOIN {name} DISCARD");
+                let answer = self.command(&sql).await;
+                self.notes.push(format!("quarantined after {} ms: {surplus}", began.elapsed().as_millis()));
+                self.notes.push(format!("{sql}: {answer:?}"));
+            }
+            sleep(GLANCE).await;
+        }
+    }
+
+    /// A server whose data were replaced ends, for whoever looks after it to start it.
+    async fn revive(&self) {
+        for server in self.cluster.servers() {
+            if server.exited().is_some() {
+                server.start().await.unwrap();
+                self.network.know(self.cluster);
             }
         }
+    }
+
+    /// A server that the proxy keeps from all use, and why.
+    async fn quarantined(&self) -> Option<(String, String)> {
+        let sql = "SELECT server, problem FROM servers WHERE state = 'quarantine'";
+        let answer = self.command(sql).await.ok()?;
+        let (name, why) = answer.lines().next()?.split_once(" | ")?;
+        Some((name.to_owned(), why.to_owned()))
     }
 
     /// To whom the proxy sends writes.
