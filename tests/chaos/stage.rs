@@ -1,9 +1,11 @@
 //! Where a run happens: a cluster behind links, a proxy that may promote, and what both are in the end.
 
+use std::process::Command;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, Value};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::history::Content;
@@ -145,25 +147,74 @@ impl<'a> Stage<'a> {
     /// than the primary is given up by an operator's word, as nobody else may.
     pub async fn converge(&mut self) -> Result<usize, String> {
         let began = Instant::now();
-        let mut told = false;
+        let mut rejoining: Option<JoinHandle<Result<String, String>>> = None;
+        let mut patience = CONVERGENCE;
         loop {
             self.revive().await;
             let why = match self.primary_of_all().await {
                 Ok(primary) => return Ok(primary),
                 Err(why) => why,
             };
-            if began.elapsed() > CONVERGENCE * (1 + u32::from(told)) {
+            if began.elapsed() > patience {
                 return Err(why);
             }
-            if !told && let Some((name, surplus)) = self.quarantined().await {
-                told = true;
-                let sql = format!("REJOIN {name} DISCARD");
-                let answer = self.command(&sql).await;
-                self.notes.push(format!("quarantined after {} ms: {surplus}", began.elapsed().as_millis()));
-                self.notes.push(format!("{sql}: {answer:?}"));
+            match &mut rejoining {
+                None => {
+                    if let Some((name, surplus)) = self.quarantined().await {
+                        let after = began.elapsed().as_millis();
+                        self.notes
+                            .push(format!("{name} in quarantine after {after} ms: {surplus}"));
+                        patience += COMMAND;
+                        rejoining = Some(tokio::spawn(self.rejoin(&name)));
+                    }
+                }
+                Some(task) if task.is_finished() && patience > began.elapsed() + CONVERGENCE => {
+                    let answer = task.await.unwrap();
+                    self.notes.push(format!("REJOIN DISCARD: {answer:?}"));
+                    if answer.is_err() {
+                        self.restore().await;
+                    }
+                    patience = began.elapsed() + CONVERGENCE;
+                }
+                Some(_) => {}
             }
             sleep(GLANCE).await;
         }
+    }
+
+    fn rejoin(&self, name: &str) -> impl Future<Output = Result<String, String>> + Send + use<> {
+        self.command(&format!("REJOIN {name} DISCARD"))
+    }
+
+    /// The server in quarantine gets the data of another replica, as from a backup.
+    async fn restore(&mut self) {
+        let Some((name, _)) = self.quarantined().await else {
+            return;
+        };
+        let Ok(Some(primary)) = timeout(COMMAND, self.primary_of_the_proxy()).await else {
+            return;
+        };
+        let servers = self.cluster.servers();
+        let Some(target) = servers.iter().find(|server| server.name == name) else {
+            return;
+        };
+        let sources = servers.iter().enumerate();
+        let source = sources.filter(|(index, server)| *index != primary && server.name != name);
+        let Some((_, source)) = source.last() else {
+            return;
+        };
+        target.stop().await.unwrap();
+        source.stop().await.unwrap();
+        std::fs::remove_dir_all(&target.datadir).unwrap();
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([&source.datadir, &target.datadir])
+            .status();
+        assert!(copied.unwrap().success());
+        let _ = std::fs::remove_file(target.datadir.join("auto.cnf"));
+        self.revive().await;
+        self.notes
+            .push(format!("{name} is restored with the data of {}", source.name));
     }
 
     /// A server whose data were replaced ends, for whoever looks after it to start it.
