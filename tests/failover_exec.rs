@@ -1,6 +1,9 @@
 //! Failover and switchover against real servers: monitor and coordinator run inside the test, and are asked through
 //! the topology and the handle.
 
+// What a failed test has to show for itself.
+#![allow(clippy::print_stdout)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
