@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Value};
+use splitrail::failover::Outcome;
+use tokio::task::JoinHandle;
 
 use crate::fixture::inside::Inside;
-use crate::fixture::proxy::{Start, wait_for};
+use crate::fixture::proxy::wait_for;
 use crate::fixture::{Cluster, Proxy, on_both_flavours};
 use crate::parking::{table, told};
 
@@ -156,55 +158,101 @@ on_both_flavours! {
     }
 }
 
-/// A proxy that promotes by itself, before a cluster of its own.
-fn automatic(cluster: &Cluster) -> Start<'_> {
-    Proxy::before(cluster).with(
-        "failover: {mode: automatic, user: failover, password: failover, \
-         replication: {user: replication, password: replication}}",
-    )
+const ACCOUNTS: &str =
+    "user: failover, password: failover, replication: {user: replication, password: replication}";
+
+/// What a client has written, and what of it is not known.
+type Written = (Vec<u32>, Vec<u32>);
+
+/// Clients that write one number after the other until they are stopped. Only outcomes that are not known may fail.
+struct Writers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<JoinHandle<Written>>,
 }
 
-on_both_flavours! {
-    async fn when_the_primary_dies_writers_wait_and_transactions_go_on(flavour) {
-        let cluster = Cluster::of(flavour).replicas(2).start().await;
-        let table = table(&cluster).await;
-        let proxy = automatic(&cluster).start().await;
-        let mut open = proxy.client().await;
-        open.query_drop("BEGIN").await.unwrap();
-        open.query_drop(format!("INSERT INTO {table} VALUES (1000000, 1)")).await.unwrap();
+// === impl Writers ===
+
+impl Writers {
+    fn start(clients: Vec<Conn>, table: &str) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut writers = Vec::new();
-        for writer in 0..4u32 {
-            let (mut client, table, stop) = (proxy.client().await, table.clone(), stop.clone());
-            writers.push(tokio::spawn(async move {
+        let write = |(writer, mut client): (u32, Conn)| {
+            let (table, stop) = (table.to_owned(), stop.clone());
+            tokio::spawn(async move {
                 let (mut written, mut unknown) = (Vec::new(), Vec::new());
-                for number in 0.. {
-                    if stop.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let id = writer * 100_000 + number;
-                    match client.query_drop(format!("INSERT INTO {table} (id) VALUES ({id})")).await {
+                let mut id = writer * 100_000;
+                while !stop.load(Ordering::Relaxed) {
+                    id += 1;
+                    match client
+                        .query_drop(format!("INSERT INTO {table} (id) VALUES ({id})"))
+                        .await
+                    {
                         Ok(()) => written.push(id),
                         Err(error) if told(&error).0 == 1180 => unknown.push(id),
                         Err(error) => panic!("{error}"),
                     }
                 }
                 (written, unknown)
-            }));
+            })
+        };
+        let tasks = (0..).zip(clients).map(write).collect();
+        Self { stop, tasks }
+    }
+
+    async fn stop(self) -> Vec<Written> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut all = Vec::new();
+        for task in self.tasks {
+            all.push(task.await.unwrap());
         }
+        all
+    }
+}
+
+on_both_flavours! {
+    async fn when_the_primary_dies_writers_wait_and_transactions_go_on(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let table = table(&cluster).await;
+        let settings = format!("failover: {{mode: automatic, {ACCOUNTS}}}");
+        let proxy = Proxy::before(&cluster).with(settings).start().await;
+        let mut open = proxy.client().await;
+        open.query_drop("BEGIN").await.unwrap();
+        open.query_drop(format!("INSERT INTO {table} VALUES (1000000, 1)")).await.unwrap();
+        let clients = [proxy.client().await, proxy.client().await, proxy.client().await];
+        let writers = Writers::start(clients.into(), &table);
         cluster.catch_up().await.unwrap();
         cluster.primary().kill();
+        let mut late = proxy.client().await;
+        late.query_drop(format!("INSERT INTO {table} VALUES (2000000, 2)")).await.unwrap();
         open.query_drop(format!("INSERT INTO {table} VALUES (1000001, 1)")).await.unwrap();
         open.query_drop("COMMIT").await.unwrap();
-        stop.store(true, Ordering::Relaxed);
-        let mut after = proxy.client().await;
-        for writer in writers {
-            let (written, unknown) = writer.await.unwrap();
+        for (written, unknown) in writers.stop().await {
             assert!(unknown.len() <= 1 && !written.is_empty(), "{unknown:?}");
         }
-        let there: Vec<u32> = after.query(format!("SELECT id FROM {table} WHERE v = 1")).await.unwrap();
-        let there: HashSet<_> = there.into_iter().collect();
-        assert_eq!(there, HashSet::from([1_000_000, 1_000_001]), "the open transaction");
+        let sql = format!("SELECT id FROM {table} WHERE v > 0 ORDER BY id");
+        let there: Vec<u32> = proxy.client().await.query(sql).await.unwrap();
+        assert_eq!(there, [1_000_000, 1_000_001, 2_000_000], "the open transaction, and who came late");
         proxy.wait_for_log(&["transaction run again"]).await;
+    }
+
+    async fn nobody_notices_a_switchover(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let table = table(&cluster).await;
+        let mut proxy = Inside::before(&cluster, &format!("mode: manual, {ACCOUNTS}")).await;
+        let handle = proxy.commanded().await;
+        let mut open = proxy.client().await;
+        open.query_drop("BEGIN").await.unwrap();
+        open.query_drop(format!("INSERT INTO {table} VALUES (1000000, 1)")).await.unwrap();
+        let clients = vec![proxy.client().await, proxy.client().await, proxy.client().await];
+        let writers = Writers::start(clients, &table);
+        let report = handle.switchover(Some("db2"), None, false).await.unwrap();
+        assert_eq!(report.outcome, Outcome::Done, "{report:?}");
+        open.query_drop("COMMIT").await.unwrap();
+        let all = writers.stop().await;
+        assert!(all.iter().all(|(_, unknown)| unknown.is_empty()), "{all:?}");
+        let written: HashSet<u32> = all.into_iter().flat_map(|(written, _)| written).chain([1_000_000]).collect();
+        let new = cluster.server("db2").unwrap();
+        let there: Vec<u32> = new.query(format!("SELECT id FROM {table}")).await.unwrap();
+        assert_eq!(there.into_iter().collect::<HashSet<_>>(), written);
+        assert_eq!(proxy.shared.recovery.replayed.get(), 1);
     }
 }

@@ -9,14 +9,14 @@ use tokio::sync::mpsc;
 use super::caching::ResultCache;
 use super::listener::Pauses;
 use super::mirror::MirrorCounts;
-use super::parking::Lot;
 use super::own::counters::RuleCounts;
+use super::parking::Lot;
 use super::registry::{Place, Registry};
 use super::replay;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Balance, Config, Listener, ListenerMode};
+use crate::config::{Balance, Config, FailoverMode, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::routing::rules::RuleSet;
@@ -165,6 +165,12 @@ impl Shared {
             .servers
             .get(server)
             .is_some_and(|server| server.is_usable())
+    }
+
+    /// Whether it is worth waiting for a primary: one is to come, or may.
+    pub fn waits_for_primary(&self) -> bool {
+        let automatic = self.config.failover.mode == FailoverMode::Automatic;
+        (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
     }
 
     /// Hands a new connection to the thread with the fewest clients.

@@ -35,7 +35,7 @@ impl Client {
             Own::ShowCounters => {
                 let shared = &self.worker.shared;
                 let held = shared.results.as_ref().map(|cache| cache.held());
-                counters::show(&shared.ruled, &shared.mirrored, held)
+                counters::show(&shared.ruled, &shared.mirrored, held, &shared.recovery)
             }
             Own::ShowStatus => servers::show(&self.worker.shared.topology.snapshot(), &self.busy()),
         };
@@ -136,11 +136,13 @@ impl Client {
 
     fn busy(&self) -> Vec<Busy> {
         let topology = &self.worker.shared.topology;
+        let (primary, parked) = (topology.primary(), self.worker.shared.lot.parked());
         let busy = |index| {
             let load = topology.load(index);
             Busy {
                 in_flight: load.in_flight.load(Ordering::Relaxed),
                 latency: load.latency.load(Ordering::Relaxed),
+                parked: if primary == Some(index) { parked } else { 0 },
             }
         };
         (0..topology.snapshot().servers.len()).map(busy).collect()

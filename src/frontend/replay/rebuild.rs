@@ -183,12 +183,14 @@ impl Client {
             }
         };
         self.take(place).await.map_err(lost_or_not)?;
-        if transcript.insert_id != 0 {
-            let sql = format!("SET @@SESSION.last_insert_id={}", transcript.insert_id);
-            if let Some(connection) = &mut self.connection {
-                connection.execute(sql.as_bytes()).await.map_err(lost_or_not)?;
-                connection.insert_id = Some(transcript.insert_id);
-            }
+        let id = transcript.insert_id;
+        if let Some(connection) = self
+            .connection
+            .as_mut()
+            .filter(|connection| connection.insert_id != Some(id))
+        {
+            let sql = format!("SET @@SESSION.last_insert_id={id}");
+            connection.execute(sql.as_bytes()).await.map_err(lost_or_not)?;
         }
         let limit = self.worker.shared.lot.patience.max(self.server.connect_timeout());
         for (number, (entry, request)) in transcript.answered().enumerate() {
