@@ -213,8 +213,22 @@ impl<'a> Stage<'a> {
         assert!(copied.unwrap().success());
         let _ = std::fs::remove_file(target.datadir.join("auto.cnf"));
         self.revive().await;
-        self.notes
-            .push(format!("{name} is restored with the data of {}", source.name));
+        // Relay logs are named for the server that wrote them.
+        let port = self.network.links[primary].port;
+        for sql in [
+            "STOP SLAVE".to_owned(),
+            "RESET SLAVE ALL".to_owned(),
+            format!(
+                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = 'replication', \
+                 MASTER_PASSWORD = 'replication', MASTER_USE_GTID = slave_pos, MASTER_HEARTBEAT_PERIOD = 1, \
+                 MASTER_CONNECT_RETRY = 1"
+            ),
+            "START SLAVE".to_owned(),
+        ] {
+            target.execute(sql).await.unwrap();
+        }
+        let note = format!("{name} is restored with the data of {}", source.name);
+        self.notes.push(note);
     }
 
     /// A server whose data were replaced ends, for whoever looks after it to start it.
