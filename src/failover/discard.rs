@@ -89,7 +89,7 @@ impl Rejoin {
         let prepare = format!("SET GLOBAL clone_valid_donor_list = {donors}; SET GLOBAL super_read_only = 0");
         let ready = control.run(&prepare).await;
         let done = match ready {
-            Ok(_) => control.run_within(&clone, CLONE).await,
+            Ok(_) => control.run_once(&clone, CLONE).await,
             Err(trouble) => Err(trouble),
         };
         let error = match done {
