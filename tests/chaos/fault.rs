@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
 use splitrail::util::Random;
 
 use super::stage::Stage;
@@ -230,7 +231,11 @@ impl Fault {
     }
 
     /// Everything works again, as far as machines and networks go.
-    pub async fn end(self, stage: &mut Stage<'_>, aftermath: Aftermath) {
+    pub async fn end(self, stage: &mut Stage<'_>, mut aftermath: Aftermath) {
+        // Nobody else gets a connection.
+        if let Some(connection) = aftermath.connections.first_mut() {
+            let _ = connection.query_drop("SET GLOBAL max_connections = 500").await;
+        }
         drop(aftermath.connections);
         if self == Fault::DiskFull {
             for server in stage.cluster.servers() {
@@ -247,11 +252,6 @@ impl Fault {
         }
         stage.network.know(stage.cluster);
         stage.network.heal();
-        if self == Fault::Full {
-            for server in stage.cluster.servers() {
-                let _ = server.execute("SET GLOBAL max_connections = 500").await;
-            }
-        }
         // Nobody but who stopped it starts it again.
         if let Some(replica) = aftermath.replica {
             let sql = format!("START {}", words(stage.flavour()));
