@@ -191,6 +191,12 @@ impl Worker {
                 }
             }
             Message::Spare(server) => self.pools.spare(server),
+            Message::Evict(server) => {
+                self.pools.evict(server);
+                for signal in self.clients.borrow().values() {
+                    signal.evict();
+                }
+            }
         }
     }
 

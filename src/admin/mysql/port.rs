@@ -138,13 +138,8 @@ async fn visit(
     };
     let user = String::from_utf8_lossy(&admitted.user).into_owned();
     let settings = state.shared.settings().clone();
-    let known = settings
-        .config
-        .admin
-        .users
-        .iter()
-        .find(|known| known.name == user);
-    let Some(role) = known.map(|known| known.role) else {
+    let mut users = settings.config.admin.users.iter();
+    let Some(role) = users.find(|known| known.name == user).map(|known| known.role) else {
         return;
     };
     tracing::info!(user, peer, role = role.word(), "admin connected");
