@@ -384,15 +384,7 @@ impl Arrival {
             profile,
         } = proved;
         let server = self.worker.shared.server_for(self.listener.mode).clone();
-        let key = Key {
-            server: server.index,
-            identity: accepted.identity,
-            capabilities: opened.capabilities,
-            collation: opened.collation,
-            has_schema: opened.database.is_some(),
-            was_reset: false,
-            tls: false,
-        };
+        let key = opened.key(server.index, accepted.identity);
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
         let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone(), key.clone()));
@@ -462,6 +454,19 @@ impl Opened {
             database: login.database.map(<[u8]>::to_vec),
             attributes: login.attributes.unwrap_or_default().into(),
             zstd_level: login.zstd_level,
+        }
+    }
+
+    /// What its connections to a server have to be like.
+    fn key(&self, server: usize, identity: Arc<crate::backend::Identity>) -> Key {
+        Key {
+            server,
+            identity,
+            capabilities: self.capabilities,
+            collation: self.collation,
+            has_schema: self.database.is_some(),
+            was_reset: false,
+            tls: false,
         }
     }
 }
