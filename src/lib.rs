@@ -29,6 +29,8 @@
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`], [`routing`] |
+//! | 4 | [`monitor`], [`frontend`] |
+//! | 5 | [`admin`], [`sandbox`] |
 //! | 4 | [`monitor`], [`failover`], [`frontend`] |
 //! | 5 | [`sandbox`] |
 //! | 6 | [`app`] |
@@ -49,6 +51,7 @@
 //! - No secret is printed: they live in [`util::Secret`] and in [`accounts::Credential`], which hide themselves.
 
 pub mod accounts;
+pub mod admin;
 pub mod app;
 pub mod backend;
 pub mod config;

@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod accounts;
+mod admin;
 mod balance;
 mod binlog;
 mod caching;
 mod commands;
 mod compression;
 mod consistency;
+mod failover_exec;
 mod fixture;
 mod garbage;
 mod infile;

@@ -79,6 +79,11 @@ impl PasswordCache {
         }
     }
 
+    /// Everybody proves his password anew.
+    pub fn forget_all(&self) {
+        self.lock().by_account.clear();
+    }
+
     /// A thread that panicked with the lock held left nothing half done that matters here.
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)

@@ -77,6 +77,11 @@ impl Accounts {
         ClientAuth::begin(self, account, login)
     }
 
+    /// The passwords that clients have shown are forgotten: each login proves its own in full again.
+    pub fn forget_passwords(&self) {
+        self.passwords.forget_all();
+    }
+
     pub(super) fn keys(&self) -> &KeyPair {
         &self.keys
     }

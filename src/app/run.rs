@@ -11,8 +11,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::{accounts, secure};
+use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
+use crate::failover;
 use crate::frontend::listener::{self, Door};
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
@@ -33,6 +35,8 @@ pub enum StartError {
     Tls(#[from] TlsError),
     #[error("accounts: {0}")]
     Accounts(String),
+    #[error("{0}")]
+    Admin(#[from] admin::mysql::PortError),
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
@@ -72,18 +76,26 @@ async fn serve(config: Config) -> Result<(), StartError> {
             Arc::new(listener.clone()),
         ));
     }
+    let admin_port = admin::mysql::Port::open(&config.admin).await?;
     let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
+    // The coordinator ends when nobody can command it any more.
+    let (failover, coordinator) = failover::start(&config, topology.clone());
     let shared = Shared::new(config, servers, accounts, topology, tls, senders);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
+    tasks.spawn(coordinator);
     for (door, listener) in doors {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        tasks.spawn(listener::accept(door, listener, shared.clone()));
+        tasks.spawn(listener::serve(door, listener, shared.clone()));
+    }
+    let admin = State::new(shared.clone(), Some(failover), reloads(&shared));
+    if let Some(port) = admin_port {
+        tasks.spawn(port.serve(admin.clone()));
     }
     terminate.wait(&shared).await;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
@@ -93,6 +105,9 @@ async fn serve(config: Config) -> Result<(), StartError> {
         if let crate::config::Address::Unix(path) = &listener.address {
             let _ = std::fs::remove_file(path);
         }
+    }
+    if let Some(crate::config::Address::Unix(path)) = &shared.config.admin.address {
+        let _ = std::fs::remove_file(path);
     }
     tracing::info!("stopped");
     Ok(())
@@ -192,7 +207,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => reload_certificates(shared),
+                _ = self.hang_up.recv() => drop(reload_certificates(shared)),
             }
         }
     }
@@ -205,12 +220,25 @@ impl Signals {
     }
 }
 
-fn reload_certificates(shared: &Shared) {
+fn reload_certificates(shared: &Shared) -> Result<String, String> {
     match secure::for_clients(&shared.config) {
         Ok(tls) => {
             shared.tls.store(tls);
             tracing::info!("certificates loaded again");
+            Ok("certificates loaded again".to_owned())
         }
-        Err(error) => tracing::error!(%error, "certificates not loaded: the old ones stay"),
+        Err(error) => {
+            tracing::error!(%error, "certificates not loaded: the old ones stay");
+            Err(format!("the old certificates stay: {error}"))
+        }
+    }
+}
+
+/// What operators may ask for that only this place can do.
+fn reloads(shared: &Arc<Shared>) -> admin::Reloads {
+    let shared = shared.clone();
+    admin::Reloads {
+        tls: Some(Box::new(move || reload_certificates(&shared))),
+        config: None,
     }
 }

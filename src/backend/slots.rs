@@ -15,7 +15,7 @@ type Mutex<T> = std::sync::Mutex<T>;
 
 #[derive(Debug)]
 pub struct Slots {
-    maximum: usize,
+    maximum: AtomicUsize,
     max_waiting: usize,
     open: AtomicUsize,
     /// The length of the queue, so that those who give back need not lock it when nobody waits.
@@ -57,7 +57,7 @@ pub struct Permit {
 impl Slots {
     pub fn new(maximum: usize, max_waiting: usize) -> Arc<Self> {
         Arc::new(Self {
-            maximum,
+            maximum: AtomicUsize::new(maximum),
             max_waiting,
             open: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
@@ -70,7 +70,13 @@ impl Slots {
     }
 
     pub fn maximum(&self) -> usize {
-        self.maximum
+        self.maximum.load(Ordering::Relaxed)
+    }
+
+    /// What is open beyond it stays until it is not needed.
+    pub fn set_maximum(self: &Arc<Self>, maximum: usize) {
+        self.maximum.store(maximum, Ordering::SeqCst);
+        self.hand_on();
     }
 
     pub fn has_waiters(&self) -> bool {
@@ -78,7 +84,8 @@ impl Slots {
     }
 
     pub fn try_reserve(self: &Arc<Self>) -> Option<Permit> {
-        let more = |open| (open < self.maximum).then_some(open + 1);
+        let maximum = self.maximum();
+        let more = |open| (open < maximum).then_some(open + 1);
         self.open
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
             .ok()?;

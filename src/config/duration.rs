@@ -11,7 +11,7 @@ const UNITS: [(&str, u64); 5] = [
 ];
 
 /// `None` when it is no duration; a number without a unit is none, because it would be a guess.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() || rest.len() > 32 {
         return None;

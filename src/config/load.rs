@@ -9,7 +9,7 @@ use super::reader::{Context, Field, Section};
 use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
 use super::{
-    Accounts, Compression, Consistency, Failover, Limits, Listener, Log, Monitor, Pool, Routing, Rule,
+    Accounts, Admin, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool, Routing, Rule,
     Server, Switchover, Tls,
 };
 use super::{Address, secrets, tree};
@@ -25,6 +25,8 @@ pub struct Config {
     pub monitor: Monitor,
     pub failover: Failover,
     pub switchover: Switchover,
+    pub admin: Admin,
+    pub http: Http,
     pub pool: Pool,
     pub routing: Routing,
     pub consistency: Consistency,
@@ -139,6 +141,8 @@ impl Config {
             monitor: section.field("monitor").section(Monitor::read),
             failover: section.field("failover").section(Failover::read),
             switchover: section.field("switchover").section(Switchover::read),
+            admin: section.field("admin").section(Admin::read),
+            http: section.field("http").section(Http::read),
             pool,
             routing: section.field("routing").section(Routing::read),
             consistency,

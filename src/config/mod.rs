@@ -6,6 +6,7 @@
 
 mod account;
 mod address;
+mod admin;
 mod check;
 mod choice;
 mod compression;
@@ -13,6 +14,7 @@ mod consistency;
 mod duration;
 mod failover;
 mod host_pattern;
+mod http;
 mod limits;
 mod listener;
 mod load;
@@ -28,18 +30,20 @@ mod secrets;
 mod server;
 mod size;
 mod substitute;
-mod suggest;
 mod tls;
 mod tree;
 mod values;
 
 pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLogin, Login};
 pub use address::Address;
+pub use admin::{Admin, AdminRole, AdminUser};
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use consistency::{Consistency, ConsistencyLevel};
+pub use duration::parse as parse_duration;
 pub use failover::{Failover, FailoverMode, Hook, Promote, Replay, Switchover};
 pub use host_pattern::HostPattern;
+pub use http::{Http, Open, Token};
 pub use limits::Limits;
 pub use listener::{Listener, ListenerMode};
 pub use load::{Config, ServerVersion, Shutdown};

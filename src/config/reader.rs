@@ -10,8 +10,8 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::problem::{Problem, Problems};
-use super::suggest::nearest;
 use super::tree::{Entry, Kind, Node};
+use crate::util::suggest::nearest;
 
 /// What one reading of a file shares: its place, the environment, and what was found wrong.
 pub(super) struct Context<'a> {

@@ -65,7 +65,7 @@ impl Watch {
         self.scene(snapshot.epoch)
     }
 
-    fn scene(&self, epoch: u64) -> Scene {
+    pub(super) fn scene(&self, epoch: u64) -> Scene {
         Scene {
             now: Instant::now(),
             epoch,

@@ -213,7 +213,8 @@ impl Client {
     /// Makes the client known to the other threads.
     pub fn enlist(&mut self) {
         let (worker, user) = (self.worker.index, self.login.user.clone());
-        self.entry = Arc::new(Entry::new(worker, user, self.login.key.clone()));
+        let entry = Entry::new(worker, user, self.login.key.clone());
+        self.entry = Arc::new(entry.by(&self.listener, self.address));
         self.worker.shared.registry.insert(self.id, self.entry.clone());
     }
 
@@ -433,6 +434,11 @@ impl Client {
 
     /// Notes how soon the server at hand answered a read. What failed, failed soon, and says nothing of it.
     fn note_latency(&self, facts: &Facts, outcome: &Outcome) {
+        if let Some(connection) = &self.connection {
+            let (is_read, failed) = (facts.class.is_read(), outcome.error.is_some());
+            let traffic = self.worker.traffic();
+            traffic.answered(connection.server.index, is_read, failed, outcome.bytes);
+        }
         let measured = outcome
             .answered_after
             .filter(|_| facts.class.is_read() && outcome.error.is_none());
@@ -475,6 +481,7 @@ impl Client {
     }
 
     pub async fn error(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> Result<(), End> {
+        self.worker.traffic().own_errors.add(1);
         let packet = reply::error(FIRST, self.capabilities, code, sqlstate, message);
         self.link.send(&packet).await.map_err(|_| End::Broken)
     }

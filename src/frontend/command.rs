@@ -11,6 +11,7 @@ use crate::net::link::Filled;
 use crate::routing::rules::Actions;
 use crate::session::Hold;
 use crate::sql::Facts;
+use crate::util::clock;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -31,9 +32,13 @@ impl Client {
             if command != Command::QUIT {
                 self.statements += 1;
             }
+            self.entry.begins(command, clock::now());
+            let began = self.worker.begin_command();
             if let Err(end) = self.command(header, command).await {
                 return end;
             }
+            self.worker.end_command(began);
+            self.entry.ended(&self.session, self.statements, clock::now());
             self.link.inbox.release();
         }
     }
@@ -64,7 +69,7 @@ impl Client {
 
     async fn wait(&mut self, started: bool) -> Result<(), End> {
         if !started {
-            self.signal.idle_since.set(Some(crate::util::clock::now()));
+            self.signal.idle_since.set(Some(clock::now()));
         }
         let patient = self.session.in_transaction() || !self.session.leaves_clean();
         let threshold = if patient {

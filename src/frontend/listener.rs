@@ -64,8 +64,67 @@ fn bind(address: std::net::SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accepts until the task is dropped. What is accepted counts at once, so that limits hold from the first byte.
-pub async fn accept(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
+/// Which listeners are paused by an operator, in the order of the configuration.
+#[derive(Debug)]
+pub struct Pauses(Box<[tokio::sync::watch::Sender<bool>]>);
+
+// === impl Pauses ===
+
+impl Pauses {
+    pub fn new(listeners: usize) -> Self {
+        let sender = |_| tokio::sync::watch::Sender::new(false);
+        Self((0..listeners).map(sender).collect())
+    }
+
+    pub fn set(&self, listener: usize, paused: bool) {
+        if let Some(sender) = self.0.get(listener) {
+            sender.send_replace(paused);
+        }
+    }
+
+    pub fn is_paused(&self, listener: usize) -> bool {
+        self.0.get(listener).is_some_and(|sender| *sender.borrow())
+    }
+
+    fn watch(&self, listener: usize) -> Option<tokio::sync::watch::Receiver<bool>> {
+        self.0.get(listener).map(tokio::sync::watch::Sender::subscribe)
+    }
+}
+
+/// Accepts until the task is dropped. A paused listener is closed, so that whoever comes is refused at once and goes
+/// elsewhere, and is opened again afterwards.
+pub async fn serve(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
+    let place = shared
+        .config
+        .listeners
+        .iter()
+        .position(|known| *known == *listener);
+    let Some(mut paused) = place.and_then(|place| shared.pauses.watch(place)) else {
+        return accept(door, listener, shared).await;
+    };
+    let mut door = Some(door);
+    loop {
+        match door.take() {
+            Some(open) => tokio::select! {
+                () = accept(open, listener.clone(), shared.clone()) => return,
+                _ = paused.wait_for(|paused| *paused) => {}
+            },
+            None => match Door::open(&listener.address).await {
+                Ok(open) => door = Some(open),
+                Err(error) => {
+                    tracing::warn!(listener = listener.name, %error, "cannot listen again");
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            },
+        }
+        if paused.wait_for(|paused| !*paused).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What is accepted counts at once, so that limits hold from the first byte.
+async fn accept(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
     loop {
         let socket = match door.accept().await.and_then(Socket::detach) {
             Ok(socket) => socket,

@@ -29,6 +29,7 @@ pub mod shown;
 pub mod statement;
 pub mod templates;
 pub mod trace;
+pub mod traffic;
 pub mod tunnel;
 pub mod wishes;
 pub mod worker;

@@ -1,12 +1,17 @@
 //! All clients of the process by their connection id, for KILL, for limits, and for those who look.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
+use tokio::time::Instant;
 
 use crate::backend::Key;
+use crate::session::{Holds, Session};
+use crate::wire::command::Command;
 
 /// What other threads may know of a client.
 #[derive(Debug)]
@@ -21,7 +26,31 @@ pub struct Entry {
     server: AtomicUsize,
     /// Somebody is about to kill its connection: what that breaks is not to run elsewhere.
     dying: AtomicBool,
+    /// `None`: a Unix socket.
+    pub address: Option<SocketAddr>,
+    pub listener: Arc<str>,
+    /// When it connected.
+    pub since: Instant,
+    seen: Glance,
 }
+
+/// What those who look see of a session. Its own thread writes, before and after each command; nobody waits for it.
+#[derive(Debug)]
+struct Glance {
+    /// The command that runs, or [`IDLE`].
+    command: AtomicU8,
+    /// When that began, in milliseconds after `since`.
+    changed: AtomicU32,
+    holds: AtomicU32,
+    /// When the transaction began, in milliseconds after `since`; [`NONE`]: there is none.
+    transaction: AtomicU32,
+    statements: AtomicU64,
+    schema: ArcSwapOption<Arc<[u8]>>,
+}
+
+/// No command has this number.
+const IDLE: u8 = u8::MAX;
+const NONE: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -62,6 +91,19 @@ impl Entry {
             thread: AtomicU64::new(0),
             server: AtomicUsize::new(0),
             dying: AtomicBool::new(false),
+            address: None,
+            listener: Arc::from(""),
+            since: Instant::now(),
+            seen: Glance::default(),
+        }
+    }
+
+    /// How it came in.
+    pub fn by(self, listener: &str, address: Option<SocketAddr>) -> Self {
+        Self {
+            listener: listener.into(),
+            address,
+            ..self
         }
     }
 
@@ -90,9 +132,107 @@ impl Entry {
     }
 }
 
+// === impl Entry: at a glance ===
+
+impl Entry {
+    /// Its thread's: a command begins.
+    pub fn begins(&self, command: Command, now: Instant) {
+        self.seen.command.store(command.0, Ordering::Relaxed);
+        self.seen.changed.store(self.millis(now), Ordering::Relaxed);
+    }
+
+    /// Its thread's: the command has ended, and left the session so.
+    pub fn ended(&self, session: &Session, statements: u64, now: Instant) {
+        let seen = &self.seen;
+        seen.command.store(IDLE, Ordering::Relaxed);
+        seen.changed.store(self.millis(now), Ordering::Relaxed);
+        seen.holds.store(session.holds.bits(), Ordering::Relaxed);
+        seen.statements.store(statements, Ordering::Relaxed);
+        let was_open = seen.transaction.load(Ordering::Relaxed) != NONE;
+        match (was_open, session.in_transaction()) {
+            (false, true) => seen.transaction.store(self.millis(now), Ordering::Relaxed),
+            (true, false) => seen.transaction.store(NONE, Ordering::Relaxed),
+            _ => {}
+        }
+        let schema = session.state.schema.as_deref();
+        if seen.schema.load().as_deref().map(|schema| &**schema) != schema {
+            seen.schema.store(session.state.schema.clone().map(Arc::new));
+        }
+    }
+
+    /// What it does, and for how long; to about a tenth of a second.
+    pub fn doing(&self) -> (&'static str, Duration) {
+        let word = match Command(self.seen.command.load(Ordering::Relaxed)) {
+            Command(IDLE) => "idle",
+            Command::QUERY => "query",
+            Command::STMT_PREPARE => "prepare",
+            Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => "execute",
+            Command::STMT_FETCH => "fetch",
+            Command::BINLOG_DUMP | Command::BINLOG_DUMP_GTID => "binlog dump",
+            _ => "command",
+        };
+        (word, self.after(self.seen.changed.load(Ordering::Relaxed)))
+    }
+
+    pub fn holds(&self) -> Holds {
+        Holds::from_bits(self.seen.holds.load(Ordering::Relaxed))
+    }
+
+    /// How long its transaction has been open.
+    pub fn in_transaction(&self) -> Option<Duration> {
+        let began = self.seen.transaction.load(Ordering::Relaxed);
+        (began != NONE).then(|| self.after(began))
+    }
+
+    pub fn statements(&self) -> u64 {
+        self.seen.statements.load(Ordering::Relaxed)
+    }
+
+    pub fn schema(&self) -> Option<Arc<[u8]>> {
+        Some(Arc::clone(&*self.seen.schema.load_full()?))
+    }
+
+    /// In milliseconds since it came; they last for seven weeks of silence, and then stand still.
+    fn millis(&self, now: Instant) -> u32 {
+        let since = now.saturating_duration_since(self.since).as_millis();
+        u32::try_from(since).unwrap_or(NONE - 1)
+    }
+
+    fn after(&self, millis: u32) -> Duration {
+        let then = Duration::from_millis(millis.into());
+        self.since.elapsed().saturating_sub(then)
+    }
+}
+
+impl Default for Glance {
+    fn default() -> Self {
+        Self {
+            command: AtomicU8::new(IDLE),
+            changed: AtomicU32::new(0),
+            holds: AtomicU32::new(0),
+            transaction: AtomicU32::new(NONE),
+            statements: AtomicU64::new(0),
+            schema: ArcSwapOption::empty(),
+        }
+    }
+}
+
 // === impl Registry ===
 
 impl Registry {
+    /// Looks at every client; not to be done for each statement.
+    pub fn each(&self, mut look: impl FnMut(u32, &Entry)) {
+        // Copied first: nobody who comes or goes waits while they are looked at.
+        let clients: Vec<_> = self
+            .clients
+            .iter()
+            .map(|client| (*client.key(), client.value().clone()))
+            .collect();
+        for (id, entry) in clients {
+            look(id, &entry);
+        }
+    }
+
     pub fn next_id(&self) -> u32 {
         FIRST_ID | self.next.fetch_add(1, Ordering::Relaxed) & (FIRST_ID - 1)
     }

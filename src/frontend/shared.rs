@@ -7,9 +7,11 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 
 use super::caching::ResultCache;
+use super::listener::Pauses;
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
+use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
 use crate::config::{Balance, Config, Listener, ListenerMode};
@@ -45,6 +47,9 @@ pub struct Shared {
     pub mirrored: MirrorCounts,
     pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
+    pub pauses: Pauses,
+    /// Of each thread.
+    pub traffic: Box<[Traffic]>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     pub draining: AtomicBool,
@@ -66,6 +71,8 @@ impl Shared {
         workers: Vec<mpsc::UnboundedSender<Message>>,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
+        let traffic = workers.iter().map(|_| Traffic::new(config.servers.len())).collect();
+        let pauses = Pauses::new(config.listeners.len());
         let rules = RuleSet::compile(&config.rules);
         let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());
         let results = caches.then(|| {
@@ -82,6 +89,8 @@ impl Shared {
             mirrored: MirrorCounts::default(),
             ruled: RuleCounts::default(),
             registry: Arc::default(),
+            pauses,
+            traffic,
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
             workers,

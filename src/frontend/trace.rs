@@ -37,14 +37,16 @@ impl Trace {
 impl Client {
     /// A place has been found for the statement under way.
     pub fn note_why(&mut self, why: Why) {
-        if self.session.preferences.trace {
-            self.trace.why = Some(why);
-        }
+        self.trace.why = Some(why);
     }
 
     /// The statement ran, or tried to, on the connection at hand.
     pub fn conclude_trace(&mut self, facts: &Facts) {
         let Some(why) = self.trace.why.take() else { return };
+        self.worker.traffic().routed(why);
+        if !self.session.preferences.trace {
+            return;
+        }
         // Whoever asks what the last statement left is not the last one.
         if facts.features.has(Flags::DIAGNOSTICS) {
             return;

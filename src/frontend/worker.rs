@@ -9,11 +9,13 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
+use tokio::time::Instant;
 
 use super::login;
 use super::mirror::{self, Mirror};
 use super::shared::{Message, Shared};
 use super::templates::Templates;
+use super::traffic::{Sampler, Traffic};
 use crate::backend::Pools;
 use crate::net::{Interrupt, Link, Signal};
 use crate::routing::Router;
@@ -30,6 +32,7 @@ pub struct Worker {
     pub facts: RefCell<FactsCache>,
     pub router: RefCell<Router>,
     pub mirror: Mirror,
+    sampler: Sampler,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
 }
 
@@ -83,6 +86,7 @@ impl Worker {
             facts: RefCell::new(facts),
             router: RefCell::new(router),
             mirror: Mirror::new(seed),
+            sampler: Sampler::default(),
             templates: Templates::default(),
             clients: RefCell::default(),
         }
@@ -102,8 +106,9 @@ impl Worker {
                     Some(message) => self.clone().handle(message),
                     None => return,
                 },
-                _ = ticks.tick() => {
-                    clock::tick();
+                due = ticks.tick() => {
+                    self.traffic().delays.record(clock::tick().saturating_duration_since(due));
+                    self.sampler.refill();
                     count = count.wrapping_add(1);
                     self.free_connections();
                     if count.is_multiple_of(ROUND) {
@@ -117,6 +122,23 @@ impl Worker {
             {
                 return;
             }
+        }
+    }
+
+    /// What this thread counts.
+    pub fn traffic(&self) -> &Traffic {
+        &self.shared.traffic[self.index]
+    }
+
+    /// A client's command begins; the time, if it is one of those that are measured.
+    pub fn begin_command(&self) -> Option<Instant> {
+        self.traffic().commands.add(1);
+        self.sampler.begin()
+    }
+
+    pub fn end_command(&self, began: Option<Instant>) {
+        if let Some(began) = began {
+            self.traffic().times.record(began.elapsed());
         }
     }
 

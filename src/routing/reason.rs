@@ -70,6 +70,58 @@ impl Why {
         }
     }
 
+    /// All groups, for counters.
+    pub const GROUPS: [&str; 20] = [
+        "listener",
+        "held_transaction",
+        "held_other",
+        "hint",
+        "rule",
+        "read",
+        "write",
+        "definition",
+        "transaction",
+        "session",
+        "primary_only",
+        "read_only_transaction",
+        "autocommit_off",
+        "too_long",
+        "piecemeal",
+        "strong_consistency",
+        "refused_before",
+        "no_replica",
+        "all_lag",
+        "not_seen_yet",
+    ];
+
+    /// Which of the [groups](Self::GROUPS) it belongs to: few enough to be counted each.
+    pub fn group(self) -> usize {
+        match self {
+            Self::Mode(_) => 0,
+            Self::Held(Hold::Transaction) => 1,
+            Self::Held(_) => 2,
+            Self::Hint => 3,
+            Self::Rule => 4,
+            Self::Class(reason) => match reason {
+                Reason::OnlyReads => 5,
+                Reason::Data | Reason::LockingRead | Reason::StoredProgram => 6,
+                Reason::Definition => 7,
+                Reason::Transaction => 8,
+                Reason::Session | Reason::Diagnostics | Reason::FoundRows | Reason::RowCount => 9,
+                _ => 10,
+            },
+            Self::ReadOnlyTransaction => 11,
+            Self::AutocommitOff => 12,
+            Self::TooLong => 13,
+            Self::Piecemeal => 14,
+            Self::Strong => 15,
+            Self::RefusedBefore => 16,
+            Self::NoReplica | Self::AllFailed => 17,
+            Self::AllLag => 18,
+            Self::NotSeenYet => 19,
+        }
+    }
+
     /// What a person reads.
     pub fn text(self) -> &'static str {
         match self {

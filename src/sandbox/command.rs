@@ -11,9 +11,9 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::report::Report;
+use super::report::{ADMIN, Report};
 use super::server::free_port;
-use super::template::MONITOR;
+use super::template::{FAILOVER, MONITOR, REPLICATION};
 use super::{Cluster, Error, Flavour, Server};
 
 const PROXY_START_LIMIT: Duration = Duration::from_secs(30);
@@ -43,6 +43,7 @@ struct Proxy {
     child: Child,
     pid: u32,
     port: u16,
+    admin_port: u16,
 }
 
 /// Starts everything, tells how to use it, and stays until a signal or until the proxy ends.
@@ -64,7 +65,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let told = tell(
         &options,
         &cluster.client,
-        &Report::new(&cluster, proxy.port, proxy.pid),
+        &Report::new(&cluster, (proxy.port, proxy.admin_port), proxy.pid),
     );
     let result = tokio::select! {
         () = &mut asked_to_end => Ok(()),
@@ -79,10 +80,11 @@ pub async fn run(options: Options) -> Result<(), Error> {
 async fn start(options: &Options) -> Result<(Cluster, Proxy), Error> {
     let builder = Cluster::builder(options.flavour).replicas(options.replicas);
     let cluster = builder.keep(options.keep.clone()).start().await?;
-    let port = free_port();
+    let (port, admin_port) = (free_port(), free_port());
     let configuration = cluster.folder().join("proxy.yaml");
-    std::fs::write(&configuration, yaml(&cluster, port)).map_err(Error::path("write", &configuration))?;
-    let mut proxy = Proxy::start(&configuration, port)?;
+    let text = yaml(&cluster, port, admin_port);
+    std::fs::write(&configuration, text).map_err(Error::path("write", &configuration))?;
+    let mut proxy = Proxy::start(&configuration, (port, admin_port))?;
     cluster.adopt(proxy.pid);
     proxy.wait_until_ready(cluster.primary()).await?;
     Ok((cluster, proxy))
@@ -122,7 +124,7 @@ async fn patrol(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), Error> {
 }
 
 /// The proxy's configuration: the shortest that names everything.
-fn yaml(cluster: &Cluster, port: u16) -> String {
+fn yaml(cluster: &Cluster, port: u16, admin_port: u16) -> String {
     let host = &cluster.primary().host;
     let socket = cluster.proxy_socket();
     let mut text = format!(
@@ -134,13 +136,22 @@ fn yaml(cluster: &Cluster, port: u16) -> String {
         text += &format!("  - {{name: {name}, address: \"{address}\", role: {role}}}\n");
     }
     text += "accounts: backend\ntls: {server: {mode: follow}}\nlimits: {client_connections: 20000}\n";
-    text + &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n")
+    text += &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n");
+    let folder = cluster.folder().display();
+    text += &format!(
+        "failover:\n  user: {FAILOVER}\n  password: {FAILOVER}\n  \
+         replication: {{user: {REPLICATION}, password: {REPLICATION}}}\n  salvage: \"{folder}/salvage\"\n"
+    );
+    text + &format!(
+        "admin:\n  address: \"{host}:{admin_port}\"\n  users:\n    \
+         - {{name: {ADMIN}, password: {ADMIN}, role: operate}}\n"
+    )
 }
 
 // === impl Proxy ===
 
 impl Proxy {
-    fn start(configuration: &Path, port: u16) -> Result<Proxy, Error> {
+    fn start(configuration: &Path, (port, admin_port): (u16, u16)) -> Result<Proxy, Error> {
         let program = std::env::current_exe().map_err(Error::io("cannot find this program"))?;
         let mut command = Command::new(program);
         command.arg("run").arg("-c").arg(configuration);
@@ -154,7 +165,12 @@ impl Proxy {
         let pid = child
             .id()
             .ok_or_else(|| Error::Proxy("it ended at once".to_owned()))?;
-        Ok(Proxy { child, pid, port })
+        Ok(Proxy {
+            child,
+            pid,
+            port,
+            admin_port,
+        })
     }
 
     async fn wait_until_ready(&mut self, primary: &Server) -> Result<(), Error> {

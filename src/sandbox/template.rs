@@ -14,12 +14,14 @@ use super::workspace::Workspace;
 use super::{Error, Flavour, Installation, Role, Server};
 
 /// Raised when what is in a template changes, so that older ones are not used.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 
 /// The account that a proxy watches the servers with.
 pub const MONITOR: &str = "monitor";
 /// The account that replicas log in to their primary with.
 pub const REPLICATION: &str = "replication";
+/// The account that a proxy changes servers with.
+pub const FAILOVER: &str = "failover";
 
 /// The data directory to copy: from the cache, or made now.
 pub async fn template(installation: &Installation, workspace: &Workspace) -> Result<PathBuf, Error> {
@@ -155,15 +157,26 @@ fn statements(flavour: Flavour) -> String {
         format!("GRANT SELECT ON mysql.* TO '{MONITOR}'@'%'"),
         format!("CREATE USER '{REPLICATION}'@'%' IDENTIFIED BY '{REPLICATION}'"),
         format!("GRANT REPLICATION SLAVE ON *.* TO '{REPLICATION}'@'%'"),
+        format!("CREATE USER '{FAILOVER}'@'%' IDENTIFIED BY '{FAILOVER}'"),
+        format!("GRANT RELOAD, PROCESS, REPLICATION CLIENT, REPLICATION SLAVE ON *.* TO '{FAILOVER}'@'%'"),
+        format!("GRANT SELECT, INSERT, CREATE ON splitrail.* TO '{FAILOVER}'@'%'"),
     ];
     match flavour {
         Flavour::MySql => all.extend([
             format!("GRANT SHOW_ROUTINE ON *.* TO '{MONITOR}'@'%'"),
             format!("GRANT SELECT ON performance_schema.* TO '{MONITOR}'@'%'"),
+            format!(
+                "GRANT REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, BACKUP_ADMIN, CLONE_ADMIN \
+                 ON *.* TO '{FAILOVER}'@'%'"
+            ),
             "INSTALL COMPONENT 'file://component_query_attributes'".to_owned(),
         ]),
         Flavour::MariaDb => all.extend([
             format!("GRANT REPLICA MONITOR ON *.* TO '{MONITOR}'@'%'"),
+            format!(
+                "GRANT REPLICA MONITOR, REPLICATION SLAVE ADMIN, REPLICATION MASTER ADMIN, READ_ONLY ADMIN, \
+                 CONNECTION ADMIN, BINLOG ADMIN, BINLOG MONITOR, BINLOG REPLAY ON *.* TO '{FAILOVER}'@'%'"
+            ),
             // Anonymous accounts would hide `@'%'` accounts from local clients.
             "DELETE FROM mysql.global_priv WHERE User = ''".to_owned(),
             "FLUSH PRIVILEGES".to_owned(),

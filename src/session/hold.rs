@@ -159,6 +159,15 @@ impl Holds {
         self.0 == Hold::Diagnostics as u32
     }
 
+    /// As one number, for whoever keeps it elsewhere.
+    pub fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     pub fn iter(self) -> impl Iterator<Item = Hold> {
         ALL.into_iter().filter(move |hold| self.has(*hold))
     }

@@ -96,6 +96,10 @@ impl Record {
         self.change(now, |view| view.admin = admin);
     }
 
+    pub(super) fn set_weight(&mut self, weight: u32) {
+        self.view.weight = weight;
+    }
+
     pub(super) fn set_quarantine(&mut self, why: Option<Arc<str>>, now: Instant) {
         self.change(now, |view| view.quarantine = why);
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::{Notify, futures::Notified};
+use tokio::sync::{Notify, futures::Notified, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -31,6 +31,8 @@ pub struct Topology {
     events: Events,
     servers: Box<[Shared]>,
     inner: Mutex<Inner>,
+    /// Grows with every probe: who acts on what is seen follows it.
+    observed: watch::Sender<u64>,
     /// `monitor.failures`.
     threshold: u32,
     ejection: config::Ejection,
@@ -100,6 +102,7 @@ impl Topology {
             events: Events::new(config.monitor.events as usize),
             servers: config.servers.iter().map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
+            observed: watch::Sender::new(0),
             threshold: config.monitor.failures,
             ejection: config.monitor.ejection.clone(),
         })
@@ -211,6 +214,13 @@ impl Topology {
         record.steady();
         record.latest = Some(Arc::new(observation));
         self.publish(&mut inner);
+        drop(inner);
+        self.observed.send_modify(|count| *count += 1);
+    }
+
+    /// A number that grows with every probe of any server.
+    pub fn observed(&self) -> watch::Receiver<u64> {
+        self.observed.subscribe()
     }
 
     /// A session proved that the server has `position`. The primary has everything anyway.
@@ -311,6 +321,13 @@ impl Topology {
     pub fn set_admin(&self, index: usize, admin: Admin) {
         let mut inner = self.lock();
         inner.records[index].set_admin(admin, Instant::now());
+        self.publish(&mut inner);
+    }
+
+    /// The server's share of the reads from now on.
+    pub fn set_weight(&self, index: usize, weight: u32) {
+        let mut inner = self.lock();
+        inner.records[index].set_weight(weight);
         self.publish(&mut inner);
     }
 

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod like;
 pub mod random;
 pub mod secret;
+pub mod suggest;
 
 pub use like::like;
 pub use random::Random;

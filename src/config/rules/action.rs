@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::super::ConsistencyLevel;
 use super::super::choice::Choice;
 use super::super::reader::{Field, Section};
-use super::super::suggest::nearest;
 use super::super::values::Bad;
 use super::Pattern;
 use super::matcher::Surroundings;
+use crate::util::suggest::nearest;
 
 /// Everything a rule can do; nothing at all is a rule that lets its statements pass the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

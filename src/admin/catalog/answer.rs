@@ -1,0 +1,303 @@
+//! What a question to a table is answered with, and how the rows are chosen.
+
+use std::cmp::Ordering;
+
+use thiserror::Error;
+
+use super::table::{Column, Kind, Table};
+use super::value::{Row, Value};
+use crate::admin::language::{Condition, Operator, Order, Query};
+use crate::util::suggest::nearest;
+
+/// Rows under columns.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    pub columns: Vec<(String, Kind)>,
+    pub rows: Vec<Row>,
+}
+
+/// There is no such column.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no column `{column}`{}", hint(.suggestion, .columns))]
+pub struct NoColumn {
+    pub column: String,
+    pub suggestion: Option<String>,
+    pub columns: String,
+}
+
+fn hint(suggestion: &Option<String>, columns: &str) -> String {
+    match suggestion {
+        Some(column) => format!("; did you mean `{column}`?"),
+        None => format!("; there are {columns}"),
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub fn new(columns: &[Column], rows: Vec<Row>) -> Self {
+        let columns = columns.iter().map(|column| (column.name.to_owned(), column.kind));
+        Self {
+            columns: columns.collect(),
+            rows,
+        }
+    }
+
+    /// Columns of texts.
+    pub fn of_texts(columns: &[&str], rows: Vec<Row>) -> Self {
+        let columns = columns.iter().map(|name| ((*name).to_owned(), Kind::Text));
+        Self {
+            columns: columns.collect(),
+            rows,
+        }
+    }
+
+    /// The columns of a table, as DESCRIBE shows them.
+    pub fn describing(table: &Table) -> Self {
+        let row = |column: &Column| {
+            vec![
+                column.name.into(),
+                column.kind.sql().into(),
+                "YES".into(),
+                "".into(),
+                Value::Null,
+                "".into(),
+            ]
+        };
+        let columns = ["Field", "Type", "Null", "Key", "Default", "Extra"];
+        Self::of_texts(&columns, table.columns.iter().map(row).collect())
+    }
+
+    /// The rows, columns and order that are asked for.
+    pub fn select(mut self, query: &Query) -> Result<Self, NoColumn> {
+        if let Some(pattern) = &query.like {
+            self.rows.retain(|row| {
+                row.first()
+                    .is_some_and(|value| is_like(&value.to_string(), pattern))
+            });
+        }
+        for condition in &query.conditions {
+            let column = self.place(&condition.column)?;
+            self.rows
+                .retain(|row| row.get(column).is_some_and(|value| holds(value, condition)));
+        }
+        self.sort(&query.order)?;
+        if let Some((skipped, most)) = query.limit {
+            self.rows = self.rows.into_iter().skip(skipped).take(most).collect();
+        }
+        if query.count {
+            let count = vec![self.rows.len().into()];
+            return Ok(Self {
+                columns: vec![("COUNT(*)".to_owned(), Kind::Integer)],
+                rows: vec![count],
+            });
+        }
+        if query.columns.is_empty() {
+            return Ok(self);
+        }
+        let places = query.columns.iter().map(|column| self.place(column));
+        let places: Vec<_> = places.collect::<Result<_, _>>()?;
+        let chosen = |row: &Row| {
+            places
+                .iter()
+                .filter_map(|place| row.get(*place).cloned())
+                .collect()
+        };
+        Ok(Self {
+            rows: self.rows.iter().map(chosen).collect(),
+            columns: places
+                .iter()
+                .filter_map(|place| self.columns.get(*place).cloned())
+                .collect(),
+        })
+    }
+
+    fn sort(&mut self, order: &[Order]) -> Result<(), NoColumn> {
+        let keys = order
+            .iter()
+            .map(|order| Ok((self.place(&order.column)?, order.descending)));
+        let keys: Vec<_> = keys.collect::<Result<_, NoColumn>>()?;
+        self.rows.sort_by(|left, right| {
+            keys.iter().fold(Ordering::Equal, |known, (column, descending)| {
+                known.then_with(|| {
+                    let (left, right) = (left.get(*column), right.get(*column));
+                    let order = left
+                        .zip(right)
+                        .map_or(Ordering::Equal, |(left, right)| compare(left, right));
+                    if *descending { order.reverse() } else { order }
+                })
+            })
+        });
+        Ok(())
+    }
+
+    fn place(&self, column: &str) -> Result<usize, NoColumn> {
+        let mut names = self.columns.iter().map(|(name, _)| name.as_str());
+        if let Some(place) = names.position(|name| name.eq_ignore_ascii_case(column)) {
+            return Ok(place);
+        }
+        let names: Vec<_> = self.columns.iter().map(|(name, _)| name.as_str()).collect();
+        Err(NoColumn {
+            column: column.to_owned(),
+            suggestion: nearest(column, names.iter().copied()).map(str::to_owned),
+            columns: names.join(", "),
+        })
+    }
+}
+
+/// NULL comes first; numbers by their size, texts by their letters without regard to case.
+fn compare(left: &Value, right: &Value) -> Ordering {
+    match (left, right) {
+        (Value::Null, Value::Null) => Ordering::Equal,
+        (Value::Null, _) => Ordering::Less,
+        (_, Value::Null) => Ordering::Greater,
+        _ => match (number(left), number(right)) {
+            (Some(left), Some(right)) => left.total_cmp(&right),
+            _ => left
+                .to_string()
+                .to_lowercase()
+                .cmp(&right.to_string().to_lowercase()),
+        },
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Decimal(number) => Some(*number),
+        Value::Boolean(truth) => Some(f64::from(u8::from(*truth))),
+        Value::Null | Value::Text(_) => None,
+    }
+}
+
+fn holds(value: &Value, condition: &Condition) -> bool {
+    let operator = condition.operator;
+    let Some(wanted) = &condition.value else {
+        return match operator {
+            Operator::Is | Operator::Equal => *value == Value::Null,
+            Operator::IsNot | Operator::Unequal => *value != Value::Null,
+            _ => false,
+        };
+    };
+    if *value == Value::Null {
+        return false;
+    }
+    let order = || compare_with_text(value, wanted);
+    match operator {
+        Operator::Equal | Operator::Is => order() == Ordering::Equal,
+        Operator::Unequal | Operator::IsNot => order() != Ordering::Equal,
+        Operator::Less => order() == Ordering::Less,
+        Operator::LessOrEqual => order() != Ordering::Greater,
+        Operator::Greater => order() == Ordering::Greater,
+        Operator::GreaterOrEqual => order() != Ordering::Less,
+        Operator::Like => is_like(&value.to_string(), wanted),
+        Operator::NotLike => !is_like(&value.to_string(), wanted),
+    }
+}
+
+fn compare_with_text(value: &Value, wanted: &str) -> Ordering {
+    let truth = match wanted.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" => Some(true),
+        "no" | "false" | "off" | "0" => Some(false),
+        _ => None,
+    };
+    match (value, truth, wanted.parse::<f64>()) {
+        (Value::Boolean(is), Some(wanted), _) => is.cmp(&wanted),
+        (_, _, Ok(wanted)) if number(value).is_some() => compare(value, &Value::Decimal(wanted)),
+        _ => compare(&Value::Text(value.to_string()), &Value::Text(wanted.to_owned())),
+    }
+}
+
+/// `%` stands for anything, `_` for one character, `\` before either for itself. Case does not matter.
+pub fn is_like(text: &str, pattern: &str) -> bool {
+    let text: Vec<char> = text.to_lowercase().chars().collect();
+    let pattern: Vec<char> = pattern.to_lowercase().chars().collect();
+    let (mut at, mut next) = (0, 0);
+    // Where to go on when what follows the last `%` does not fit: each try takes one more character into it.
+    let mut retry: Option<(usize, usize)> = None;
+    while at < text.len() {
+        let escaped = pattern.get(next) == Some(&'\\') && next + 1 < pattern.len();
+        let wanted = pattern.get(next + usize::from(escaped));
+        if !escaped && wanted == Some(&'%') {
+            retry = Some((at, next + 1));
+            next += 1;
+        } else if wanted.is_some_and(|wanted| (*wanted == '_' && !escaped) || *wanted == text[at]) {
+            at += 1;
+            next += 1 + usize::from(escaped);
+        } else if let Some((from, after)) = retry {
+            retry = Some((from + 1, after));
+            (at, next) = (from + 1, after);
+        } else {
+            return false;
+        }
+    }
+    pattern[next..].iter().all(|rest| *rest == '%')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::language::{Command, parse};
+
+    fn answer(text: &str) -> Result<Vec<String>, NoColumn> {
+        let columns = [
+            Column::text("server"),
+            Column::decimal("lag_ms"),
+            Column::boolean("backup"),
+        ];
+        let row = |name: &str, lag: Value, backup: bool| vec![name.into(), lag, backup.into()];
+        let rows = vec![
+            row("db1", Value::Decimal(9.5), false),
+            row("db2", Value::Decimal(100.0), true),
+            row("DB10", Value::Null, false),
+        ];
+        let Ok(Command::Query(query)) = parse(text) else {
+            panic!("{text}");
+        };
+        let answer = Answer::new(&columns, rows).select(&query)?;
+        let show = |row: &Row| row.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        Ok(answer.rows.iter().map(show).collect())
+    }
+
+    #[test]
+    fn rows_and_columns_are_chosen() {
+        let all = |text: &str| answer(text).unwrap();
+        assert_eq!(all("SELECT server FROM t WHERE lag_ms > 20"), ["db2"]);
+        assert_eq!(all("SELECT server FROM t WHERE lag_ms < '20'"), ["db1"]);
+        assert_eq!(all("SELECT server FROM t WHERE backup = yes"), ["db2"]);
+        assert_eq!(
+            all("SELECT server FROM t WHERE backup = 0 AND lag_ms IS NULL"),
+            ["DB10"]
+        );
+        assert_eq!(
+            all("SELECT server FROM t WHERE server LIKE 'db1%'"),
+            ["db1", "DB10"]
+        );
+        assert_eq!(all("SHOW t LIKE '%2'"), ["db2 100.000 yes"]);
+        assert_eq!(
+            all("SELECT server FROM t ORDER BY lag_ms DESC"),
+            ["db2", "db1", "DB10"]
+        );
+        assert_eq!(
+            all("SELECT server FROM t ORDER BY backup DESC, server LIMIT 2"),
+            ["db2", "db1"]
+        );
+        assert_eq!(all("SELECT COUNT(*) FROM t WHERE server != 'db1'"), ["2"]);
+        let wrong = answer("SELECT lag_m FROM t").unwrap_err().to_string();
+        assert!(wrong.contains("did you mean `lag_ms`?"), "{wrong}");
+    }
+
+    #[test]
+    fn patterns_match_as_in_sql() {
+        assert!(is_like("replica-1", "REPLICA%"));
+        assert!(is_like("abc", "a_c"));
+        assert!(!is_like("abc", "a_"));
+        assert!(is_like("a%c", "a\\%c"));
+        assert!(!is_like("abc", "a\\%c"));
+        assert!(is_like("", "%"));
+        assert!(is_like("aXbXc", "%X%c"));
+        assert!(!is_like("aXbXd", "%X%c"));
+        assert!(is_like(&"a".repeat(5000), &"%a".repeat(500)));
+    }
+}

@@ -1,0 +1,108 @@
+//! What an operator changes of this proxy at run time: servers, listeners, counters, what is loaded.
+
+use std::sync::atomic::Ordering;
+
+use super::reply::{Reply, Wrong};
+use crate::admin::State;
+use crate::admin::catalog::routes;
+use crate::admin::language::{Reload, ServerSetting};
+use crate::topology::Admin;
+use crate::util::suggest::nearest;
+
+/// As the configuration's `servers[].weight` and `servers[].max_connections` may be.
+const MOST_WEIGHT: u32 = 1_000_000;
+const MOST_CONNECTIONS: u32 = 100_000;
+
+pub fn server_index(state: &State, name: &str) -> Result<usize, Wrong> {
+    state.server(name).ok_or_else(|| {
+        let names: Vec<_> = state.shared.servers.iter().map(|server| server.name()).collect();
+        let hint = match nearest(name, names.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("there are {}", names.join(", ")),
+        };
+        Wrong::Refused(format!("there is no server `{name}`; {hint}"))
+    })
+}
+
+pub fn server(state: &State, name: &str, setting: ServerSetting) -> Result<Reply, Wrong> {
+    let index = server_index(state, name)?;
+    let topology = &state.shared.topology;
+    let done = match setting {
+        ServerSetting::Weight(weight) if weight > MOST_WEIGHT => {
+            return Err(Wrong::Refused(format!("a weight is at most {MOST_WEIGHT}")));
+        }
+        ServerSetting::Weight(weight) => {
+            topology.set_weight(index, weight);
+            format!("the weight of {name} is {weight}")
+        }
+        ServerSetting::State(admin) => {
+            let is_primary = topology.snapshot().primary == Some(index);
+            if is_primary && admin != Admin::Online {
+                let why =
+                    format!("{name} is the primary: make another server the primary first (SWITCHOVER)");
+                return Err(Wrong::Refused(why));
+            }
+            topology.set_admin(index, admin);
+            format!("{name} is set to {}", admin.word())
+        }
+        ServerSetting::MaxConnections(most) if !(1..=MOST_CONNECTIONS).contains(&most) => {
+            let why = format!("a server may have 1 to {MOST_CONNECTIONS} connections");
+            return Err(Wrong::Refused(why));
+        }
+        ServerSetting::MaxConnections(most) => {
+            if let Some(server) = state.shared.servers.get(index) {
+                server.slots.set_maximum(most as usize);
+            }
+            format!("{name} may have {most} connections")
+        }
+    };
+    Ok(Reply::Done(done))
+}
+
+pub fn listener(state: &State, name: &str, paused: bool) -> Result<Reply, Wrong> {
+    let listeners = &state.shared.config.listeners;
+    let place = listeners.iter().position(|listener| listener.name == name);
+    let Some(place) = place else {
+        let names: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+        let why = format!("there is no listener `{name}`; there are {}", names.join(", "));
+        return Err(Wrong::Refused(why));
+    };
+    state.shared.pauses.set(place, paused);
+    let what = if paused {
+        "refuses new connections"
+    } else {
+        "takes new connections"
+    };
+    Ok(Reply::Done(format!("listener {name} {what}")))
+}
+
+/// Averages and counters that are of this proxy alone, and that nobody else adds up.
+pub fn reset_stats(state: &State) -> Reply {
+    let topology = &state.shared.topology;
+    for index in 0..topology.snapshot().servers.len() {
+        topology.load(index).latency.store(0, Ordering::Relaxed);
+    }
+    let counts = routes::counts(state).into_iter().map(|(_, count)| count);
+    state.forget_routes(counts.collect());
+    Reply::Done("routes and latencies are counted anew".to_owned())
+}
+
+pub fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
+    let reload = match what {
+        Reload::Accounts => {
+            state.shared.accounts.forget_passwords();
+            return Ok(Reply::Done(
+                "every account is asked for its password again".to_owned(),
+            ));
+        }
+        Reload::Tls => &state.reload.tls,
+        Reload::Config => &state.reload.config,
+    };
+    match reload {
+        Some(reload) => reload().map(Reply::Done).map_err(Wrong::Refused),
+        None => Err(Wrong::Refused(format!(
+            "{} cannot be loaded again yet",
+            what.word()
+        ))),
+    }
+}

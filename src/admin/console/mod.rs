@@ -1,0 +1,13 @@
+//! One command of an operator, from its text to its answer. Whoever speaks to operators, in whatever protocol,
+//! comes here.
+
+mod change;
+mod explain;
+mod kill;
+mod operate;
+mod reply;
+mod run;
+mod show;
+
+pub use reply::{Reply, Who, Wrong};
+pub use run::run;

@@ -1,0 +1,17 @@
+//! What operators type, from text to a command: no I/O, and nothing is looked up.
+
+pub mod command;
+mod list;
+mod parameters;
+mod parser;
+mod query;
+mod small_talk;
+mod tokens;
+
+pub use command::{Command, Reload, ServerSetting};
+pub use list::{COMMANDS, Form};
+pub use parameters::{bind, parameters};
+pub use parser::{Bad, TABLE_NAMES, parse};
+pub use query::{Condition, Operator, Order, Query, Source};
+pub use small_talk::{Expression, Item};
+pub use tokens::LONGEST;

@@ -1,0 +1,229 @@
+//! The port itself: who comes is let in, served, and written down.
+
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use opensrv_mysql::AsyncMysqlIntermediary;
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::feed::Feed;
+use super::login::{Admitted, BoxStream, Desk, login};
+use super::mouth::Mouth;
+use super::shim::Shim;
+use crate::accounts::{Accounts, ClientAddress, StaticPassword, StaticUser};
+use crate::admin::State;
+use crate::admin::console::Who;
+use crate::config::{Address, AdminUser};
+use crate::wire::Capabilities;
+use crate::wire::auth::Plugin;
+use crate::wire::login::{FILLER, Login};
+use crate::wire::packet::put_with;
+
+/// An open port that nobody is served at yet.
+pub struct Port {
+    door: Door,
+    address: Address,
+}
+
+enum Door {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+#[derive(Debug, Error)]
+pub enum PortError {
+    #[error("the admin port cannot use {address}: {source}")]
+    Listen { address: Address, source: io::Error },
+}
+
+/// The library's greeting and its OK.
+const PACKETS_OF_THE_LOGIN: usize = 2;
+
+// === impl Port ===
+
+impl Port {
+    /// `None`: the configuration wants none.
+    pub async fn open(admin: &crate::config::Admin) -> Result<Option<Self>, PortError> {
+        let Some(address) = admin.address.clone().filter(|_| admin.is_open()) else {
+            tracing::info!("no admin port: it takes `admin.users`, and an address that is not off");
+            return Ok(None);
+        };
+        match Door::open(&address).await {
+            Ok(door) => Ok(Some(Self { door, address })),
+            Err(source) => Err(PortError::Listen { address, source }),
+        }
+    }
+
+    /// Serves until the task is dropped, and everybody with it.
+    pub async fn serve(self, state: Arc<State>) {
+        let admin = &state.shared.config.admin;
+        let accounts = match accounts(&admin.users) {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                tracing::error!(%error, "no admin port");
+                return;
+            }
+        };
+        let desk = Arc::new(Desk {
+            accounts,
+            tls: state.shared.tls.load_full(),
+        });
+        tracing::info!(address = %self.address, "admin port open");
+        let room = Arc::new(Semaphore::new(admin.max_connections as usize));
+        let next = AtomicU32::new(1);
+        let mut visitors = JoinSet::new();
+        loop {
+            let (stream, from, peer) = tokio::select! {
+                accepted = self.door.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "the admin port cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                },
+                Some(_) = visitors.join_next() => continue,
+            };
+            let Ok(place) = room.clone().try_acquire_owned() else {
+                tracing::warn!(peer, "too many connections to the admin port");
+                continue;
+            };
+            let (state, desk) = (state.clone(), desk.clone());
+            let id = next.fetch_add(1, Ordering::Relaxed);
+            visitors.spawn(async move {
+                visit(&state, &desk, stream, (id, from, peer)).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+fn accounts(users: &[AdminUser]) -> Result<Accounts, crate::accounts::Setup> {
+    let listed = users.iter().map(|user| StaticUser {
+        user: user.name.clone().into_bytes(),
+        hosts: Vec::new(),
+        password: StaticPassword::Password(user.password.clone()),
+        plugin: None,
+        backend: None,
+        max_connections: None,
+        consistency: None,
+    });
+    Accounts::new(listed.collect(), None)
+}
+
+/// One connection from its first byte to its last.
+async fn visit(
+    state: &Arc<State>,
+    desk: &Desk,
+    stream: BoxStream,
+    (id, from, peer): (u32, ClientAddress, String),
+) {
+    let limit = state.shared.config.limits.login_timeout;
+    let admitted = match tokio::time::timeout(limit, login(desk, stream, id, from)).await {
+        Ok(Ok(admitted)) => admitted,
+        Ok(Err(error)) => {
+            tracing::info!(peer, reason = %error, "admin login failed");
+            return;
+        }
+        Err(_) => {
+            tracing::info!(peer, reason = "it took too long", "admin login failed");
+            return;
+        }
+    };
+    let user = String::from_utf8_lossy(&admitted.user).into_owned();
+    let known = state
+        .shared
+        .config
+        .admin
+        .users
+        .iter()
+        .find(|known| known.name == user);
+    let Some(role) = known.map(|known| known.role) else {
+        return;
+    };
+    tracing::info!(user, peer, role = role.word(), "admin connected");
+    let database = admitted.database.as_deref().map(String::from_utf8_lossy);
+    let who = Who {
+        user: user.clone(),
+        role,
+        from: peer.clone(),
+        id,
+        schema: database.map(std::borrow::Cow::into_owned),
+    };
+    let end = serve(state, who, admitted).await;
+    let reason = end
+        .err()
+        .map_or_else(|| "it left".to_owned(), |error| error.to_string());
+    tracing::info!(user, peer, reason, "admin disconnected");
+}
+
+async fn serve(state: &Arc<State>, who: Who, admitted: Admitted) -> io::Result<()> {
+    let (reader, writer) = tokio::io::split(admitted.stream);
+    let first = introduction(&admitted.user, admitted.capabilities);
+    let feed = Feed::new(reader, first, state.shared.config.admin.idle_timeout);
+    let mouth = Mouth::new(writer, PACKETS_OF_THE_LOGIN);
+    AsyncMysqlIntermediary::run_on(Shim::new(state.clone(), who), feed, mouth).await
+}
+
+/// The login that the library sees: it lets everybody in, and has to know what the client understands.
+fn introduction(user: &[u8], capabilities: Capabilities) -> Vec<u8> {
+    use Capabilities as C;
+    let known = capabilities & (C::LONG_PASSWORD | C::PROTOCOL_41 | C::DEPRECATE_EOF);
+    let login = Login {
+        // With the last one it writes an OK's text as servers do for every client.
+        capabilities: known | C::PROTOCOL_41 | C::SECURE_CONNECTION | C::PLUGIN_AUTH | C::SESSION_TRACK,
+        max_packet: 1 << 24,
+        collation: 45,
+        filler: [0; FILLER],
+        user,
+        auth: b"proved",
+        database: None,
+        plugin: Some(Plugin::Native.name().as_bytes()),
+        attributes: None,
+        zstd_level: None,
+    };
+    let mut packet = Vec::new();
+    put_with(&mut packet, 1, |out| login.encode(out));
+    packet
+}
+
+// === impl Door ===
+
+impl Door {
+    async fn open(address: &Address) -> io::Result<Self> {
+        match address {
+            Address::Tcp { host, port } => {
+                let listener = TcpListener::bind((host.as_str(), *port)).await?;
+                Ok(Self::Tcp(listener))
+            }
+            Address::Unix(path) => {
+                // A socket left over by a process that was killed would be in the way.
+                let left_over = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
+                if left_over && std::os::unix::net::UnixStream::connect(path).is_err() {
+                    std::fs::remove_file(path)?;
+                }
+                Ok(Self::Unix(UnixListener::bind(path)?))
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(BoxStream, ClientAddress, String)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok((Box::new(stream), ClientAddress::from(peer), peer.to_string()))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Box::new(stream), ClientAddress::Local, "local".to_owned()))
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! All that the tables and commands of this folder look at.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+
+use crate::failover;
+use crate::frontend::shared::Shared;
+
+/// One for the process.
+pub struct State {
+    pub shared: Arc<Shared>,
+    /// `None` where failover is off.
+    pub failover: Option<failover::Handle>,
+    /// What only the one who built the proxy can do again.
+    pub reload: Reloads,
+    /// When the proxy began.
+    pub started: SystemTime,
+    /// What the counters of routes were when they were last reset: their own threads alone write them.
+    forgotten: ArcSwap<Vec<u64>>,
+}
+
+/// Answers what was done, or why nothing was.
+pub type Reload = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
+
+#[derive(Default)]
+pub struct Reloads {
+    pub tls: Option<Reload>,
+    pub config: Option<Reload>,
+}
+
+// === impl State ===
+
+impl State {
+    pub fn new(shared: Arc<Shared>, failover: Option<failover::Handle>, reload: Reloads) -> Arc<Self> {
+        Arc::new(Self {
+            shared,
+            failover,
+            reload,
+            started: SystemTime::now(),
+            forgotten: ArcSwap::default(),
+        })
+    }
+
+    pub fn forgotten_routes(&self) -> Arc<Vec<u64>> {
+        self.forgotten.load_full()
+    }
+
+    pub fn forget_routes(&self, counts: Vec<u64>) {
+        self.forgotten.store(Arc::new(counts));
+    }
+
+    /// A server by its name.
+    pub fn server(&self, name: &str) -> Option<usize> {
+        let mut servers = self.shared.servers.iter();
+        servers.position(|server| server.name().eq_ignore_ascii_case(name))
+    }
+}

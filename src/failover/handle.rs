@@ -1,0 +1,128 @@
+//! How everybody else talks to the coordinator: commands that it executes one at a time, and what it knows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::plan::Refusal;
+use super::report::Report;
+use super::shared::{Counters, Shared};
+use super::verdict::Analysis;
+
+/// Cheap to clone. The coordinator ends with the process.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) commands: mpsc::Sender<Command>,
+}
+
+/// What somebody wants, and where the answer goes.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) wanted: Wanted,
+    pub(super) answer: oneshot::Sender<Result<Report, Refusal>>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Wanted {
+    Switchover {
+        to: Option<String>,
+        timeout: Option<Duration>,
+        force: bool,
+    },
+    Failover {
+        to: Option<String>,
+        force: bool,
+    },
+    Rejoin {
+        server: String,
+        discard: bool,
+    },
+}
+
+/// What would be done now, or why nothing would.
+#[derive(Debug, Clone, Default)]
+pub struct Check {
+    pub steps: Vec<CheckStep>,
+    pub refusals: Vec<String>,
+}
+
+/// No secrets are in it.
+#[derive(Debug, Clone)]
+pub struct CheckStep {
+    pub step: String,
+    pub server: String,
+    pub sql: String,
+    pub note: String,
+}
+
+// === impl Handle ===
+
+impl Handle {
+    /// Another primary, in good order. `to`: the best candidate unless given. `timeout`: `switchover.timeout`
+    /// unless given. `force`: although a check advises against it.
+    pub async fn switchover(
+        &self,
+        to: Option<&str>,
+        timeout: Option<Duration>,
+        force: bool,
+    ) -> Result<Report, Refusal> {
+        let to = to.map(str::to_owned);
+        self.ask(Wanted::Switchover { to, timeout, force }).await
+    }
+
+    /// Another primary because this one is lost.
+    pub async fn failover(&self, to: Option<&str>, force: bool) -> Result<Report, Refusal> {
+        let to = to.map(str::to_owned);
+        self.ask(Wanted::Failover { to, force }).await
+    }
+
+    /// Makes a server follow the primary. `discard`: what it has and the primary lacks is saved and thrown away.
+    pub async fn rejoin(&self, server: &str, discard: bool) -> Result<Report, Refusal> {
+        let server = server.to_owned();
+        self.ask(Wanted::Rejoin { server, discard }).await
+    }
+
+    /// What a change of the primary would do now, touching nothing.
+    pub fn check(&self, to: Option<&str>) -> Check {
+        self.shared.check(to)
+    }
+
+    /// What is judged of the primary now, and why.
+    pub fn analysis(&self) -> Analysis {
+        self.shared.analysis()
+    }
+
+    /// From now on nothing is promoted unless somebody says so.
+    pub fn pause(&self) {
+        self.shared.set_paused(true);
+    }
+
+    pub fn resume(&self) {
+        self.shared.set_paused(false);
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.shared.is_paused()
+    }
+
+    /// The latest changes, the newest first.
+    pub fn history(&self) -> Vec<Arc<Report>> {
+        self.shared.history()
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    async fn ask(&self, wanted: Wanted) -> Result<Report, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let command = Command { wanted, answer };
+        let gone = || Refusal::of("the proxy is about to end");
+        // The queue is short: who does not fit comes back when the others are done.
+        let busy = || Refusal::of("too many commands wait already");
+        self.commands.try_send(command).map_err(|_| busy())?;
+        answered.await.map_err(|_| gone())?
+    }
+}

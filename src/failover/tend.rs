@@ -1,0 +1,243 @@
+//! Between changes: servers that are not as they should be behind their primary. One that takes writes is made
+//! read-only, one that was left behind follows, one that has what the primary lacks is kept from all use.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::coordinator::Coordinator;
+use super::course::Course;
+use super::fleet::Hands;
+use super::plan::{Choice, rejoin};
+use super::report::ReportKind;
+use super::scene::{Member, Scene};
+use super::step::{Follow, Step, StepKind};
+use super::surplus::surplus;
+use crate::topology::{Admin, Event, EventKind, ThreadState};
+
+/// The same is not tried on a server again before.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// What is remembered between one look and the next.
+#[derive(Default)]
+pub(super) struct Tending {
+    /// Once the primary, or following one that is: they follow the present one.
+    pub(super) former: HashSet<usize>,
+    /// Stopped by us, so that we start them.
+    pub(super) frozen: HashSet<usize>,
+    /// Commits are to wait for a replica as soon as there is one.
+    pub(super) acks_later: bool,
+    /// When a server was last touched.
+    touched: HashMap<usize, Instant>,
+    /// Servers with a command of their own under way.
+    pub(super) busy: HashSet<usize>,
+    tasks: JoinSet<()>,
+}
+
+/// One thing to do on one server.
+#[derive(Debug)]
+enum Chore {
+    Do(Vec<Step>),
+    Quarantine(String),
+    Release,
+}
+
+// === impl Tending ===
+
+impl Tending {
+    /// Something greater begins.
+    pub(super) fn stop(&mut self) {
+        self.tasks.abort_all();
+    }
+
+    pub(super) fn promoted(&mut self, choice: &Choice) {
+        self.former.extend(choice.from);
+        self.former.remove(&choice.candidate);
+        self.frozen.extend(choice.siblings.iter().copied());
+        self.touched.clear();
+    }
+
+    fn may_touch(&self, server: usize) -> bool {
+        let is_due = |moment: &Instant| moment.elapsed() >= AGAIN;
+        !self.busy.contains(&server) && self.touched.get(&server).is_none_or(is_due)
+    }
+}
+
+// === impl Coordinator ===
+
+impl Coordinator {
+    pub(super) fn tend(&mut self, scene: &Scene) {
+        while self.tending.tasks.try_join_next().is_some() {}
+        let Some(primary) = scene
+            .primary
+            .filter(|primary| scene.members[*primary].is_answering())
+        else {
+            return;
+        };
+        for (server, member) in scene.others() {
+            if member.is_answering() && member.admin != Admin::Maintenance && self.tending.may_touch(server) {
+                match self.chore(scene, primary, server) {
+                    Some(Chore::Do(steps)) => self.touch(scene, steps),
+                    Some(Chore::Quarantine(why)) => self.quarantine(member, server, why),
+                    Some(Chore::Release) => self.topology.set_quarantine(server, None),
+                    None => {}
+                }
+            }
+        }
+        self.turn_on_acks(scene, primary);
+    }
+
+    /// The first thing that is wrong with a server.
+    fn chore(&self, scene: &Scene, primary: usize, server: usize) -> Option<Chore> {
+        let member = &scene.members[server];
+        let status = member.status.as_deref()?;
+        let settings = &self.config.failover;
+        if !status.read_only && settings.enforce_read_only {
+            let sentence = "it takes no writes: it is not the primary";
+            return Some(Chore::Do(vec![step(scene, server, StepKind::ReadOnly, sentence)]));
+        }
+        let follows_primary = scene.channel(server, primary);
+        status.channels.as_ref()?;
+        let is_ours = self.is_ours(scene, primary, server);
+        if follows_primary.is_none() && !is_ours {
+            return None;
+        }
+        let extra = surplus(
+            &member.position(),
+            &scene.members[primary].executed(),
+            &self.reigns,
+        );
+        match (follows_primary, extra.is_empty()) {
+            (Some(channel), true) => {
+                let is_stopped = channel.io.state == ThreadState::Stopped && channel.io.code == 0;
+                if is_stopped && self.tending.frozen.contains(&server) {
+                    let channel = channel.name.clone();
+                    let start = StepKind::StartFetching { channel };
+                    return Some(Chore::Do(vec![step(
+                        scene,
+                        server,
+                        start,
+                        "it follows the primary again",
+                    )]));
+                }
+                member.quarantined.as_ref().map(|_| Chore::Release)
+            }
+            // It may have what the primary wrote after it was asked.
+            (Some(channel), false) if channel.io.state == ThreadState::Running => None,
+            (_, false) if !self.is_newer(scene, primary, server) => {
+                self.topology.hurry(primary);
+                None
+            }
+            (_, false) => {
+                let why = format!("it has transactions that the primary lacks: {extra}");
+                let is_told = member.quarantined.as_deref() == Some(why.as_str());
+                (!is_told).then_some(Chore::Quarantine(why))
+            }
+            (None, true) if settings.rejoin => Some(Chore::Do(follow(scene, server, primary))),
+            (None, true) => None,
+        }
+    }
+
+    /// Whether it was the primary, or follows one that was and has not come along.
+    fn is_ours(&self, scene: &Scene, primary: usize, server: usize) -> bool {
+        let former = &self.tending.former;
+        former.contains(&server)
+            || former
+                .iter()
+                .any(|source| *source != primary && scene.channel(server, *source).is_some())
+    }
+
+    /// Whether the primary was asked after the server had told what it has.
+    fn is_newer(&self, scene: &Scene, primary: usize, server: usize) -> bool {
+        let ended = |member: &Member| {
+            let observation = member.observation.as_deref()?;
+            Some((observation.began, observation.began + observation.took))
+        };
+        match (ended(&scene.members[primary]), ended(&scene.members[server])) {
+            (Some((began, _)), Some((_, ended))) => began >= ended,
+            _ => false,
+        }
+    }
+
+    fn touch(&mut self, scene: &Scene, steps: Vec<Step>) {
+        let Some(first) = steps.first() else {
+            return;
+        };
+        self.tending.touched.insert(first.server, Instant::now());
+        info!(server = &*first.name, "{}", first.sentence);
+        let event = Event::new(EventKind::Rejoin, Some(&first.name), first.sentence.clone());
+        self.topology.events().record(event);
+        let course = Course::new(ReportKind::Rejoin, scene.epoch);
+        let hands = Hands::new(&self.fleet, &course.steps, scene);
+        let (topology, server) = (Arc::clone(&self.topology), first.server);
+        self.tending.tasks.spawn(async move {
+            hands.perform_beside(&steps).await;
+            topology.hurry(server);
+        });
+    }
+
+    fn quarantine(&mut self, member: &Member, server: usize, why: String) {
+        let event = Event::new(EventKind::Quarantine, Some(&member.name), why.clone());
+        self.topology.events().record(event);
+        self.topology.set_quarantine(server, Some(why.into()));
+    }
+
+    fn turn_on_acks(&mut self, scene: &Scene, primary: usize) {
+        let acknowledges = |server: usize| {
+            let running = scene.channel(server, primary).map(|channel| channel.io.state);
+            running == Some(ThreadState::Running)
+        };
+        if self.tending.acks_later && scene.others().any(|(server, _)| acknowledges(server)) {
+            self.tending.acks_later = false;
+            let sentence = "commits wait for a replica again";
+            self.touch(
+                scene,
+                vec![step(scene, primary, StepKind::SemiSync { on: true }, sentence)],
+            );
+        }
+    }
+}
+
+/// A server comes behind the primary: from another source, or from having been a primary itself.
+pub(super) fn follow(scene: &Scene, server: usize, primary: usize) -> Vec<Step> {
+    let member = &scene.members[server];
+    let channels = member
+        .status
+        .as_deref()
+        .and_then(|status| status.channels.as_deref());
+    let like = rejoin(scene, primary);
+    let text = format!("{} follows {}", member.name, like.source_name);
+    if let Some(channel) = channels.and_then(<[_]>::first) {
+        let follow = Follow {
+            channel: channel.name.clone(),
+            login: None,
+            tls: None,
+            heartbeat: channel.heartbeat.or(like.heartbeat),
+            demoted: false,
+            ..like
+        };
+        return vec![step(scene, server, StepKind::Follow(follow), &text)];
+    }
+    let mut steps = Vec::new();
+    let semi_sync = member
+        .status
+        .as_deref()
+        .map(|status| status.semi_sync)
+        .unwrap_or_default();
+    if semi_sync.source.is_some() {
+        let text = format!("commits on {} wait for nobody", member.name);
+        steps.push(step(scene, server, StepKind::SemiSync { on: false }, &text));
+        let text = format!("{} acknowledges what it fetches", member.name);
+        steps.push(step(scene, server, StepKind::Acknowledge, &text));
+    }
+    steps.push(step(scene, server, StepKind::Follow(like), &text));
+    steps
+}
+
+pub(super) fn step(scene: &Scene, server: usize, kind: StepKind, text: &str) -> Step {
+    Step::new(scene, server, kind, false, text.to_owned())
+}

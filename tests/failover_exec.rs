@@ -1,0 +1,370 @@
+//! Failover and switchover against real servers: monitor and coordinator run inside the test, and are asked through
+//! the topology and the handle.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable;
+use splitrail::backend::{Server, Servers};
+use splitrail::config::Config;
+use splitrail::failover::{self, Handle, Outcome, Report, ReportKind};
+use splitrail::monitor;
+use splitrail::topology::{Health, Outcome as Seen, Role, Status, ThreadState, Topology};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::fixture::proxy::wait_for;
+use crate::fixture::{Cluster, Flavour, on_both_flavours};
+
+const ACCOUNTS: &str =
+    "user: failover, password: failover, replication: {user: replication, password: replication}";
+
+/// The control plane without clients.
+struct Plane {
+    topology: Arc<Topology>,
+    handle: Handle,
+    _tasks: JoinSet<()>,
+}
+
+// === impl Plane ===
+
+impl Plane {
+    /// `settings`: of `failover`, after the accounts.
+    async fn start(cluster: &Cluster, settings: &str) -> Self {
+        Self::start_with(cluster, "db1", settings).await
+    }
+
+    async fn start_with(cluster: &Cluster, primary: &str, settings: &str) -> Self {
+        let mut yaml = "accounts: backend\nservers:\n".to_owned();
+        for server in cluster.servers() {
+            let role = if server.name == primary {
+                "primary"
+            } else {
+                "replica"
+            };
+            let (name, address) = (&server.name, server.address());
+            yaml += &format!("  - {{name: {name}, address: \"{address}\", role: {role}}}\n");
+        }
+        yaml += "monitor: {user: monitor, password: monitor}\n";
+        yaml += &format!("failover: {{{ACCOUNTS}, {settings}}}\n");
+        let config = Config::parse(&yaml, Path::new("test.yaml")).unwrap();
+        let servers = (0..config.servers.len()).map(|index| Server::new(index, &config, None));
+        let servers = Servers::new(servers.collect());
+        let topology = Topology::new(&config);
+        let (handle, coordinator) = failover::start(&config, topology.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(monitor::run(config, servers, topology.clone()));
+        tasks.spawn(coordinator);
+        let plane = Self {
+            topology,
+            handle,
+            _tasks: tasks,
+        };
+        plane.writable().await;
+        plane
+    }
+
+    async fn writable(&self) -> usize {
+        tokio::time::timeout(Duration::from_secs(30), self.topology.gate().opened())
+            .await
+            .expect("the gate stays shut")
+    }
+
+    fn primary(&self) -> Option<usize> {
+        self.topology.snapshot().primary
+    }
+
+    /// Of a probe that began after this was called.
+    async fn status(&self, index: usize) -> Status {
+        let asked = Instant::now();
+        wait_for("a probe", async || {
+            let observation = self.topology.observation(index)?;
+            match &observation.outcome {
+                Seen::Answered(status) if observation.began > asked => Some(Status::clone(status)),
+                _ => None,
+            }
+        })
+        .await
+    }
+
+    /// Until a server follows another one and has nothing to complain about.
+    async fn wait_following(&self, cluster: &Cluster, index: usize, source: usize) {
+        let port = cluster.servers()[source].port;
+        wait_for(&format!("db{} behind db{}", index + 1, source + 1), async || {
+            let observation = self.topology.observation(index)?;
+            let Seen::Answered(status) = &observation.outcome else {
+                return None;
+            };
+            let channel = status.channels.as_ref()?.first()?;
+            let is_running =
+                channel.io.state == ThreadState::Running && channel.sql.state == ThreadState::Running;
+            (status.read_only && channel.source_port == port && is_running).then_some(())
+        })
+        .await;
+    }
+
+    async fn wait_report(&self, kind: ReportKind) -> Arc<Report> {
+        wait_for("a report", async || {
+            self.handle
+                .history()
+                .into_iter()
+                .find(|report| report.kind == kind)
+        })
+        .await
+    }
+}
+
+async fn table(cluster: &Cluster) {
+    let primary = cluster.primary();
+    primary
+        .execute("CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY, value INT)")
+        .await
+        .unwrap();
+    cluster.catch_up().await.unwrap();
+}
+
+async fn insert(conn: &mut Conn, value: u32) {
+    conn.query_drop(format!("INSERT INTO app.t (value) VALUES ({value})"))
+        .await
+        .unwrap();
+}
+
+async fn values(cluster: &Cluster, index: usize) -> Vec<u32> {
+    cluster.servers()[index]
+        .query("SELECT value FROM app.t ORDER BY value")
+        .await
+        .unwrap()
+}
+
+async fn sandbox_position(cluster: &Cluster, index: usize) -> String {
+    let server = &cluster.servers()[index];
+    let sql = match server.flavour {
+        Flavour::MySql => "SELECT @@global.gtid_executed",
+        Flavour::MariaDb => "SELECT @@global.gtid_binlog_pos",
+    };
+    server.query::<String>(sql).await.unwrap().remove(0)
+}
+
+/// One line for each step.
+fn show(report: &Report) -> String {
+    let mut text = format!(
+        "{} {:?} -> {:?} epoch {} took {:?} pause {:?} gap {:?} {:?}\n",
+        report.kind.word(),
+        report.from,
+        report.to,
+        report.epoch,
+        report.took,
+        report.pause,
+        report.gap,
+        report.outcome
+    );
+    for step in &report.steps {
+        let server = step.server.as_deref().unwrap_or("-");
+        let error = step.error.as_deref().unwrap_or_default();
+        text += &format!(
+            "  {:>8.1?} +{:<8.1?} {server} {} {error}\n",
+            step.at, step.took, step.text
+        );
+    }
+    text
+}
+
+on_both_flavours! {
+    async fn a_dead_primary_is_replaced(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let mut writer = cluster.primary().connect().await.unwrap();
+        for value in 0..50 {
+            insert(&mut writer, value).await;
+        }
+        let killed = Instant::now();
+        cluster.primary().kill();
+        // What a session does that loses it.
+        plane.topology.failed(0);
+        let new = wait_for("another primary", async || plane.primary().filter(|primary| *primary != 0)).await;
+        assert_eq!(plane.writable().await, new);
+        let opened = killed.elapsed();
+        let mut writer = cluster.servers()[new].connect().await.unwrap();
+        insert(&mut writer, 50).await;
+        println!("open after {opened:?}, written after {:?}", killed.elapsed());
+        let report = plane.wait_report(ReportKind::Failover).await;
+        println!("{}", show(&report));
+        assert_eq!(report.outcome, Outcome::Done, "{}", show(&report));
+        assert!(report.gap.is_none(), "{}", show(&report));
+        assert_eq!(values(&cluster, new).await, (0..=50).collect::<Vec<_>>());
+        let other = 3 - new;
+        plane.wait_following(&cluster, other, new).await;
+
+        // It comes back with nothing of its own: it follows.
+        cluster.servers()[0].start().await.unwrap();
+        plane.wait_following(&cluster, 0, new).await;
+        insert(&mut writer, 51).await;
+        for server in [0, other] {
+            wait_for("the row", async || (values(&cluster, server).await.len() == 52).then_some(())).await;
+        }
+        let snapshot = plane.topology.snapshot();
+        assert!(snapshot.servers[0].quarantine.is_none() && snapshot.servers[0].role == Role::Replica);
+        assert_eq!(snapshot.epoch, 2);
+    }
+
+    async fn a_switchover_goes_there_and_back(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let plane = Plane::start(&cluster, "mode: manual").await;
+        for (round, name) in ["db2", "db3", "db1"].into_iter().enumerate() {
+            let report = plane.handle.switchover(Some(name), None, false).await.unwrap();
+            println!("{}", show(&report));
+            assert_eq!(report.outcome, Outcome::Done, "{}", show(&report));
+            let new = plane.primary().unwrap();
+            assert_eq!(cluster.servers()[new].name, name);
+            let mut writer = cluster.servers()[new].connect().await.unwrap();
+            insert(&mut writer, u32::try_from(round).unwrap()).await;
+            for server in (0..3).filter(|server| *server != new) {
+                plane.wait_following(&cluster, server, new).await;
+            }
+            assert!(plane.status(new).await.semi_sync.clients >= 1);
+        }
+        assert!(plane.topology.snapshot().servers.iter().all(|view| view.health == Health::Up));
+    }
+
+    async fn the_primary_is_found_whatever_the_file_says(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        // The file is older than the last switchover, and nobody has written down an epoch.
+        let plane = Plane::start_with(&cluster, "db3", "mode: automatic").await;
+        assert_eq!((plane.primary(), plane.topology.snapshot().epoch), (Some(0), 1));
+        plane.handle.switchover(Some("db2"), None, false).await.unwrap();
+        drop(plane);
+        // By the row of the epoch, with the number that follows from it.
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        assert_eq!((plane.primary(), plane.topology.snapshot().epoch), (Some(1), 2));
+        plane.wait_following(&cluster, 0, 1).await;
+        // The present one is down at the start: reads wait for nothing, writes for the next one.
+        drop(plane);
+        cluster.servers()[1].kill();
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let new = wait_for("another primary", async || plane.primary().filter(|primary| *primary != 1)).await;
+        assert_eq!((plane.writable().await, plane.topology.snapshot().epoch), (new, 3));
+        plane.wait_following(&cluster, 2 - new, new).await;
+    }
+
+    async fn a_returned_primary_with_a_surplus_is_kept_out(flavour) {
+        // Without semi-synchronous replication, so that the old primary can commit on its own.
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let old = cluster.primary();
+        let mut writer = old.connect().await.unwrap();
+        insert(&mut writer, 1).await;
+        cluster.catch_up().await.unwrap();
+        old.kill();
+        plane.topology.failed(0);
+        let new = wait_for("another primary", async || plane.primary().filter(|primary| *primary != 0)).await;
+        plane.wait_report(ReportKind::Failover).await;
+        plane.handle.pause();
+        assert!(plane.handle.is_paused());
+        plane.handle.resume();
+        let mut writer = cluster.servers()[new].connect().await.unwrap();
+        insert(&mut writer, 2).await;
+        insert(&mut writer, 3).await;
+        drop(plane);
+        // While nobody looks, somebody writes there.
+        old.start().await.unwrap();
+        let off = match flavour {
+            Flavour::MySql => "SET GLOBAL rpl_semi_sync_source_enabled = 0",
+            Flavour::MariaDb => "SET GLOBAL rpl_semi_sync_master_enabled = 0",
+        };
+        old.execute(off).await.unwrap();
+        old.execute("INSERT INTO app.t (value) VALUES (99)").await.unwrap();
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        assert_eq!(plane.primary(), Some(new));
+        let why = wait_for("the quarantine", async || {
+            plane.topology.snapshot().servers[0].quarantine.clone()
+        })
+        .await;
+        assert!(why.contains("transactions that the primary lacks"), "{why}");
+        wait_for("read-only", async || plane.status(0).await.read_only.then_some(())).await;
+        let refusal = plane.handle.rejoin("db1", false).await.unwrap_err();
+        assert!(refusal.to_string().contains("REJOIN db1 DISCARD"), "{refusal}");
+        assert_eq!(values(&cluster, new).await, [1, 2, 3]);
+    }
+
+    async fn a_writable_replica_is_made_read_only(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        cluster.replicas()[0].execute("SET GLOBAL read_only = 0").await.unwrap();
+        let plane = Plane::start(&cluster, "mode: manual").await;
+        wait_for("read-only", async || plane.status(1).await.read_only.then_some(())).await;
+        assert!(!plane.status(0).await.read_only);
+    }
+
+    async fn a_hook_says_no_and_nothing_has_happened(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let hook = "before: {command: [/bin/sh, -c, \"echo not today >&2; exit 1\"]}";
+        let plane = Plane::start(&cluster, &format!("mode: manual, {hook}")).await;
+        let report = plane.handle.switchover(None, None, false).await.unwrap();
+        assert!(report.outcome.why().is_some_and(|why| why.contains("not today")), "{}", show(&report));
+        assert_eq!((plane.primary(), report.pause), (Some(0), None));
+        assert_eq!(plane.topology.gate().writable(), Some(0));
+        let refusal = plane.handle.failover(None, false).await.unwrap_err();
+        assert!(refusal.to_string().contains("SWITCHOVER"), "{refusal}");
+        let check = plane.handle.check(None);
+        assert!(check.refusals.is_empty() && check.steps.len() > 4, "{check:?}");
+        assert!(plane.handle.check(Some("db1")).steps.is_empty());
+        assert!(!format!("{check:?}").contains("IDENTIFIED") && !format!("{check:?}").contains("PASSWORD='replication'"));
+    }
+
+    async fn a_switchover_that_cannot_be_is_undone(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let plane = Plane::start(&cluster, "mode: manual").await;
+        // The candidate cannot apply what comes: a table is locked.
+        let mut lock = cluster.servers()[1].connect().await.unwrap();
+        lock.query_drop("LOCK TABLES app.t READ").await.unwrap();
+        let mut writer = cluster.primary().connect().await.unwrap();
+        insert(&mut writer, 1).await;
+        let timeout = Some(Duration::from_millis(1500));
+        let done = plane.handle.switchover(Some("db2"), timeout, true).await;
+        match &done {
+            Ok(report) => assert!(matches!(report.outcome, Outcome::Undone(_)), "{}", show(report)),
+            Err(refusal) => println!("{refusal}"),
+        }
+        assert_eq!((plane.primary(), plane.topology.gate().writable()), (Some(0), Some(0)));
+        insert(&mut writer, 2).await;
+        drop(lock);
+        plane.wait_following(&cluster, 1, 0).await;
+        plane.wait_following(&cluster, 2, 0).await;
+    }
+
+    async fn a_change_that_is_cut_short_is_completed_or_undone(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let folder = tempfile::tempdir().unwrap();
+        let state = format!("mode: automatic, state: {}", folder.path().join("state.json").display());
+        for (round, delay) in [3, 30, 55, 75, 90, 110, 140, 200].into_iter().enumerate() {
+            let plane = Plane::start(&cluster, &state).await;
+            let handle = plane.handle.clone();
+            let change = tokio::spawn(async move { handle.switchover(None, None, true).await.is_ok() });
+            // The moment at which the process is killed.
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            drop(plane);
+            let _ = change.await;
+            let written = std::fs::read_to_string(folder.path().join("state.json")).unwrap_or_default();
+            let plane = Plane::start(&cluster, &state).await;
+            let primary = plane.primary().unwrap();
+            println!("{round}: after {delay} ms: {written:?}, the primary is db{}", primary + 1);
+            wait_for("a writable primary", async || (!plane.status(primary).await.read_only).then_some(())).await;
+            for server in (0..3).filter(|server| *server != primary) {
+                plane.wait_following(&cluster, server, primary).await;
+            }
+            let mut writer = cluster.servers()[primary].connect().await.unwrap();
+            insert(&mut writer, u32::try_from(round).unwrap()).await;
+            let position = sandbox_position(&cluster, primary).await;
+            for server in (0..3).filter(|server| *server != primary) {
+                wait_for("the row", async || (values(&cluster, server).await.len() == round + 1).then_some(())).await;
+            }
+            assert!(!position.is_empty() && !folder.path().join("state.json").exists());
+        }
+    }
+}
