@@ -15,6 +15,7 @@ use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
 use crate::failover;
+use crate::frontend::audit::Audit;
 use crate::frontend::listener::{self, Door};
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
@@ -37,6 +38,8 @@ pub enum StartError {
     Accounts(String),
     #[error("{0}")]
     Admin(#[from] admin::mysql::PortError),
+    #[error("audit.file: {path} cannot be written: {source}")]
+    Audit { path: String, source: io::Error },
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
@@ -82,7 +85,8 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
     let (failover, coordinator) = failover::start(&config, topology.clone());
-    let shared = Shared::new(config, servers, accounts, topology, tls, senders);
+    let audit = open_audit(&config)?;
+    let shared = Shared::new(config, servers, accounts, topology, tls, senders, audit);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
@@ -109,8 +113,17 @@ async fn serve(config: Config) -> Result<(), StartError> {
     if let Some(crate::config::Address::Unix(path)) = &shared.config.admin.address {
         let _ = std::fs::remove_file(path);
     }
+    shared.audit.finish().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn open_audit(config: &Config) -> Result<Audit, StartError> {
+    let path = config.audit.file.as_deref().unwrap_or(std::path::Path::new(""));
+    Audit::open(&config.audit).map_err(|source| StartError::Audit {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 fn servers(config: &Config) -> Result<Servers, StartError> {

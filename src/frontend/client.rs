@@ -16,6 +16,7 @@ use super::request::{self, PassError};
 use super::rows::{OwnStatus, Rows, Speaks};
 use super::rules::Steering;
 use super::trace::Trace;
+use super::underway::Underway;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::ListenerMode;
@@ -71,6 +72,7 @@ pub struct Client {
     pub source: u64,
     pub speaks: Speaks,
     pub trace: Trace,
+    pub underway: Underway,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
@@ -386,6 +388,8 @@ impl Client {
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
                 self.note_latency(facts, &outcome);
+                let server = self.connection.as_ref().map(|connection| connection.server.index);
+                self.underway.is_answered(server, &outcome);
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
@@ -482,6 +486,7 @@ impl Client {
 
     pub async fn error(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> Result<(), End> {
         self.worker.traffic().own_errors.add(1);
+        self.underway.fails(code);
         let packet = reply::error(FIRST, self.capabilities, code, sqlstate, message);
         self.link.send(&packet).await.map_err(|_| End::Broken)
     }

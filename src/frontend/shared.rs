@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 
+use super::audit::Audit;
 use super::caching::ResultCache;
+use super::digests::Row;
+use super::lines::LogCounts;
 use super::listener::Pauses;
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
@@ -29,11 +32,17 @@ pub enum Message {
         place: Place,
     },
     /// Reaches one client of the thread.
-    Interrupt { client: u32, interrupt: Interrupt },
+    Interrupt {
+        client: u32,
+        interrupt: Interrupt,
+    },
     /// Reaches them all.
     InterruptAll(Interrupt),
     /// Somebody waits for a connection to this server.
     Spare(usize),
+    /// Somebody looks at what was counted of statements.
+    Digests(mpsc::Sender<Vec<Row>>),
+    ForgetDigests,
 }
 
 pub struct Shared {
@@ -46,6 +55,8 @@ pub struct Shared {
     pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
     pub ruled: RuleCounts,
+    pub logged: LogCounts,
+    pub audit: Audit,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
     /// Of each thread.
@@ -69,9 +80,13 @@ impl Shared {
         topology: Arc<Topology>,
         tls: Option<Arc<rustls::ServerConfig>>,
         workers: Vec<mpsc::UnboundedSender<Message>>,
+        audit: Audit,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
-        let traffic = workers.iter().map(|_| Traffic::new(config.servers.len())).collect();
+        let traffic = workers
+            .iter()
+            .map(|_| Traffic::new(config.servers.len()))
+            .collect();
         let pauses = Pauses::new(config.listeners.len());
         let rules = RuleSet::compile(&config.rules);
         let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());
@@ -88,6 +103,8 @@ impl Shared {
             results,
             mirrored: MirrorCounts::default(),
             ruled: RuleCounts::default(),
+            logged: LogCounts::default(),
+            audit,
             registry: Arc::default(),
             pauses,
             traffic,

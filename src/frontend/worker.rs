@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use super::digests::Digests;
+use super::lines::Lines;
 use super::login;
 use super::mirror::{self, Mirror};
 use super::shared::{Message, Shared};
@@ -21,7 +23,7 @@ use crate::net::{Interrupt, Link, Signal};
 use crate::routing::Router;
 use crate::routing::balance::Balancer;
 use crate::sql::FactsCache;
-use crate::util::clock;
+use crate::util::{Stopwatch, clock};
 
 pub struct Worker {
     pub index: usize,
@@ -32,6 +34,9 @@ pub struct Worker {
     pub facts: RefCell<FactsCache>,
     pub router: RefCell<Router>,
     pub mirror: Mirror,
+    pub stopwatch: Stopwatch,
+    pub digests: RefCell<Digests>,
+    pub lines: Lines,
     sampler: Sampler,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
 }
@@ -78,6 +83,7 @@ impl Worker {
         let names = shared.servers.iter().map(|server| server.name());
         let balancer = Balancer::new(routing.balance, routing.slow_start, seed).with_names(names);
         let router = Router::new(shared.topology.clone(), balancer);
+        let digests = shared.config.statistics.digests as usize;
         let facts = FactsCache::new(routing.digests as usize);
         Self {
             index,
@@ -86,6 +92,9 @@ impl Worker {
             facts: RefCell::new(facts),
             router: RefCell::new(router),
             mirror: Mirror::new(seed),
+            stopwatch: Stopwatch::choose(),
+            digests: RefCell::new(Digests::new(digests)),
+            lines: Lines::new(seed),
             sampler: Sampler::default(),
             templates: Templates::default(),
             clients: RefCell::default(),
@@ -109,6 +118,7 @@ impl Worker {
                 due = ticks.tick() => {
                     self.traffic().delays.record(clock::tick().saturating_duration_since(due));
                     self.sampler.refill();
+                    self.lines.refill();
                     count = count.wrapping_add(1);
                     self.free_connections();
                     if count.is_multiple_of(ROUND) {
@@ -177,6 +187,11 @@ impl Worker {
                 }
             }
             Message::Spare(server) => self.pools.spare(server),
+            Message::Digests(asker) => {
+                // It has room for all threads; nobody may be left who waits.
+                let _ = asker.try_send(self.digests.borrow().rows());
+            }
+            Message::ForgetDigests => self.digests.borrow_mut().forget(),
         }
     }
 

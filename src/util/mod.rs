@@ -1,11 +1,14 @@
 //! Small things that know nothing of the domain.
 
+pub mod calendar;
 pub mod clock;
 pub mod like;
 pub mod random;
 pub mod secret;
+pub mod stopwatch;
 pub mod suggest;
 
 pub use like::like;
 pub use random::Random;
 pub use secret::Secret;
+pub use stopwatch::Stopwatch;

@@ -41,7 +41,11 @@ fn rows(state: &State) -> Vec<Row> {
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let row = |(reason, count): (&str, u64)| {
         let share = count as f64 * 100.0 / all as f64;
-        vec![reason.into(), count.into(), Value::Decimal((share * 10.0).round() / 10.0)]
+        vec![
+            reason.into(),
+            count.into(),
+            Value::Decimal((share * 10.0).round() / 10.0),
+        ]
     };
     counts.into_iter().map(row).collect()
 }
