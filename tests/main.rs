@@ -29,5 +29,6 @@ mod sandbox_command;
 mod sessions;
 mod shutdown;
 mod statements;
+mod statistics;
 mod steady;
 mod tls;
