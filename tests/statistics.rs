@@ -37,7 +37,13 @@ async fn counted(admin: &mut Conn, schema: &str, statement: &str) -> [u64; 5] {
         .await
         .unwrap();
     let add = |sum: [u64; 5], row: &(u64, u64, u64, u64, u64)| {
-        [sum[0] + row.0, sum[1] + row.1, sum[2] + row.2, sum[3] + row.3, sum[4] + row.4]
+        [
+            sum[0] + row.0,
+            sum[1] + row.1,
+            sum[2] + row.2,
+            sum[3] + row.3,
+            sum[4] + row.4,
+        ]
     };
     rows.iter().fold([0; 5], add)
 }
@@ -46,7 +52,10 @@ async fn counted(admin: &mut Conn, schema: &str, statement: &str) -> [u64; 5] {
 fn records(path: &Path, event: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let read = |line: &str| serde_json::from_str::<Value>(line).unwrap();
-    text.lines().map(read).filter(|record| record["event"] == event).collect()
+    text.lines()
+        .map(read)
+        .filter(|record| record["event"] == event)
+        .collect()
 }
 
 async fn wait_for_record(path: &Path, event: &str, is_it: impl Fn(&Value) -> bool) -> Value {
