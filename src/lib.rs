@@ -50,6 +50,10 @@
 //!   it has to wait for a connection, rules throttle statements or keep results, or reads go where the latency is
 //!   least. What is [counted](frontend::digests) of it is its thread's own, timed by a [clock](util::stopwatch) that
 //!   takes no system call.
+//! - A statement that may have changed anything for good is never sent twice. Reads are, and the statements of a
+//!   transaction that was rolled back with its server.
+//! - Nothing on the path of a statement reads the clock, takes a lock or hops to another thread, unless it has to
+//!   wait for a connection, rules throttle statements or keep results, or reads go where the latency is least.
 //! - No secret is printed: they live in [`util::Secret`] and in [`accounts::Credential`], which hide themselves.
 
 pub mod accounts;

@@ -295,6 +295,26 @@ on_both_flavours! {
         assert!(shown(&refused).contains("does not serve"), "{}", shown(&refused));
     }
 
+    async fn a_switchover_is_made_and_told(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let (user, password) = (&cluster.user, &cluster.password);
+        let failover = format!("failover: {{mode: manual, user: {user}, password: {password}}}");
+        let proxy = Proxy::before(&cluster).with(failover).admin().start().await;
+        let mut admin = proxy.admin().await;
+        wait_for("a healthy primary", async || {
+            let verdict = "SELECT value FROM failover_analysis WHERE item = 'verdict'";
+            let verdict: Option<String> = admin.query_first(verdict).await.unwrap();
+            (verdict.as_deref() == Some("healthy")).then_some(())
+        }).await;
+        assert!(texts(&mut admin, "PROMOTE CHECK db2").await.len() > 3);
+        let row: Row = admin.query_first("SWITCHOVER TO db2").await.unwrap().unwrap();
+        assert_eq!(row.get::<String, _>("outcome").unwrap(), "done");
+        let told = texts(&mut admin, "SELECT to_server FROM failovers WHERE kind = 'switchover'").await;
+        assert_eq!(told, ["db2"]);
+        assert_eq!(texts(&mut admin, "SELECT server FROM servers WHERE role = 'primary'").await, ["db2"]);
+        assert_eq!(refusal(&mut admin, "SWITCHOVER TO db2").await.0, 1105);
+    }
+
     async fn ctl_tells_scripts_by_its_exit_code(flavour) {
         let proxy = Proxy::before(Cluster::shared(flavour).await).admin().start().await;
         let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,6 +1,9 @@
 //! Failover and switchover against real servers: monitor and coordinator run inside the test, and are asked through
 //! the topology and the handle.
 
+// What a failed test has to show for itself.
+#![allow(clippy::print_stdout)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -278,7 +281,9 @@ on_both_flavours! {
         };
         old.execute(off).await.unwrap();
         old.execute("INSERT INTO app.t (value) VALUES (99)").await.unwrap();
-        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let folder = tempfile::tempdir().unwrap();
+        let salvage = format!("mode: automatic, salvage: {}", folder.path().join("salvage").display());
+        let plane = Plane::start(&cluster, &salvage).await;
         assert_eq!(plane.primary(), Some(new));
         let why = wait_for("the quarantine", async || {
             plane.topology.snapshot().servers[0].quarantine.clone()
@@ -289,6 +294,29 @@ on_both_flavours! {
         let refusal = plane.handle.rejoin("db1", false).await.unwrap_err();
         assert!(refusal.to_string().contains("REJOIN db1 DISCARD"), "{refusal}");
         assert_eq!(values(&cluster, new).await, [1, 2, 3]);
+
+        // Saved, and thrown away where the server can copy the primary.
+        let rejoin = plane.handle.rejoin("db1", true);
+        let restart = async {
+            if flavour == Flavour::MySql {
+                wait_for("the end of the clone", async || old.exited().map(drop)).await;
+                old.start().await.unwrap();
+            }
+        };
+        let (report, ()) = tokio::join!(rejoin, restart);
+        let report = report.unwrap();
+        println!("{}", show(&report));
+        let saved: Vec<_> = std::fs::read_dir(folder.path().join("salvage")).unwrap().collect();
+        let saved = std::fs::read_to_string(saved.into_iter().next().unwrap().unwrap().path()).unwrap();
+        assert!(saved.contains("app") && saved.lines().count() > 2, "{saved}");
+        if flavour == Flavour::MariaDb {
+            assert!(report.outcome.why().is_some_and(|why| why.contains("mariadb-backup")));
+            return;
+        }
+        assert_eq!(report.outcome, Outcome::Done);
+        plane.wait_following(&cluster, 0, new).await;
+        assert_eq!(values(&cluster, 0).await, [1, 2, 3]);
+        wait_for("its return", async || plane.topology.snapshot().servers[0].quarantine.is_none().then_some(())).await;
     }
 
     async fn a_writable_replica_is_made_read_only(flavour) {

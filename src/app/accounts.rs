@@ -1,15 +1,17 @@
 //! The accounts that may log in, from the configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::accounts::{Accounts, BackendLogin, Credential, Directory, Source, StaticPassword, StaticUser};
+use crate::accounts::{Accounts, BackendLogin, Credential, Source, StaticPassword, StaticUser, Whereabouts};
 use crate::config::{self, Account, AccountCredential, AccountPlugin, Config};
+use crate::topology::Topology;
 use crate::util::Secret;
 use crate::wire::auth::Plugin;
 
-/// Where the servers' own accounts are read: the primary, with the monitor's login.
+/// Where the servers' own accounts are read at first: the primary of the file, with the monitor's login.
 pub fn source(config: &Config) -> Source {
     let primary = config
         .servers
@@ -19,9 +21,22 @@ pub fn source(config: &Config) -> Source {
     Source::of(config, server)
 }
 
+/// Has them read on the primary of the moment. Ends when nobody reads them.
+pub async fn follow_primary(sources: watch::Sender<Source>, topology: Arc<Topology>, config: Config) {
+    let mut known = topology.primary();
+    loop {
+        known = topology.primary_changed_from(known).await;
+        let Some(server) = known.and_then(|index| config.servers.get(index)) else {
+            continue;
+        };
+        // Without a directory nobody listens.
+        let _ = sources.send(Source::of(&config, server));
+    }
+}
+
 pub fn build(config: &Config, source: watch::Receiver<Source>) -> Result<Accounts, String> {
     let timeout = config.monitor.timeout.max(Duration::from_secs(1));
-    let directory = config.accounts.backend.then(|| Directory::start(source, timeout));
+    let directory = config.accounts.backend.then_some(Whereabouts { source, timeout });
     let listed = config
         .accounts
         .listed

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, conclude};
 use super::course::{Course, Steps};
 use super::epoch::Epoch;
 use super::fleet::Hands;
@@ -296,7 +296,7 @@ impl Coordinator {
         if let Err(error) = self.journal.clear().await {
             warn!(error, "`failover.state` cannot be cleared");
         }
-        self.finished(&report);
+        conclude(&self.topology, &self.shared, &report);
         let mut told = told.clone();
         told.to = report.to.as_deref().map(str::to_owned);
         told.to_address = told.to.as_deref().and_then(|name| self.address(name));

@@ -97,7 +97,9 @@ impl Coordinator {
         while let Some(read) = tasks.join_next().await {
             match read {
                 Ok(Ok(read)) => reigns.extend(read),
-                Ok(Err(trouble)) => warn!(%trouble, "earlier epochs cannot be read"),
+                Ok(Err(trouble)) => {
+                    warn!(%trouble, "the account that changes servers does not get what it asks for")
+                }
                 Err(_) => {}
             }
         }

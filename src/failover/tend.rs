@@ -89,6 +89,24 @@ impl Coordinator {
             }
         }
         self.turn_on_acks(scene, primary);
+        self.forget_source(scene, primary);
+    }
+
+    /// The primary still knows whom it followed before it was promoted.
+    fn forget_source(&mut self, scene: &Scene, primary: usize) {
+        let takes_writes = |member: &Member| member.status.as_deref().is_some_and(|status| !status.read_only);
+        if !takes_writes(&scene.members[primary]) || !self.tending.may_touch(primary) {
+            return;
+        }
+        let former = self.tending.former.iter();
+        let channel = former.filter_map(|source| scene.channel(primary, *source)).next();
+        if let Some(channel) = channel.map(|channel| channel.name.clone()) {
+            let text = format!("{} follows nobody any more", scene.name(primary));
+            self.touch(
+                scene,
+                vec![step(scene, primary, StepKind::Detach { channel }, &text)],
+            );
+        }
     }
 
     /// The first thing that is wrong with a server.

@@ -1,9 +1,12 @@
 //! The exchange in which a client proves who it is, at login and when it changes its user.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::registry::Place;
-use super::shared::Shared;
+use super::worker::Worker;
 use crate::accounts::{
     Account, ClientAddress, ClientChannel, ClientLogin, Credential, Flavour, Refusal, Then,
 };
@@ -14,10 +17,12 @@ use crate::wire::Capabilities;
 
 /// No packet of the exchange is longer: passwords, encrypted or not.
 const LONGEST: usize = 64 << 10;
+/// How often accounts are asked for that cannot be read because there is no primary.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub struct Exchange<'a> {
     pub link: &'a mut Link,
-    pub shared: &'a Shared,
+    pub worker: &'a Worker,
     /// The number of the next packet to send.
     pub sequence: u8,
     pub capabilities: Capabilities,
@@ -101,12 +106,8 @@ impl Exchange<'_> {
             true => Flavour::MariaDb,
             false => Flavour::MySql,
         };
-        let account = self
-            .shared
-            .accounts
-            .find(proof.user, from, flavour)
-            .await
-            .map_err(Some)?;
+        let accounts = &self.worker.shared.accounts;
+        let account = self.account(proof.user, from, flavour).await.map_err(Some)?;
         let known = account.clone();
         let login = ClientLogin {
             user: proof.user,
@@ -117,11 +118,17 @@ impl Exchange<'_> {
             change_user: proof.change_user,
             can_handle_expired: self.capabilities.has(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS),
         };
-        let (mut auth, mut step) = self.shared.accounts.begin(account, login);
+        let (mut auth, mut step) = accounts.begin(account, login);
         loop {
             if let Some(payload) = step.send {
-                let sent = self.link.send_payload(self.sequence, &payload).await;
-                self.sequence = sent.map_err(|_| None)?;
+                self.sequence = match step.then {
+                    // The OK follows at once, or the error in its place: the client is woken up for both together.
+                    Then::Accept(_) => self.link.hold_payload(self.sequence, &payload),
+                    _ => {
+                        let sent = self.link.send_payload(self.sequence, &payload).await;
+                        sent.map_err(|_| None)?
+                    }
+                };
             }
             match step.then {
                 Then::Accept(credential) => {
@@ -132,8 +139,25 @@ impl Exchange<'_> {
             }
             let header = self.link.packet(LONGEST).await.map_err(|_| None)?;
             self.sequence = header.sequence.wrapping_add(1);
-            step = auth.receive(&self.shared.accounts, self.link.payload(header));
+            step = auth.receive(accounts, self.link.payload(header));
             self.link.inbox.consume(header.total());
+        }
+    }
+
+    /// Who comes while there is no primary to ask for accounts waits for one.
+    async fn account(&self, user: &[u8], from: ClientAddress, flavour: Flavour) -> Result<Account, Refusal> {
+        let shared = &self.worker.shared;
+        let directory = self.worker.directory();
+        let until = Instant::now() + shared.lot.patience;
+        loop {
+            let found = shared.accounts.find(user, from, flavour, directory).await;
+            let waits = matches!(&found, Err(refusal) if refusal.is_unreachable())
+                && shared.waits_for_primary()
+                && Instant::now() < until;
+            if !waits {
+                return found;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 

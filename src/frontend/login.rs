@@ -14,12 +14,13 @@ use super::outcome::End;
 use super::registry::{Entry, Place};
 use super::reply;
 use super::rules::Steering;
+use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{Key, Profile, connect};
+use crate::backend::{BackendError, Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
-use crate::net::{Link, Signal};
+use crate::net::{Link, Signal, Socket};
 use crate::routing::Policy;
 use crate::session::{Hold, Session};
 use crate::sql::{Charset, Dialect, Flavour};
@@ -71,17 +72,16 @@ struct Proved {
 }
 
 /// Serves one connection from its first byte to its last, and says so in the log.
-pub async fn run(
-    link: Link,
-    worker: Rc<Worker>,
-    listener: Arc<Listener>,
-    place: Place,
-    (id, signal): (u32, Rc<Signal>),
-) {
+pub async fn run(worker: Rc<Worker>, newcomer: Newcomer<Socket>, (id, signal): (u32, Rc<Signal>)) {
     let started = Instant::now();
-    let address = link.socket().peer();
+    let Newcomer {
+        socket,
+        peer: address,
+        listener,
+        place,
+    } = newcomer;
     let arrival = Arrival {
-        link,
+        link: Link::new(socket),
         worker,
         listener,
         place,
@@ -191,7 +191,7 @@ impl Arrival {
         let Some(profile) = meet(&self.worker.shared).await else {
             let text = format!(
                 "cannot connect to server '{}'",
-                self.worker.shared.servers.primary().name()
+                self.worker.shared.primary().name()
             );
             return Err(self.refuse(1158, b"08S01", &text).await);
         };
@@ -217,7 +217,7 @@ impl Arrival {
             .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
         let mut exchange = Exchange {
             link: &mut self.link,
-            shared: &self.worker.shared,
+            worker: &self.worker,
             sequence: self.sequence,
             capabilities: opened.capabilities,
         };
@@ -317,7 +317,7 @@ impl Arrival {
         };
         let mut out = Vec::new();
         put_with(&mut out, self.sequence, |out| greeting.encode(out));
-        self.link.send(&out).await.map_err(|_| End::Broken)?;
+        self.link.send_first(&out).await.map_err(|_| End::Broken)?;
         Ok(*scramble.as_bytes())
     }
 
@@ -418,8 +418,6 @@ impl Arrival {
         };
         let levels = [Some(self.listener.consistency), accepted.consistency];
         let policy = Policy::new(&self.worker.shared.config).with_levels(levels);
-        let source = self.address.map(|address| address.ip());
-        let source = foldhash::fast::FixedState::default().hash_one(source);
         let mut client = Client {
             link: self.link,
             worker: self.worker,
@@ -441,10 +439,12 @@ impl Arrival {
             configured_policy: policy,
             steering: Steering::default(),
             caching: Default::default(),
-            source,
+            source: source(self.address),
             speaks: Default::default(),
             trace: Default::default(),
             underway: Default::default(),
+            gateway: Default::default(),
+            replay: Default::default(),
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,
@@ -452,6 +452,12 @@ impl Arrival {
         client.select_rules();
         client
     }
+}
+
+/// What stands for where a client comes from.
+fn source(address: Option<SocketAddr>) -> u64 {
+    let address = address.map(|address| address.ip());
+    foldhash::fast::FixedState::default().hash_one(address)
 }
 
 // === impl Opened ===
@@ -500,7 +506,7 @@ impl Client {
 
     /// Proves to the client that the server knows it, too.
     pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
-        if let Err(error) = self.bind_strictly().await {
+        if let Err(error) = self.bind_for_login().await {
             let (code, sqlstate, message) = error.for_client();
             self.why = Some(error.to_string());
             let packet = reply::error(sequence, self.capabilities, code, &sqlstate, &message);
@@ -522,6 +528,21 @@ impl Client {
             .map_err(|_| End::Broken)
     }
 
+    /// A client that comes while there is no primary waits for one.
+    async fn bind_for_login(&mut self) -> Result<(), BackendError> {
+        loop {
+            match self.bind_strictly().await {
+                Err(error) if self.may_wait(&error) => self.wait_for_primary(&error).await?,
+                bound => {
+                    if bound.is_ok() && self.gateway.turn.take().is_some() {
+                        self.worker.shared.lot.works(self.server.index);
+                    }
+                    return bound;
+                }
+            }
+        }
+    }
+
     /// Only now: the OK that ends a login is not compressed yet.
     fn start_compression(&mut self, zstd_level: Option<u8>) {
         let levels = &self.worker.shared.config.compression;
@@ -540,7 +561,7 @@ async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
     if let Some(profile) = shared.profile() {
         return Some(profile);
     }
-    let primary = shared.servers.primary();
+    let primary = shared.primary();
     let others = shared
         .servers
         .iter()

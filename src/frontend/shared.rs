@@ -1,5 +1,7 @@
 //! What all threads that serve clients have in common.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,27 +12,29 @@ use super::audit::Audit;
 use super::caching::ResultCache;
 use super::digests::Row;
 use super::lines::LogCounts;
-use super::listener::Pauses;
+use super::listener::{Door, Pauses};
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
+use super::parking::Lot;
 use super::registry::{Place, Registry};
+use super::replay;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Balance, Config, Listener, ListenerMode};
+use crate::config::{Balance, Config, FailoverMode, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::routing::rules::RuleSet;
+use crate::session::Budget;
 use crate::topology::Topology;
 
 /// What one thread tells another.
 #[derive(Debug)]
 pub enum Message {
-    Client {
-        socket: DetachedSocket,
-        listener: Arc<Listener>,
-        place: Place,
-    },
+    /// It accepts connections for all threads from now on.
+    Accept { door: Door, listener: Arc<Listener> },
+    /// A connection that another thread accepted.
+    Client(Newcomer<DetachedSocket>),
     /// Reaches one client of the thread.
     Interrupt {
         client: u32,
@@ -40,9 +44,21 @@ pub enum Message {
     InterruptAll(Interrupt),
     /// Somebody waits for a connection to this server.
     Spare(usize),
+    /// The connections to this server have been given up.
+    Evict(usize),
     /// Somebody looks at what was counted of statements.
     Digests(mpsc::Sender<Vec<Row>>),
     ForgetDigests,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Newcomer<Socket> {
+    pub socket: Socket,
+    /// `None` for a Unix socket.
+    pub peer: Option<SocketAddr>,
+    pub listener: Arc<Listener>,
+    pub place: Place,
 }
 
 pub struct Shared {
@@ -61,6 +77,12 @@ pub struct Shared {
     pub pauses: Pauses,
     /// Of each thread.
     pub traffic: Box<[Traffic]>,
+    /// Statements that wait for a primary.
+    pub lot: Arc<Lot>,
+    /// What became of statements whose server was lost.
+    pub recovery: replay::Counts,
+    /// How much of open transactions is kept; none if nothing is.
+    pub replays: Option<Arc<Budget>>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     pub draining: AtomicBool,
@@ -68,6 +90,20 @@ pub struct Shared {
     /// How many clients each thread has; the next one goes where there are fewest.
     pub loads: Vec<AtomicUsize>,
     turn: AtomicUsize,
+}
+
+// === impl Newcomer ===
+
+impl<From> Newcomer<From> {
+    /// The same with its socket in, or out of, an event loop.
+    pub fn map<To>(self, change: impl FnOnce(From) -> io::Result<To>) -> io::Result<Newcomer<To>> {
+        Ok(Newcomer {
+            socket: change(self.socket)?,
+            peer: self.peer,
+            listener: self.listener,
+            place: self.place,
+        })
+    }
 }
 
 // === impl Shared ===
@@ -94,7 +130,14 @@ impl Shared {
             let most = usize::try_from(config.routing.result_cache).unwrap_or(usize::MAX);
             Arc::new(ResultCache::new(most, topology.clone()))
         });
+        let lot = Lot::new(&config.failover);
+        let kept = &config.failover.replay;
+        let replays = replay::record::is_enabled(&config.failover)
+            .then(|| Budget::new(kept.per_transaction, kept.total));
         Arc::new(Self {
+            lot,
+            recovery: Default::default(),
+            replays,
             config,
             servers,
             accounts,
@@ -118,26 +161,35 @@ impl Shared {
 
     /// What clients are shown: the primary's greeting, once it has given one.
     pub fn profile(&self) -> Option<Arc<Profile>> {
-        self.servers
-            .primary()
+        self.primary()
             .profile()
             .or_else(|| self.servers.iter().find_map(|server| server.profile()))
     }
 
+    /// The primary of the moment. Whether it takes writes is another question.
+    pub fn primary(&self) -> &Arc<Server> {
+        let primary = self.topology.primary().and_then(|index| self.servers.get(index));
+        primary.unwrap_or_else(|| self.servers.first())
+    }
+
     /// Where the statements of a listener's clients go.
     pub fn server_for(&self, mode: ListenerMode) -> &Arc<Server> {
-        match mode {
-            ListenerMode::Split | ListenerMode::Primary => self.servers.primary(),
-            ListenerMode::Replica => {
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                let turns = turn..turn + self.servers.iter().count();
-                let mut replicas = turns.filter_map(|turn| self.servers.replica(turn));
-                let usable = replicas.find(|server| self.is_usable(server.index));
-                usable
-                    .or(self.servers.replica(turn))
-                    .unwrap_or(self.servers.primary())
-            }
+        let primary = self.primary();
+        if mode != ListenerMode::Replica {
+            return primary;
         }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let is_replica = |server: &&Arc<Server>| server.index != primary.index;
+        let replicas: Vec<_> = self.servers.iter().filter(is_replica).collect();
+        let place = turn % replicas.len().max(1);
+        let mut in_turn = replicas.iter().skip(place).chain(&replicas);
+        let usable = in_turn.find(|server| self.is_usable(server.index));
+        usable.or(replicas.get(place)).copied().unwrap_or(primary)
+    }
+
+    /// Whether clients of a listener for replicas are better off elsewhere than on this server.
+    pub fn is_no_replica(&self, server: usize) -> bool {
+        !self.is_usable(server) || self.topology.primary() == Some(server)
     }
 
     /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
@@ -154,14 +206,25 @@ impl Shared {
             .is_some_and(|server| server.is_usable())
     }
 
-    /// Hands a new connection to the thread with the fewest clients.
-    pub fn hand_over(&self, message: Message) {
-        let least = (0..self.workers.len()).min_by_key(|index| self.loads[*index].load(Ordering::Relaxed));
-        let index = least.unwrap_or_default();
+    /// Whether it is worth waiting for a primary: one is to come, or may.
+    pub fn waits_for_primary(&self) -> bool {
+        let automatic = self.config.failover.mode == FailoverMode::Automatic;
+        (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
+    }
+
+    /// The thread with the fewest clients, which has one more now; among several `here`, if it is one of them.
+    pub fn admit(&self, here: usize) -> usize {
+        let load = |index: &usize| (self.loads[*index].load(Ordering::Relaxed), *index != here);
+        let index = (0..self.loads.len()).min_by_key(load).unwrap_or(here);
         self.loads[index].fetch_add(1, Ordering::Relaxed);
-        if self.workers[index].send(message).is_err() {
-            self.loads[index].fetch_sub(1, Ordering::Relaxed);
-        }
+        index
+    }
+
+    /// Opens the door on one of the threads.
+    pub fn open(&self, turn: usize, door: Door, listener: Arc<Listener>) {
+        let worker = &self.workers[turn % self.workers.len()];
+        // A thread that has ended already lets nobody in.
+        let _ = worker.send(Message::Accept { door, listener });
     }
 
     pub fn interrupt(&self, worker: usize, client: u32, interrupt: Interrupt) {

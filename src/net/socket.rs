@@ -55,6 +55,14 @@ impl Socket {
         }
     }
 
+    /// Writes what the kernel takes at once, without asking the event loop.
+    pub fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).send(bytes),
+            Self::Unix(stream) => SockRef::from(stream).send(bytes),
+        }
+    }
+
     /// Whether the event loop has been told of something to read. Asks nobody, and may not know yet.
     pub fn has_news(&self) -> bool {
         let mut context = Context::from_waker(std::task::Waker::noop());
@@ -72,6 +80,22 @@ impl Socket {
             Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
         };
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether the peer has hung up with nothing left to read. Asks the kernel only if there is any news.
+    pub fn has_ended(&self) -> bool {
+        if !self.has_news() {
+            return false;
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        match peeked {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
     }
 
     /// Waits until the peer has said that it sends no more, or has gone. Nothing is read.

@@ -1,4 +1,5 @@
-//! SHOW SPLITRAIL COUNTERS: what rules and logs have done since the start, of all threads together.
+//! SHOW SPLITRAIL COUNTERS: what rules, logs and the loss of servers have done since the start, of all threads
+//! together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +21,7 @@ pub struct RuleCounts {
 
 /// `held`: of the cache, where there is one.
 pub fn show(shared: &Shared, held: Option<Held>) -> ResultSet {
-    let (rules, mirrored) = (&shared.ruled, &shared.mirrored);
+    let (rules, mirrored, recovery) = (&shared.ruled, &shared.mirrored, &shared.recovery);
     let (logged, audit) = (&shared.logged, &shared.audit.counts);
     let held = held.unwrap_or_default();
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -51,6 +52,9 @@ pub fn show(shared: &Shared, held: Option<Held>) -> ResultSet {
     let mut rows = ResultSet::new(&["counter", "value"]);
     for (name, value) in counters {
         rows.push([Some(name.to_owned()), Some(value.to_string())]);
+    }
+    for (name, value) in recovery.list() {
+        rows.push([Some(format!("failover.{name}")), Some(value.to_string())]);
     }
     rows
 }
