@@ -180,10 +180,11 @@ on_both_flavours! {
         let login = wait_for_record(&path, "login", |record| record["client"] == client.id()).await;
         assert!(login["time"].as_str().unwrap().ends_with('Z'));
         client.disconnect().await.unwrap();
+        wait_for_record(&path, "logout", |record| record["reason"] == "quit").await;
         // All is there when the proxy has ended.
         proxy.signal(Signal::TERM);
         assert!(proxy.wait_exit().await.success());
-        assert!(records(&path, "logout").iter().any(|record| record["reason"] == "quit"));
+        assert_eq!(records(&path, "login").len(), records(&path, "logout").len());
         assert!(!std::fs::read_to_string(&path).unwrap().contains("secret"));
     }
 
@@ -213,7 +214,8 @@ on_both_flavours! {
         let mut admin = proxy.admin().await;
         let busy = "SELECT id FROM sessions WHERE state = 'query'";
         let id: u32 = wait_for("the statement", async || admin.query_first(busy).await.unwrap()).await;
-        admin.query_drop(format!("KILL {id}")).await.unwrap();
+        let mut other = proxy.client().await;
+        other.query_drop(format!("KILL {id}")).await.unwrap();
         wait_for("the end of it", async || {
             let row: Option<(u64, u64)> = admin
                 .query_first("SELECT calls, errors FROM digests WHERE statement = 'SELECT SLEEP(?), ?'")

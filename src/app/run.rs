@@ -112,17 +112,19 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
     tasks.shutdown().await;
     end(&shared, threads, grace, &mut terminate).await;
-    for listener in &shared.config.listeners {
-        if let crate::config::Address::Unix(path) = &listener.address {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-    if let Some(crate::config::Address::Unix(path)) = &shared.config.admin.address {
-        let _ = std::fs::remove_file(path);
-    }
+    remove_sockets(&shared.config);
     shared.audit.finish().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn remove_sockets(config: &Config) {
+    let listeners = config.listeners.iter().map(|listener| &listener.address);
+    for address in listeners.chain(&config.admin.address) {
+        if let crate::config::Address::Unix(path) = address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 fn open_audit(config: &Config) -> Result<Audit, StartError> {

@@ -429,8 +429,7 @@ impl Client {
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
                 self.note_latency(facts, &outcome);
-                let server = self.connection.as_ref().map(|connection| connection.server.index);
-                self.underway.is_answered(server, &outcome);
+                self.note_answer(&outcome);
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();

@@ -32,7 +32,10 @@ use crate::topology::Topology;
 #[derive(Debug)]
 pub enum Message {
     /// It accepts connections for all threads from now on.
-    Accept { door: Door, listener: Arc<Listener> },
+    Accept {
+        door: Door,
+        listener: Arc<Listener>,
+    },
     /// A connection that another thread accepted.
     Client(Newcomer<DetachedSocket>),
     /// Reaches one client of the thread.

@@ -176,10 +176,7 @@ impl Client {
         let named = self.link.inbox.bytes().get(HEADER + 1..HEADER + 5);
         let named = named.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         let id = self.session.statements.resolve(u32::from_le_bytes(named));
-        if let Some(statement) = self.session.statements.get(id) {
-            let (log, template) = (&self.worker.shared.config.log, &statement.template);
-            self.underway.is_statement(log, &template.facts, &template.text);
-        }
+        self.begin_execution(id);
         if !self.steer_execution(id) {
             return Ok(None);
         }

@@ -79,7 +79,7 @@ impl Underway {
         self.why = Some(why);
     }
 
-    pub fn is_answered(&mut self, server: Option<usize>, outcome: &Outcome) {
+    fn is_answered(&mut self, server: Option<usize>, outcome: &Outcome) {
         self.server = server;
         let observed = &outcome.observed;
         self.rows = observed.rows.or(observed.affected).unwrap_or(0);
@@ -108,6 +108,20 @@ impl Client {
     /// A command has arrived.
     pub fn begin(&mut self) {
         self.underway.began = self.worker.stopwatch.now();
+    }
+
+    /// It executes what was prepared under this id.
+    pub fn begin_execution(&mut self, id: u32) {
+        if let Some(statement) = self.session.statements.get(id) {
+            let (log, template) = (&self.worker.shared.config.log, &statement.template);
+            self.underway.is_statement(log, &template.facts, &template.text);
+        }
+    }
+
+    /// The server at hand has answered.
+    pub fn note_answer(&mut self, outcome: &Outcome) {
+        let server = self.connection.as_ref().map(|connection| connection.server.index);
+        self.underway.is_answered(server, outcome);
     }
 
     /// The command is over. What broke off has no answer.

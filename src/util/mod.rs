@@ -5,12 +5,12 @@ pub mod clock;
 pub mod like;
 pub mod random;
 pub mod secret;
-pub mod stopwatch;
 pub mod shelf;
+pub mod stopwatch;
 pub mod suggest;
 
 pub use like::like;
 pub use random::Random;
 pub use secret::Secret;
-pub use stopwatch::Stopwatch;
 pub use shelf::Shelf;
+pub use stopwatch::Stopwatch;
