@@ -19,6 +19,7 @@ help:
 	@echo 'make servers   fetches the servers that the tests and the demo start'
 	@echo "make clients   client libraries' own test suites, direct and through splitrail"
 	@echo 'make compare   splitrail beside HAProxy and MySQL Router on the same server'
+	@echo 'make package   the Debian package, in target/package'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
 .PHONY: demo
@@ -57,6 +58,13 @@ compare: rust servers
 .PHONY: fuzz
 fuzz: rust
 	fuzz/run
+
+# cargo-deb is not needed: dpkg-deb does it.
+.PHONY: package
+package: rust
+	cargo build --locked --profile dist --bin splitrail
+	@ls -lh target/dist/splitrail
+	scripts/package.sh target/dist/splitrail target/package
 
 # A C compiler is for the cryptography library.
 .PHONY: rust

@@ -28,7 +28,7 @@
 //! | 0 | [`wire`], [`sql`], [`gtid`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`], [`topology`] |
-//! | 3 | [`backend`], [`routing`] |
+//! | 3 | [`backend`], [`routing`], [`draft`] |
 //! | 4 | [`monitor`], [`frontend`] |
 //! | 5 | [`admin`], [`sandbox`] |
 //! | 4 | [`monitor`], [`failover`], [`frontend`] |
@@ -61,6 +61,7 @@ pub mod admin;
 pub mod app;
 pub mod backend;
 pub mod config;
+pub mod draft;
 pub mod failover;
 pub mod frontend;
 pub mod gtid;

@@ -1,6 +1,7 @@
 //! The running proxy: threads, listeners, signals, and the order in which it ends.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,10 +11,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::notify::notify;
+use super::reload::Reloader;
 use super::{accounts, secure};
 use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::failover;
 use crate::frontend::audit::Audit;
 use crate::frontend::listener::Door;
@@ -47,18 +50,18 @@ pub enum StartError {
 /// How often a proxy that knows no server yet asks again.
 const LEARN_AGAIN: Duration = Duration::from_millis(500);
 
-/// Runs the proxy until it is told to end.
-pub fn run(config: Config) -> Result<(), StartError> {
+/// Runs the proxy until it is told to end. The file is read again when a reload is asked for.
+pub fn run(config: Config, file: &Path) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, file));
     // The threads of clients that were not waited for end with the process.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: Config) -> Result<(), StartError> {
+async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     raise_open_files();
     buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
     let servers = servers(&config)?;
@@ -73,13 +76,10 @@ async fn serve(config: Config) -> Result<(), StartError> {
             address: listener.address.to_string(),
             source,
         };
-        doors.push((
-            Door::open(&listener.address).await.map_err(failed)?,
-            Arc::new(listener.clone()),
-        ));
+        let door = Door::open(&listener.address).await.map_err(failed)?;
+        doors.push((door, Arc::new(listener.clone())));
     }
     let admin_port = admin::mysql::Port::open(&config.admin).await?;
-    let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
@@ -98,33 +98,34 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tasks.spawn(accounts::follow_primary(
         sources.clone(),
         shared.topology.clone(),
-        shared.config.clone(),
+        shared.settings().config.clone(),
     ));
     for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         shared.open(turn, door, listener);
     }
-    let admin = State::new(shared.clone(), Some(failover), reloads(&shared));
+    let reloader = Arc::new(Reloader::new(file.to_owned(), shared.clone()));
+    let admin = State::new(shared.clone(), Some(failover), reloads(&reloader));
     if let Some(port) = admin_port {
         tasks.spawn(port.serve(admin.clone()));
     }
-    terminate.wait(&shared).await;
+    notify("READY=1");
+    terminate.wait(&reloader).await;
+    notify("STOPPING=1");
+    let settings = shared.settings().clone();
+    let grace = settings.config.shutdown.grace;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
     tasks.shutdown().await;
     end(&shared, threads, grace, &mut terminate).await;
-    remove_sockets(&shared.config);
-    shared.audit.finish().await;
-    tracing::info!("stopped");
+    clear_up(&shared).await;
     Ok(())
 }
 
-fn remove_sockets(config: &Config) {
-    let listeners = config.listeners.iter().map(|listener| &listener.address);
-    for address in listeners.chain(&config.admin.address) {
-        if let crate::config::Address::Unix(path) = address {
-            let _ = std::fs::remove_file(path);
-        }
-    }
+/// Nothing of the process is left but its files.
+async fn clear_up(shared: &Shared) {
+    forget_sockets(&shared.settings().config);
+    shared.audit.finish().await;
+    tracing::info!("stopped");
 }
 
 fn open_audit(config: &Config) -> Result<Audit, StartError> {
@@ -223,13 +224,13 @@ impl Signals {
         })
     }
 
-    /// Until the first signal to end. SIGHUP loads the certificates again.
-    async fn wait(&mut self, shared: &Shared) {
+    /// Until the first signal to end. SIGHUP reads the configuration and the certificates again.
+    async fn wait(&mut self, reloader: &Reloader) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => drop(reload_certificates(shared)),
+                _ = self.hang_up.recv() => drop(reloader.reload()),
             }
         }
     }
@@ -242,25 +243,24 @@ impl Signals {
     }
 }
 
-fn reload_certificates(shared: &Shared) -> Result<String, String> {
-    match secure::for_clients(&shared.config) {
-        Ok(tls) => {
-            shared.tls.store(tls);
-            tracing::info!("certificates loaded again");
-            Ok("certificates loaded again".to_owned())
-        }
-        Err(error) => {
-            tracing::error!(%error, "certificates not loaded: the old ones stay");
-            Err(format!("the old certificates stay: {error}"))
+fn forget_sockets(config: &Config) {
+    let listeners = config.listeners.iter().map(|listener| &listener.address);
+    for address in listeners.chain(&config.admin.address) {
+        if let Address::Unix(path) = address {
+            let _ = std::fs::remove_file(path);
         }
     }
 }
 
 /// What operators may ask for that only this place can do.
-fn reloads(shared: &Arc<Shared>) -> admin::Reloads {
-    let shared = shared.clone();
+fn reloads(reloader: &Arc<Reloader>) -> admin::Reloads {
+    let (tls, config) = (reloader.clone(), reloader.clone());
+    let told = |changes: Vec<String>| match changes.as_slice() {
+        [] => "nothing is different".to_owned(),
+        changes => changes.join("; "),
+    };
     admin::Reloads {
-        tls: Some(Box::new(move || reload_certificates(&shared))),
-        config: None,
+        tls: Some(Box::new(move || tls.reload_certificates())),
+        config: Some(Box::new(move || config.reload().map(told))),
     }
 }

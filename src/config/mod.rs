@@ -12,6 +12,7 @@ mod check;
 mod choice;
 mod compression;
 mod consistency;
+mod difference;
 mod duration;
 mod failover;
 mod host_pattern;
@@ -27,8 +28,10 @@ mod problem;
 mod reader;
 mod routing;
 mod rules;
+mod schema;
 mod secrets;
 mod server;
+mod shape;
 mod size;
 mod statistics;
 mod substitute;
@@ -43,6 +46,7 @@ pub use audit::Audit;
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use consistency::{Consistency, ConsistencyLevel};
+pub use difference::differences;
 pub use duration::parse as parse_duration;
 pub use failover::{Failover, FailoverMode, Hook, Promote, Replay, Switchover};
 pub use host_pattern::HostPattern;
@@ -60,6 +64,7 @@ pub use rules::{
     CacheRule, Mirror, Pattern, Rewrite, Rule, RuleActions, RuleMatch, RuleTarget, TablePattern, Throttle,
     ThrottlePer,
 };
+pub use schema::schema;
 pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use statistics::Statistics;
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};

@@ -18,11 +18,12 @@ use super::reply;
 use super::request;
 use super::rows::{OwnStatus, Rows, Speaks};
 use super::rules::Steering;
+use super::settings::Settings;
 use super::trace::Trace;
 use super::underway::Underway;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
-use crate::config::ListenerMode;
+use crate::config::{ConsistencyLevel, ListenerMode};
 use crate::net::{Link, Signal};
 use crate::routing::Policy;
 use crate::session::{Hold, Session};
@@ -69,6 +70,10 @@ pub struct Client {
     pub policy: Policy,
     /// The same before the session had settings of its own.
     pub configured_policy: Policy,
+    /// The level that the account asks for.
+    pub account_level: Option<ConsistencyLevel>,
+    /// As of the statement under way.
+    pub settings: Arc<Settings>,
     pub steering: Steering,
     pub caching: Caching,
     /// Stands for where it comes from.
@@ -355,7 +360,7 @@ impl Client {
             capabilities: self.capabilities,
             statement,
             may_move,
-            max_packet: self.worker.shared.config.limits.max_allowed_packet,
+            max_packet: self.worker.shared.settings().config.limits.max_allowed_packet,
             since: self.worker.shared.measures_latency().then(Instant::now),
             numbers: None,
             rows,

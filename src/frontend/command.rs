@@ -32,6 +32,7 @@ impl Client {
             if command != Command::QUIT {
                 self.statements += 1;
             }
+            self.keep_up();
             self.entry.begins(command, clock::now());
             let began = self.worker.begin_command();
             self.begin();

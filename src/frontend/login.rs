@@ -127,7 +127,7 @@ impl Arrival {
         let (id, listener) = (self.id, self.listener.name.clone());
         // How long a server takes is not for the client to answer for: that has limits of its own.
         let shared = self.worker.shared.clone();
-        let limit = shared.config.limits.login_timeout;
+        let limit = shared.settings().config.limits.login_timeout;
         let proved = tokio::time::timeout(limit, self.prove()).await;
         let (address, user) = (self.address, String::from_utf8_lossy(&self.user).into_owned());
         let (end, why) = match proved.unwrap_or(Err(End::LoginTimeout)) {
@@ -177,7 +177,7 @@ impl Arrival {
 
     async fn prove(&mut self) -> Result<Proved, End> {
         self.proxy_header().await?;
-        let limits = &self.worker.shared.config.limits;
+        let limits = self.worker.shared.settings().config.limits.clone();
         if self.worker.shared.registry.connections() > limits.client_connections as usize {
             return Err(self.refuse(1040, b"08004", "Too many connections").await);
         }
@@ -235,7 +235,7 @@ impl Arrival {
             Err(Some(refusal)) => return Err(self.reject(&refusal).await),
             Err(None) => return Err(End::Gone),
         };
-        let per_user = self.worker.shared.config.limits.per_user;
+        let per_user = self.worker.shared.settings().config.limits.per_user;
         if let Err(text) = accepted.count(&mut self.place, &opened.user, per_user) {
             return Err(self.refuse(1226, b"42000", &text).await);
         }
@@ -282,7 +282,7 @@ impl Arrival {
     /// What the server can, as far as it is not ours to give.
     fn offer(&self, profile: &Profile) -> Capabilities {
         use Capabilities as C;
-        let compression = self.worker.shared.config.compression.client;
+        let compression = self.worker.shared.settings().config.compression.client;
         let mut offered = profile
             .capabilities
             .without(C::SSL | C::COMPRESS | C::ZSTD | C::MULTI_FACTOR);
@@ -302,7 +302,7 @@ impl Arrival {
 
     async fn greet(&mut self, profile: &Profile, offered: Capabilities) -> Result<[u8; 20], End> {
         let scramble = crate::wire::auth::Scramble::generate().map_err(|_| End::Broken)?;
-        let version = match &self.worker.shared.config.server_version {
+        let version = match &self.worker.shared.settings().config.server_version {
             ServerVersion::Mirror => profile.version.clone(),
             ServerVersion::Fixed(version) => version.clone().into_bytes(),
         };
@@ -417,7 +417,8 @@ impl Arrival {
             filler: opened.filler,
         };
         let levels = [Some(self.listener.consistency), accepted.consistency];
-        let policy = Policy::new(&self.worker.shared.config).with_levels(levels);
+        let settings = self.worker.shared.settings().clone();
+        let policy = Policy::new(&settings.config).with_levels(levels);
         let mut client = Client {
             link: self.link,
             worker: self.worker,
@@ -437,6 +438,8 @@ impl Arrival {
             mode: self.listener.mode,
             policy,
             configured_policy: policy,
+            account_level: accepted.consistency,
+            settings,
             steering: Steering::default(),
             caching: Default::default(),
             source: source(self.address),
@@ -545,7 +548,7 @@ impl Client {
 
     /// Only now: the OK that ends a login is not compressed yet.
     fn start_compression(&mut self, zstd_level: Option<u8>) {
-        let levels = &self.worker.shared.config.compression;
+        let levels = self.worker.shared.settings().config.compression.clone();
         if self.capabilities.has(Capabilities::COMPRESS) {
             self.link
                 .compress(Zip::with_client(Algorithm::Zlib, levels.zlib_level as u8));

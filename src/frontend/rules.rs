@@ -62,7 +62,7 @@ impl Steering {
 impl Client {
     /// To be repeated whenever the client becomes somebody else.
     pub fn select_rules(&mut self) {
-        let selection = self.worker.shared.rules.select(self.comes());
+        let selection = self.settings.rules.select(self.comes());
         self.steering = Steering {
             selection,
             ..Steering::default()
@@ -87,7 +87,20 @@ impl Client {
     }
 
     fn rules(&self) -> &RuleSet {
-        &self.worker.shared.rules
+        &self.settings.rules
+    }
+
+    /// The rules have changed: executions of what was prepared before are treated as the new ones want.
+    pub fn steer_prepared(&mut self) {
+        if self.steering.selection.is_empty() {
+            return;
+        }
+        let statements = self.session.statements.iter();
+        let wanted = statements.map(|(id, statement)| {
+            let template = &statement.template;
+            (id, self.wishes(&template.facts, &template.text))
+        });
+        self.steering.prepared = wanted.filter(|(_, actions)| !actions.is_empty()).collect();
     }
 
     /// How the statement under way is routed.
@@ -195,7 +208,7 @@ impl Client {
         let Some(said) = self.rules().rewrite(&self.steering.actions) else {
             return Ok(None);
         };
-        let limit = self.worker.shared.config.limits.max_allowed_packet;
+        let limit = self.worker.shared.settings().config.limits.max_allowed_packet;
         // One byte goes before the text.
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(1);
         rules::rewrite(said.value, text, limit).map_err(|TooLong| Refused {

@@ -113,7 +113,7 @@ impl Client {
     /// It executes what was prepared under this id.
     pub fn begin_execution(&mut self, id: u32) {
         if let Some(statement) = self.session.statements.get(id) {
-            let (log, template) = (&self.worker.shared.config.log, &statement.template);
+            let (log, template) = (&self.settings.config.log, &statement.template);
             self.underway.is_statement(log, &template.facts, &template.text);
         }
     }
@@ -148,7 +148,7 @@ impl Client {
             now: clock::now(),
         };
         self.worker.digests.borrow_mut().count(who, &seen);
-        let log = &self.worker.shared.config.log;
+        let log = &self.settings.config.log;
         let is_slow = log.slow.threshold.is_some_and(|threshold| taken >= threshold);
         if is_slow || self.worker.lines.is_sampled(log.sample) {
             self.log(&underway, statement, &seen, is_slow);

@@ -61,7 +61,8 @@ pub fn server(state: &State, name: &str, setting: ServerSetting) -> Result<Reply
 }
 
 pub fn listener(state: &State, name: &str, paused: bool) -> Result<Reply, Wrong> {
-    let listeners = &state.shared.config.listeners;
+    let settings = state.shared.settings();
+    let listeners = &settings.config.listeners;
     let place = listeners.iter().position(|listener| listener.name == name);
     let Some(place) = place else {
         let names: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
