@@ -17,7 +17,7 @@ use super::rules::Steering;
 use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{BackendError, Key, Profile, connect};
+use crate::backend::{BackendError, Identity, Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal, Socket};
@@ -398,15 +398,7 @@ impl Arrival {
             profile,
         } = proved;
         let server = self.worker.shared.server_for(self.listener.mode).clone();
-        let key = Key {
-            server: server.index,
-            identity: accepted.identity,
-            capabilities: opened.capabilities,
-            collation: opened.collation,
-            has_schema: opened.database.is_some(),
-            was_reset: false,
-            tls: false,
-        };
+        let key = opened.key(server.index, accepted.identity);
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
         let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone(), key.clone()));
@@ -477,6 +469,23 @@ impl Opened {
             database: login.database.map(<[u8]>::to_vec),
             attributes: login.attributes.unwrap_or_default().into(),
             zstd_level: login.zstd_level,
+        }
+    }
+}
+
+// === impl Opened: what comes of it ===
+
+impl Opened {
+    /// For the server connections that are opened for the client.
+    fn key(&self, server: usize, identity: Arc<Identity>) -> Key {
+        Key {
+            server,
+            identity,
+            capabilities: self.capabilities,
+            collation: self.collation,
+            has_schema: self.database.is_some(),
+            was_reset: false,
+            tls: false,
         }
     }
 }
