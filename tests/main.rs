@@ -8,6 +8,7 @@ mod admin;
 mod balance;
 mod binlog;
 mod caching;
+mod chaos;
 mod commands;
 mod compression;
 mod consistency;
