@@ -35,5 +35,6 @@ mod sandbox_command;
 mod sessions;
 mod shutdown;
 mod statements;
+mod statistics;
 mod steady;
 mod tls;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::notify::notify;
 use super::{accounts, secure};
-use crate::config::{Config, Listener, differences};
+use crate::config::{Address, Config, Listener, differences};
 use crate::frontend::settings::Settings;
 use crate::frontend::shared::Shared;
 use crate::net::buffer;
@@ -136,12 +136,6 @@ fn running(old: &Config, new: Config) -> Result<(Config, Vec<&'static str>), Str
     }
     let mut kept = Vec::new();
     let mut running = new;
-    let places = |listeners: &[Listener]| -> Vec<_> {
-        let places = listeners
-            .iter()
-            .map(|each| (each.name.clone(), each.address.clone()));
-        places.collect()
-    };
     if places(&running.listeners) != places(&old.listeners) {
         running.listeners.clone_from(&old.listeners);
         kept.push("listeners (added, removed, or with another name or address)");
@@ -162,7 +156,11 @@ fn running(old: &Config, new: Config) -> Result<(Config, Vec<&'static str>), Str
         "switchover": switchover;
         "tls.server": tls.server;
         "compression.server": compression.server;
-        "log": log;
+        "log.format": log.format;
+        "log.level": log.level;
+        "log.targets": log.targets;
+        "statistics": statistics;
+        "audit": audit;
         "admin": admin;
     }
     for (server, old) in running.servers.iter_mut().zip(&old.servers) {
@@ -173,6 +171,14 @@ fn running(old: &Config, new: Config) -> Result<(Config, Vec<&'static str>), Str
     }
     kept.dedup();
     Ok((running, kept))
+}
+
+/// What a listener is known by.
+fn places(listeners: &[Listener]) -> Vec<(String, Address)> {
+    let places = listeners
+        .iter()
+        .map(|each| (each.name.clone(), each.address.clone()));
+    places.collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
 use crate::config::{Address, Config};
 use crate::failover;
+use crate::frontend::audit::Audit;
 use crate::frontend::listener::Door;
 use crate::frontend::shared::Shared;
 use crate::frontend::{eviction, login, parking, worker};
@@ -40,6 +41,8 @@ pub enum StartError {
     Accounts(String),
     #[error("{0}")]
     Admin(#[from] admin::mysql::PortError),
+    #[error("audit.file: {path} cannot be written: {source}")]
+    Audit { path: String, source: io::Error },
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
@@ -81,7 +84,8 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
     let (failover, coordinator) = failover::start(&config, topology.clone());
-    let shared = Shared::new(config, servers, accounts, topology, tls, senders);
+    let audit = open_audit(&config)?;
+    let shared = Shared::new(config, servers, accounts, topology, tls, senders, audit);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
@@ -113,9 +117,23 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
     tasks.shutdown().await;
     end(&shared, threads, grace, &mut terminate).await;
-    forget_sockets(&settings.config);
-    tracing::info!("stopped");
+    clear_up(&shared).await;
     Ok(())
+}
+
+/// Nothing of the process is left but its files.
+async fn clear_up(shared: &Shared) {
+    forget_sockets(&shared.settings().config);
+    shared.audit.finish().await;
+    tracing::info!("stopped");
+}
+
+fn open_audit(config: &Config) -> Result<Audit, StartError> {
+    let path = config.audit.file.as_deref().unwrap_or(std::path::Path::new(""));
+    Audit::open(&config.audit).map_err(|source| StartError::Audit {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 fn servers(config: &Config) -> Result<Servers, StartError> {

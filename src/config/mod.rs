@@ -7,6 +7,7 @@
 mod account;
 mod address;
 mod admin;
+mod audit;
 mod check;
 mod choice;
 mod compression;
@@ -32,6 +33,7 @@ mod secrets;
 mod server;
 mod shape;
 mod size;
+mod statistics;
 mod substitute;
 mod tls;
 mod tree;
@@ -40,6 +42,7 @@ mod values;
 pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLogin, Login};
 pub use address::Address;
 pub use admin::{Admin, AdminRole, AdminUser};
+pub use audit::Audit;
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use consistency::{Consistency, ConsistencyLevel};
@@ -51,7 +54,7 @@ pub use http::{Http, Open, Token};
 pub use limits::Limits;
 pub use listener::{Listener, ListenerMode};
 pub use load::{Config, ServerVersion, Shutdown};
-pub use log::{Log, LogFormat, LogLevel};
+pub use log::{Literals, Log, LogFormat, LogLevel, SlowLog};
 pub use monitor::{Ejection, Monitor};
 pub use network::Network;
 pub use pool::Pool;
@@ -63,6 +66,7 @@ pub use rules::{
 };
 pub use schema::schema;
 pub use server::{MOST_SERVERS, Role, Server, ServerState};
+pub use statistics::Statistics;
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::rows::{OwnStatus, Rows, Speaks};
 use super::rules::Steering;
 use super::settings::Settings;
 use super::trace::Trace;
+use super::underway::Underway;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::{ConsistencyLevel, ListenerMode};
@@ -79,6 +80,7 @@ pub struct Client {
     pub source: u64,
     pub speaks: Speaks,
     pub trace: Trace,
+    pub underway: Underway,
     /// What it has of the gate before the primary.
     pub gateway: Gateway,
     pub replay: Replay,
@@ -432,6 +434,7 @@ impl Client {
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
                 self.note_latency(facts, &outcome);
+                self.note_answer(&outcome);
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
@@ -528,6 +531,7 @@ impl Client {
 
     pub async fn error(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> Result<(), End> {
         self.worker.traffic().own_errors.add(1);
+        self.underway.fails(code);
         let packet = reply::error(FIRST, self.capabilities, code, sqlstate, message);
         self.link.send(&packet).await.map_err(|_| End::Broken)
     }

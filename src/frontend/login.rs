@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::audit::{Event, Record};
 use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, Login};
 use super::outcome::End;
@@ -16,7 +17,7 @@ use super::rules::Steering;
 use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{BackendError, Key, Profile, connect};
+use crate::backend::{BackendError, Identity, Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal, Socket};
@@ -99,13 +100,15 @@ pub async fn run(worker: Rc<Worker>, newcomer: Newcomer<Socket>, (id, signal): (
     let end = client.serve().await;
     client.leave();
     client.link.say_goodbye();
+    let reason = client.why.as_deref().unwrap_or(end.reason());
+    client.tell_audit(Event::Logout, |record| record.with("reason", reason));
     let user = String::from_utf8_lossy(&client.login.user).into_owned();
     tracing::info!(
         client = id,
         user,
         peer = peer(client.address),
         listener = client.listener,
-        reason = client.why.as_deref().unwrap_or(end.reason()),
+        reason,
         seconds = started.elapsed().as_secs_f64(),
         statements = client.statements,
         "client disconnected"
@@ -113,7 +116,7 @@ pub async fn run(worker: Rc<Worker>, newcomer: Newcomer<Socket>, (id, signal): (
 }
 
 /// A client's address as the log shows it.
-fn peer(address: Option<SocketAddr>) -> String {
+pub fn peer(address: Option<SocketAddr>) -> String {
     address.map_or_else(|| "local".to_owned(), |address| address.to_string())
 }
 
@@ -123,7 +126,8 @@ impl Arrival {
     async fn arrive(mut self, started: Instant) -> Option<Client> {
         let (id, listener) = (self.id, self.listener.name.clone());
         // How long a server takes is not for the client to answer for: that has limits of its own.
-        let limit = self.worker.shared.settings().config.limits.login_timeout;
+        let shared = self.worker.shared.clone();
+        let limit = shared.settings().config.limits.login_timeout;
         let proved = tokio::time::timeout(limit, self.prove()).await;
         let (address, user) = (self.address, String::from_utf8_lossy(&self.user).into_owned());
         let (end, why) = match proved.unwrap_or(Err(End::LoginTimeout)) {
@@ -136,6 +140,7 @@ impl Arrival {
                 match client.welcome(sequence).await {
                     Ok(()) => {
                         client.start_compression(zstd_level);
+                        client.tell_audit(Event::Login, |record| record);
                         tracing::info!(
                             client = id,
                             user,
@@ -149,12 +154,21 @@ impl Arrival {
                 }
             }
         };
+        let reason = why.as_deref().unwrap_or(end.reason());
+        // Whoever only looks whether somebody listens has not tried to log in.
+        if matches!(end, End::LoginFailed | End::LoginTimeout) {
+            shared.audit.tell(|| {
+                let record = Record::new(Event::LoginFailed).with_number("client", id.into());
+                let record = record.with("user", &user).with("address", peer(address));
+                record.with("listener", &listener).with("reason", reason)
+            });
+        }
         tracing::info!(
             client = id,
             user,
             peer = peer(address),
             listener,
-            reason = why.as_deref().unwrap_or(end.reason()),
+            reason,
             seconds = started.elapsed().as_secs_f64(),
             "client refused"
         );
@@ -423,6 +437,7 @@ impl Arrival {
             source: source(self.address),
             speaks: Default::default(),
             trace: Default::default(),
+            underway: Default::default(),
             gateway: Default::default(),
             replay: Default::default(),
             listener: self.listener.name.clone(),
@@ -471,6 +486,23 @@ impl Opened {
     }
 }
 
+// === impl Opened: what comes of it ===
+
+impl Opened {
+    /// For the server connections that are opened for the client.
+    fn key(&self, server: usize, identity: Arc<Identity>) -> Key {
+        Key {
+            server,
+            identity,
+            capabilities: self.capabilities,
+            collation: self.collation,
+            has_schema: self.database.is_some(),
+            was_reset: false,
+            tls: false,
+        }
+    }
+}
+
 pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
     let flavour = if profile.is_mariadb() {
         Flavour::MariaDb
@@ -486,6 +518,17 @@ pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
 // === impl Client ===
 
 impl Client {
+    /// For the audit log: what the client did, or what was done to it.
+    pub fn tell_audit(&self, event: Event, more: impl FnOnce(Record) -> Record) {
+        self.worker.shared.audit.tell(|| {
+            let record = Record::new(event).with_number("client", self.id.into());
+            let record = record
+                .with("user", &self.login.user)
+                .with("address", peer(self.address));
+            more(record.with("listener", &self.listener))
+        });
+    }
+
     /// Proves to the client that the server knows it, too.
     pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
         if let Err(error) = self.bind_for_login().await {

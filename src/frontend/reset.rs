@@ -1,5 +1,6 @@
 //! RESET_CONNECTION and CHANGE_USER: a session begins anew on the same client connection.
 
+use super::audit::Event;
 use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, FIRST};
 use super::login::dialect;
@@ -86,11 +87,16 @@ impl Client {
             return Err(self.dismiss(sequence, 1226, b"42000", &text).await);
         }
         self.become_user(&request, accepted, &profile);
-        self.welcome(sequence).await
+        self.welcome(sequence).await?;
+        self.tell_audit(Event::ChangeUser, |record| record);
+        Ok(())
     }
 
     /// The client stays nobody: its connection ends.
     async fn dismiss(&mut self, sequence: u8, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
+        self.tell_audit(Event::LoginFailed, |record| {
+            record.with("reason", format!("change of the user: {code} {message}"))
+        });
         let packet = reply::error(sequence, self.capabilities, code, sqlstate, message);
         let _ = self.link.send(&packet).await;
         self.why.get_or_insert_with(|| format!("{code} {message}"));

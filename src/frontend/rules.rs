@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::audit::Event;
 use super::client::{Client, STOPPING};
 use super::outcome::End;
 use crate::config::CacheRule;
@@ -235,10 +236,24 @@ impl Client {
         }
     }
 
+    fn audit_blocked(&self) {
+        let rule = self.rules().block(&self.steering.actions).map(|said| said.rule);
+        self.tell_audit(Event::Blocked, |record| {
+            let schema = self.session.state.schema.as_deref().unwrap_or_default();
+            let record = record
+                .with("schema", schema)
+                .with("rule", rule.unwrap_or_default());
+            record.with("statement", self.underway.shape())
+        });
+    }
+
     pub async fn tell_refusal(&mut self, refused: &Refused) -> Result<(), End> {
         let ruled = &self.worker.shared.ruled;
         match refused.code {
-            BLOCKED => count(&ruled.blocked),
+            BLOCKED => {
+                count(&ruled.blocked);
+                self.audit_blocked();
+            }
             THROTTLED => count(&ruled.throttled),
             _ => {}
         }

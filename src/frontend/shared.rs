@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::mpsc;
 
+use super::audit::Audit;
+use super::digests::Row;
+use super::lines::LogCounts;
 use super::listener::{Door, Pauses};
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
@@ -28,17 +31,26 @@ use crate::topology::Topology;
 #[derive(Debug)]
 pub enum Message {
     /// It accepts connections for all threads from now on.
-    Accept { door: Door, listener: Arc<Listener> },
+    Accept {
+        door: Door,
+        listener: Arc<Listener>,
+    },
     /// A connection that another thread accepted.
     Client(Newcomer<DetachedSocket>),
     /// Reaches one client of the thread.
-    Interrupt { client: u32, interrupt: Interrupt },
+    Interrupt {
+        client: u32,
+        interrupt: Interrupt,
+    },
     /// Reaches them all.
     InterruptAll(Interrupt),
     /// Somebody waits for a connection to this server.
     Spare(usize),
     /// The connections to this server have been given up.
     Evict(usize),
+    /// Somebody looks at what was counted of statements.
+    Digests(mpsc::Sender<Vec<Row>>),
+    ForgetDigests,
 }
 
 /// A connection that was accepted.
@@ -58,6 +70,8 @@ pub struct Shared {
     pub topology: Arc<Topology>,
     pub mirrored: MirrorCounts,
     pub ruled: RuleCounts,
+    pub logged: LogCounts,
+    pub audit: Audit,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
     /// Of each thread.
@@ -101,6 +115,7 @@ impl Shared {
         topology: Arc<Topology>,
         tls: Option<Arc<rustls::ServerConfig>>,
         workers: Vec<mpsc::UnboundedSender<Message>>,
+        audit: Audit,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
         let traffic = workers
@@ -123,6 +138,8 @@ impl Shared {
             topology,
             mirrored: MirrorCounts::default(),
             ruled: RuleCounts::default(),
+            logged: LogCounts::default(),
+            audit,
             registry: Arc::default(),
             pauses,
             traffic,

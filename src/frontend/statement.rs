@@ -57,6 +57,7 @@ impl Client {
         let mut facts = sql::analyse(text, self.session.dialect);
         let wishes = self.wishes(&facts, text);
         self.steer(wishes);
+        self.underway.is_prepared(&facts);
         let changed = match self.blocked() {
             None => self.changed(text),
             Some(blocked) => Err(blocked),
@@ -175,6 +176,7 @@ impl Client {
         let named = self.link.inbox.bytes().get(HEADER + 1..HEADER + 5);
         let named = named.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         let id = self.session.statements.resolve(u32::from_le_bytes(named));
+        self.begin_execution(id);
         if !self.steer_execution(id) {
             return Ok(None);
         }

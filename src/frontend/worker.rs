@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::Instant;
 
+use super::digests::Digests;
+use super::lines::Lines;
 use super::listener;
 use super::login;
 use super::mirror::{self, Mirror};
@@ -25,7 +27,7 @@ use crate::net::{DetachedSocket, Interrupt, Signal, Socket};
 use crate::routing::Router;
 use crate::routing::balance::Balancer;
 use crate::sql::FactsCache;
-use crate::util::clock;
+use crate::util::{Stopwatch, clock};
 
 pub struct Worker {
     pub index: usize,
@@ -36,6 +38,9 @@ pub struct Worker {
     pub facts: RefCell<FactsCache>,
     pub router: RefCell<Router>,
     pub mirror: Mirror,
+    pub stopwatch: Stopwatch,
+    pub digests: RefCell<Digests>,
+    pub lines: Lines,
     sampler: Sampler,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
     /// What the router and the facts were made with.
@@ -92,6 +97,7 @@ impl Worker {
         let routing = shared.settings().config.routing.clone();
         let seed = foldhash::fast::RandomState::default().hash_one(index);
         let router = Router::new(shared.topology.clone(), balancer(&shared, &routing, seed));
+        let digests = shared.settings().config.statistics.digests as usize;
         let facts = FactsCache::new(routing.digests as usize);
         Self {
             index,
@@ -100,6 +106,9 @@ impl Worker {
             facts: RefCell::new(facts),
             router: RefCell::new(router),
             mirror: Mirror::new(seed),
+            stopwatch: Stopwatch::choose(),
+            digests: RefCell::new(Digests::new(digests)),
+            lines: Lines::new(seed),
             sampler: Sampler::default(),
             templates: Templates::default(),
             routing: RefCell::new(routing),
@@ -131,6 +140,7 @@ impl Worker {
                 due = ticks.tick() => {
                     self.traffic().delays.record(clock::tick().saturating_duration_since(due));
                     self.sampler.refill();
+                    self.lines.refill();
                     count = count.wrapping_add(1);
                     self.free_connections();
                     self.keep_up();
@@ -191,6 +201,11 @@ impl Worker {
                 }
             }
             Message::Spare(server) => self.pools.spare(server),
+            Message::Digests(asker) => {
+                // It has room for all threads; nobody may be left who waits.
+                let _ = asker.try_send(self.digests.borrow().rows());
+            }
+            Message::ForgetDigests => self.digests.borrow_mut().forget(),
             Message::Evict(server) => {
                 self.pools.evict(server);
                 for signal in self.clients.borrow().values() {

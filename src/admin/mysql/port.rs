@@ -20,6 +20,7 @@ use crate::accounts::{Accounts, ClientAddress, StaticPassword, StaticUser};
 use crate::admin::State;
 use crate::admin::console::Who;
 use crate::config::{Address, AdminUser};
+use crate::frontend::audit::{Event, Record};
 use crate::wire::Capabilities;
 use crate::wire::auth::Plugin;
 use crate::wire::login::{FILLER, Login};
@@ -127,14 +128,8 @@ async fn visit(
     let limit = state.shared.settings().config.limits.login_timeout;
     let admitted = match tokio::time::timeout(limit, login(desk, stream, id, from)).await {
         Ok(Ok(admitted)) => admitted,
-        Ok(Err(error)) => {
-            tracing::info!(peer, reason = %error, "admin login failed");
-            return;
-        }
-        Err(_) => {
-            tracing::info!(peer, reason = "it took too long", "admin login failed");
-            return;
-        }
+        Ok(Err(error)) => return login_failed(state, &peer, &error.to_string()),
+        Err(_) => return login_failed(state, &peer, "it took too long"),
     };
     let user = String::from_utf8_lossy(&admitted.user).into_owned();
     let settings = state.shared.settings().clone();
@@ -143,6 +138,10 @@ async fn visit(
         return;
     };
     tracing::info!(user, peer, role = role.word(), "admin connected");
+    state.shared.audit.tell(|| {
+        let record = Record::new(Event::AdminLogin).with("user", &user);
+        record.with("address", &peer).with("role", role.word())
+    });
     let database = admitted.database.as_deref().map(String::from_utf8_lossy);
     let who = Who {
         user: user.clone(),
@@ -156,6 +155,14 @@ async fn visit(
         .err()
         .map_or_else(|| "it left".to_owned(), |error| error.to_string());
     tracing::info!(user, peer, reason, "admin disconnected");
+}
+
+fn login_failed(state: &State, peer: &str, reason: &str) {
+    tracing::info!(peer, reason, "admin login failed");
+    state.shared.audit.tell(|| {
+        let record = Record::new(Event::AdminLoginFailed).with("address", peer);
+        record.with("reason", reason)
+    });
 }
 
 async fn serve(state: &Arc<State>, who: Who, admitted: Admitted) -> io::Result<()> {

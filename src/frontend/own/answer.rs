@@ -35,7 +35,7 @@ impl Client {
             Own::ShowCounters => {
                 let shared = &self.worker.shared;
                 let held = shared.settings().results.as_ref().map(|cache| cache.held());
-                counters::show(&shared.ruled, &shared.mirrored, held, &shared.recovery)
+                counters::show(shared, held)
             }
             Own::ShowStatus => servers::show(&self.worker.shared.topology.snapshot(), &self.busy()),
         };
