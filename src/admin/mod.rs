@@ -3,7 +3,9 @@
 
 pub mod catalog;
 pub mod console;
+pub mod http;
 pub mod language;
+mod metrics;
 pub mod mysql;
 pub mod state;
 

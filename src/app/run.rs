@@ -37,6 +37,8 @@ pub enum StartError {
     Accounts(String),
     #[error("{0}")]
     Admin(#[from] admin::mysql::PortError),
+    #[error("{0}")]
+    Http(#[from] admin::http::SiteError),
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
@@ -77,6 +79,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
         ));
     }
     let admin_port = admin::mysql::Port::open(&config.admin).await?;
+    let http = admin::http::Site::open(&config.http, secure::for_http(&config)?).await?;
     let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
@@ -97,6 +100,9 @@ async fn serve(config: Config) -> Result<(), StartError> {
     if let Some(port) = admin_port {
         tasks.spawn(port.serve(admin.clone()));
     }
+    if let Some(site) = http {
+        tasks.spawn(site.serve(admin.clone()));
+    }
     terminate.wait(&shared).await;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
     tasks.shutdown().await;
@@ -106,8 +112,10 @@ async fn serve(config: Config) -> Result<(), StartError> {
             let _ = std::fs::remove_file(path);
         }
     }
-    if let Some(crate::config::Address::Unix(path)) = &shared.config.admin.address {
-        let _ = std::fs::remove_file(path);
+    for address in [&shared.config.admin.address, &shared.config.http.address] {
+        if let Some(crate::config::Address::Unix(path)) = address {
+            let _ = std::fs::remove_file(path);
+        }
     }
     tracing::info!("stopped");
     Ok(())
