@@ -13,6 +13,7 @@ mod consistency;
 mod failover_exec;
 mod fixture;
 mod garbage;
+mod http;
 mod infile;
 mod large;
 mod limits;

@@ -111,7 +111,7 @@ on_both_flavours! {
         let sandbox = Sandbox::start(flavour, &["--replicas", "1"]).await;
         let report = &sandbox.report;
         assert_eq!(report["flavour"], flavour.name());
-        for absent in ["admin_port", "admin_user", "admin_password", "http_port"] {
+        for absent in ["admin_port", "admin_user", "admin_password"] {
             assert!(report.as_object().unwrap().contains_key(absent));
         }
         let roles: Vec<&Value> = report["servers"].as_array().unwrap().iter().map(|server| &server["role"]).collect();

@@ -66,9 +66,9 @@ impl Http {
     pub(super) fn read(section: &Section<'_>) -> Self {
         let address = section.field("address");
         let remote = section.field("remote").choice_or(false);
-        let tls = section.field("tls").section(|tls| {
-            secrets::certificate_files(&tls.field("certificate"), &tls.field("key"))
-        });
+        let tls = section
+            .field("tls")
+            .section(|tls| secrets::certificate_files(&tls.field("certificate"), &tls.field("key")));
         let hosts = section.field("hosts");
         let http = Self {
             is_chosen: address.is_given(),
@@ -123,7 +123,9 @@ impl Token {
             });
         }
         for item in field.items() {
-            let Some(token) = item.section(Self::read) else { continue };
+            let Some(token) = item.section(Self::read) else {
+                continue;
+            };
             unique.check(&item, "name", &token.name);
             if tokens.iter().any(|known| known.token == token.token) {
                 item.report("two names have the same token", "give each its own");
@@ -137,7 +139,9 @@ impl Token {
         let (name, token) = (section.field("name"), section.field("token"));
         let role = section.field("role").choice_or(AdminRole::Read);
         if !name.is_given() {
-            section.whole().report("a token needs a name", "give `name`, for the log");
+            section
+                .whole()
+                .report("a token needs a name", "give `name`, for the log");
         }
         if !token.is_given() {
             let help = "give `token`: openssl rand -hex 32 makes a good one";
@@ -146,7 +150,9 @@ impl Token {
         let (name, secret) = (name.word(LONGEST_NAME), secrets::secret(&token)?);
         let is_sendable = |byte: &u8| byte.is_ascii_graphic();
         if secret.expose().len() < SHORTEST_TOKEN || !secret.expose().iter().all(is_sendable) {
-            let help = format!("give {SHORTEST_TOKEN} or more ASCII characters without a space: openssl rand -hex 32");
+            let help = format!(
+                "give {SHORTEST_TOKEN} or more ASCII characters without a space: openssl rand -hex 32"
+            );
             token.report("the token could be guessed, or cannot be sent", help);
         }
         Some(Self {

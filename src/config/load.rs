@@ -9,8 +9,8 @@ use super::reader::{Context, Field, Section};
 use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
 use super::{
-    Accounts, Admin, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool, Routing, Rule,
-    Server, Switchover, Tls,
+    Accounts, Admin, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool, Routing,
+    Rule, Server, Switchover, Tls,
 };
 use super::{Address, secrets, tree};
 

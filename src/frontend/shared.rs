@@ -69,7 +69,10 @@ impl Shared {
         workers: Vec<mpsc::UnboundedSender<Message>>,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
-        let traffic = workers.iter().map(|_| Traffic::new(config.servers.len())).collect();
+        let traffic = workers
+            .iter()
+            .map(|_| Traffic::new(config.servers.len()))
+            .collect();
         let pauses = Pauses::new(config.listeners.len());
         let rules = RuleSet::compile(&config.rules);
         let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::report::Report;
-use super::server::free_port;
+use super::server::{dice, free_port};
 use super::template::{FAILOVER, MONITOR, REPLICATION};
 use super::{Cluster, Error, Flavour, Server};
 
@@ -43,6 +43,14 @@ struct Proxy {
     child: Child,
     pid: u32,
     port: u16,
+    http: Http,
+}
+
+/// Where its dashboard is, and what opens it.
+#[derive(Clone)]
+pub(super) struct Http {
+    pub(super) port: u16,
+    pub(super) token: String,
 }
 
 /// Starts everything, tells how to use it, and stays until a signal or until the proxy ends.
@@ -64,7 +72,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let told = tell(
         &options,
         &cluster.client,
-        &Report::new(&cluster, proxy.port, proxy.pid),
+        &Report::new(&cluster, proxy.port, proxy.pid, &proxy.http),
     );
     let result = tokio::select! {
         () = &mut asked_to_end => Ok(()),
@@ -81,8 +89,10 @@ async fn start(options: &Options) -> Result<(Cluster, Proxy), Error> {
     let cluster = builder.keep(options.keep.clone()).start().await?;
     let port = free_port();
     let configuration = cluster.folder().join("proxy.yaml");
-    std::fs::write(&configuration, yaml(&cluster, port)).map_err(Error::path("write", &configuration))?;
-    let mut proxy = Proxy::start(&configuration, port)?;
+    let http = Http::choose();
+    std::fs::write(&configuration, yaml(&cluster, port, &http))
+        .map_err(Error::path("write", &configuration))?;
+    let mut proxy = Proxy::start(&configuration, port, http)?;
     cluster.adopt(proxy.pid);
     proxy.wait_until_ready(cluster.primary()).await?;
     Ok((cluster, proxy))
@@ -122,7 +132,7 @@ async fn patrol(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), Error> {
 }
 
 /// The proxy's configuration: the shortest that names everything.
-fn yaml(cluster: &Cluster, port: u16) -> String {
+fn yaml(cluster: &Cluster, port: u16, http: &Http) -> String {
     let host = &cluster.primary().host;
     let socket = cluster.proxy_socket();
     let mut text = format!(
@@ -135,16 +145,32 @@ fn yaml(cluster: &Cluster, port: u16) -> String {
     }
     text += "accounts: backend\ntls: {server: {mode: follow}}\nlimits: {client_connections: 20000}\n";
     text += &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n");
+    let Http { port, token } = http;
+    text += &format!(
+        "http: {{address: \"127.0.0.1:{port}\", open: read, tokens: [{{name: demo, token: {token}, role: operate}}]}}\n"
+    );
     text + &format!(
         "failover: {{user: {FAILOVER}, password: {FAILOVER}, replication: {{user: {REPLICATION}, password: \
          {REPLICATION}}}}}\n"
     )
 }
 
+// === impl Http ===
+
+impl Http {
+    fn choose() -> Self {
+        let letters = (0..8).map(|_| format!("{:04x}", dice(u16::MAX)));
+        Self {
+            port: free_port(),
+            token: letters.collect(),
+        }
+    }
+}
+
 // === impl Proxy ===
 
 impl Proxy {
-    fn start(configuration: &Path, port: u16) -> Result<Proxy, Error> {
+    fn start(configuration: &Path, port: u16, http: Http) -> Result<Proxy, Error> {
         let program = std::env::current_exe().map_err(Error::io("cannot find this program"))?;
         let mut command = Command::new(program);
         command.arg("run").arg("-c").arg(configuration);
@@ -158,7 +184,12 @@ impl Proxy {
         let pid = child
             .id()
             .ok_or_else(|| Error::Proxy("it ended at once".to_owned()))?;
-        Ok(Proxy { child, pid, port })
+        Ok(Proxy {
+            child,
+            pid,
+            port,
+            http,
+        })
     }
 
     async fn wait_until_ready(&mut self, primary: &Server) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Cluster;
+use super::command::Http;
 
 /// The line of `--json`. Ports of parts that are not there are null.
 #[derive(Debug, Serialize)]
@@ -30,6 +31,8 @@ pub struct Report {
     pub admin_user: Option<String>,
     pub admin_password: Option<String>,
     pub http_port: Option<u16>,
+    /// Opens everything there.
+    pub http_token: Option<String>,
     pub servers: Vec<ServerReport>,
 }
 
@@ -48,7 +51,7 @@ pub struct ServerReport {
 // === impl Report ===
 
 impl Report {
-    pub fn new(cluster: &Cluster, port: u16, proxy_pid: u32) -> Report {
+    pub(super) fn new(cluster: &Cluster, port: u16, proxy_pid: u32, http: &Http) -> Report {
         let servers = cluster.servers().iter().map(|server| ServerReport {
             name: server.name.clone(),
             role: server.role.to_string(),
@@ -72,7 +75,8 @@ impl Report {
             admin_port: None,
             admin_user: None,
             admin_password: None,
-            http_port: None,
+            http_port: Some(http.port),
+            http_token: Some(http.token.clone()),
             servers: servers.collect(),
         }
     }
@@ -100,6 +104,9 @@ impl Report {
             } = server;
             let pid = server.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
             let _ = writeln!(page, "  {name:<8} {host}:{port:<6} {pid:<12} {role}");
+        }
+        if let (Some(port), Some(token)) = (self.http_port, &self.http_token) {
+            let _ = writeln!(page, "\n  Watch    http://127.0.0.1:{port}/\n  token    {token}");
         }
         let client = format!(
             "{} -h{host} -P{port} -u{user} -p{password} {database}",

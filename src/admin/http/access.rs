@@ -68,7 +68,9 @@ fn presented(http: &Http, parts: &Parts) -> Result<Option<Visitor>, Problem> {
     let bytes = header.as_bytes();
     let scheme = bytes.get(..7).unwrap_or_default();
     if !scheme.eq_ignore_ascii_case(b"bearer ") {
-        return Err(Problem::unauthorized("only `Authorization: Bearer ...` is understood"));
+        return Err(Problem::unauthorized(
+            "only `Authorization: Bearer ...` is understood",
+        ));
     }
     let given = crate::util::Secret::from(bytes[7..].trim_ascii());
     // Each comparison takes the same time, wherever the two differ.
@@ -85,7 +87,10 @@ fn presented(http: &Http, parts: &Parts) -> Result<Option<Visitor>, Problem> {
 /// A page of any site may point its own name at this machine and then read what it gets. It cannot choose an
 /// address as its name, and it has no token.
 fn is_known_host(http: &Http, parts: &Parts) -> bool {
-    let host = parts.uri.host().or_else(|| parts.headers.get(HOST)?.to_str().ok());
+    let host = parts
+        .uri
+        .host()
+        .or_else(|| parts.headers.get(HOST)?.to_str().ok());
     let Some(host) = host else { return true };
     let name = without_port(host);
     let bare = name.trim_start_matches('[').trim_end_matches(']');
@@ -110,7 +115,9 @@ mod tests {
 
     fn http(yaml: &str) -> Http {
         let text = format!("servers: [db1]\nhttp: {yaml}");
-        Config::parse(&text, std::path::Path::new("test.yaml")).unwrap().http
+        Config::parse(&text, std::path::Path::new("test.yaml"))
+            .unwrap()
+            .http
     }
 
     fn parts(headers: &[(&str, &str)]) -> Parts {
@@ -130,13 +137,24 @@ mod tests {
         let allowed = |access, token: &str| check(&http, access, &with(token)).map(|who| who.name);
         assert_eq!(allowed(Access::Operate, "0123456789abcdef").unwrap(), "ops");
         assert_eq!(allowed(Access::Read, "fedcba9876543210").unwrap(), "eye");
-        assert_eq!(allowed(Access::Operate, "fedcba9876543210").unwrap_err().status, 403);
-        assert_eq!(allowed(Access::Metrics, "0123456789abcdee").unwrap_err().status, 401);
+        assert_eq!(
+            allowed(Access::Operate, "fedcba9876543210").unwrap_err().status,
+            403
+        );
+        assert_eq!(
+            allowed(Access::Metrics, "0123456789abcdee").unwrap_err().status,
+            401
+        );
         assert_eq!(check(&http, Access::Read, &parts(&[])).unwrap_err().status, 401);
         assert!(check(&http, Access::Metrics, &parts(&[])).is_ok());
         let basic = parts(&[("authorization", "Basic abc")]);
         assert_eq!(check(&http, Access::Metrics, &basic).unwrap_err().status, 401);
-        assert_eq!(check(&http, Access::Metrics, &parts(&[("authorization", "x")])).unwrap_err().status, 401);
+        assert_eq!(
+            check(&http, Access::Metrics, &parts(&[("authorization", "x")]))
+                .unwrap_err()
+                .status,
+            401
+        );
         assert!(check(&http, Access::Always, &basic).is_ok());
     }
 
@@ -147,10 +165,22 @@ mod tests {
             let checked = check(&http, Access::Read, &parts(&[("host", host)]));
             checked.map_or_else(|problem| problem.status, |_| 200)
         };
-        for known in ["127.0.0.1:8032", "[::1]:8032", "::1", "LOCALHOST", "localhost:1", "Proxy.Example.com:8032"] {
+        for known in [
+            "127.0.0.1:8032",
+            "[::1]:8032",
+            "::1",
+            "LOCALHOST",
+            "localhost:1",
+            "Proxy.Example.com:8032",
+        ] {
             assert_eq!(status(known), 200, "{known}");
         }
-        for foreign in ["evil.example:8032", "localhost.evil.example", "127.0.0.1.evil.example", ""] {
+        for foreign in [
+            "evil.example:8032",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+        ] {
             assert_eq!(status(foreign), 421, "{foreign}");
         }
     }

@@ -60,7 +60,8 @@ fn command(action: Action, call: &Call) -> Result<(Command, String), Problem> {
     Ok(match action {
         Action::Switchover => {
             let timeout = call.text("timeout")?.map(|text| {
-                parse_duration(text).ok_or_else(|| Problem::bad("`timeout` is a duration such as 10s or 500ms"))
+                parse_duration(text)
+                    .ok_or_else(|| Problem::bad("`timeout` is a duration such as 10s or 500ms"))
             });
             let timeout = timeout.transpose()?;
             let text = format!("SWITCHOVER{}{}", wish(&to), ending(force));
@@ -118,7 +119,10 @@ async fn set_server(state: Arc<State>, call: &Call) -> Result<Json, Problem> {
         settings.push((ServerSetting::State(admin), format!("STATE = {word}")));
     }
     if let Some(most) = call.count("max_connections")? {
-        settings.push((ServerSetting::MaxConnections(most), format!("MAX_CONNECTIONS = {most}")));
+        settings.push((
+            ServerSetting::MaxConnections(most),
+            format!("MAX_CONNECTIONS = {most}"),
+        ));
     }
     if settings.is_empty() {
         return Err(Problem::bad("give `weight`, `state` or `max_connections`"));
@@ -138,7 +142,10 @@ async fn set_server(state: Arc<State>, call: &Call) -> Result<Json, Problem> {
 }
 
 fn check(state: &State, call: &Call) -> Result<Json, Problem> {
-    let to = call.parameter("to").filter(|to| !to.is_empty()).map(str::to_owned);
+    let to = call
+        .parameter("to")
+        .filter(|to| !to.is_empty())
+        .map(str::to_owned);
     match look(state, &who(call), Command::PromoteCheck(to))? {
         Reply::Rows(answer) => Ok(json!({ "steps": rows(&answer) })),
         Reply::Done(text) => Ok(json!({ "done": text })),
@@ -152,5 +159,7 @@ fn explain(state: &State, call: &Call) -> Result<Json, Problem> {
         schema: call.text("schema")?.map(str::to_owned),
         ..who(call)
     };
-    look(state, &who, Command::ExplainRoute(statement)).map(reply).map_err(Problem::from)
+    look(state, &who, Command::ExplainRoute(statement))
+        .map(reply)
+        .map_err(Problem::from)
 }

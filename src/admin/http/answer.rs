@@ -39,7 +39,11 @@ impl Problem {
     }
 
     pub fn forbidden() -> Self {
-        Self::new(403, "forbidden", "this token may only look: the role operate is needed")
+        Self::new(
+            403,
+            "forbidden",
+            "this token may only look: the role operate is needed",
+        )
     }
 
     pub fn not_found(reason: impl Into<Cow<'static, str>>) -> Self {
@@ -51,7 +55,11 @@ impl Problem {
     }
 
     pub fn too_large() -> Self {
-        Self::new(413, "too_large", "the body is longer than anything that is understood")
+        Self::new(
+            413,
+            "too_large",
+            "the body is longer than anything that is understood",
+        )
     }
 
     pub fn too_late() -> Self {
@@ -59,7 +67,8 @@ impl Problem {
     }
 
     pub fn misdirected() -> Self {
-        let reason = "without a token this is answered under an address, localhost, or a name of `http.hosts` only";
+        let reason =
+            "without a token this is answered under an address, localhost, or a name of `http.hosts` only";
         Self::new(421, "misdirected", reason)
     }
 

@@ -86,9 +86,9 @@ impl Call {
     /// A name of something: never long, so that logs can show it.
     pub fn name(&self, name: &str) -> Result<Option<String>, Problem> {
         match self.text(name)? {
-            Some(text) if text.chars().count() > LONGEST_NAME => {
-                Err(Problem::bad(format!("`{name}` has more than {LONGEST_NAME} characters")))
-            }
+            Some(text) if text.chars().count() > LONGEST_NAME => Err(Problem::bad(format!(
+                "`{name}` has more than {LONGEST_NAME} characters"
+            ))),
             text => Ok(text.map(str::to_owned)),
         }
     }

@@ -75,7 +75,10 @@ pub const STATES: &[&str] = &["online", "drain", "maintenance"];
 const OF_TABLES: &[Field] = &[
     Field::count("limit", 0, MOST_ROWS, "rows at most; 1000 unless given"),
     Field::count("offset", 0, u32::MAX, "rows to leave out before"),
-    Field::text("order", "a column to sort by; with a `-` before it, the largest first"),
+    Field::text(
+        "order",
+        "a column to sort by; with a `-` before it, the largest first",
+    ),
 ];
 const OF_EXPLAIN: &[Field] = &[
     Field::text("statement", "its text").needed(),
@@ -84,17 +87,31 @@ const OF_EXPLAIN: &[Field] = &[
 const OF_KILL: &[Field] = &[Field::truth("query", "ends what it runs, and leaves the session")];
 const OF_SERVER: &[Field] = &[
     Field::count("weight", 0, 1_000_000, "its share of the reads"),
-    Field::words("state", STATES, "drain: nothing new; maintenance: not used at all"),
+    Field::words(
+        "state",
+        STATES,
+        "drain: nothing new; maintenance: not used at all",
+    ),
     Field::count("max_connections", 1, 100_000, "connections to it, of all clients"),
 ];
-const OF_SWITCHOVER: &[Field] = &[TO, Field::text("timeout", "such as 10s: then it is undone"), FORCE];
+const OF_SWITCHOVER: &[Field] = &[
+    TO,
+    Field::text("timeout", "such as 10s: then it is undone"),
+    FORCE,
+];
 const OF_FAILOVER: &[Field] = &[TO, FORCE];
 const OF_REJOIN: &[Field] = &[
     Field::text("server", "its name").needed(),
-    Field::truth("discard", "what it has and the primary lacks is saved and thrown away"),
+    Field::truth(
+        "discard",
+        "what it has and the primary lacks is saved and thrown away",
+    ),
 ];
 const OF_CHECK: &[Field] = &[TO];
-const TO: Field = Field::text("to", "the server that is to be the primary; the best one unless given");
+const TO: Field = Field::text(
+    "to",
+    "the server that is to be the primary; the best one unless given",
+);
 const FORCE: Field = Field::truth("force", "although a check advises against it");
 
 // === impl Endpoint ===
@@ -141,7 +158,13 @@ fn open() -> Vec<Endpoint> {
     use Method::Get;
     vec![
         Endpoint::new(Get, "/", A::Always, Action::Page, "the dashboard"),
-        Endpoint::new(Get, "/healthz", A::Always, Action::Health, "whether the process answers"),
+        Endpoint::new(
+            Get,
+            "/healthz",
+            A::Always,
+            Action::Health,
+            "whether the process answers",
+        ),
         Endpoint::new(
             Get,
             "/readyz",
@@ -149,8 +172,20 @@ fn open() -> Vec<Endpoint> {
             Action::Ready,
             "whether it takes clients and has a primary; 503 if not",
         ),
-        Endpoint::new(Get, "/metrics", A::Metrics, Action::Metrics, "all numbers, as OpenMetrics"),
-        Endpoint::new(Get, "/api/v1/openapi.json", A::Always, Action::OpenApi, "this document"),
+        Endpoint::new(
+            Get,
+            "/metrics",
+            A::Metrics,
+            Action::Metrics,
+            "all numbers, as OpenMetrics",
+        ),
+        Endpoint::new(
+            Get,
+            "/api/v1/openapi.json",
+            A::Always,
+            Action::OpenApi,
+            "this document",
+        ),
         Endpoint::new(
             Get,
             "/api/v1/overview",
@@ -173,7 +208,13 @@ fn lookups() -> Vec<Endpoint> {
     use Access::Read;
     let session = "/api/v1/sessions/{id}";
     vec![
-        Endpoint::new(Method::Get, session, Read, Action::Session, "one session at length"),
+        Endpoint::new(
+            Method::Get,
+            session,
+            Read,
+            Action::Session,
+            "one session at length",
+        ),
         Endpoint::new(
             Method::Get,
             "/api/v1/promote-check",
@@ -197,38 +238,89 @@ fn actions() -> Vec<Endpoint> {
     use Method::Post;
     let operate = |method, path, action, about| Endpoint::new(method, path, Access::Operate, action, about);
     vec![
-        operate(Method::Delete, "/api/v1/sessions/{id}", Action::Kill, "ends a session")
-            .with_parameters(OF_KILL),
-        operate(Method::Patch, "/api/v1/servers/{name}", Action::Server, "sets one or more of a server's settings")
-            .with_body(OF_SERVER),
-        operate(Post, "/api/v1/switchover", Action::Switchover, "makes another server the primary, in good order")
-            .with_body(OF_SWITCHOVER),
-        operate(Post, "/api/v1/failover", Action::Failover, "makes another server the primary: this one is lost")
-            .with_body(OF_FAILOVER),
-        operate(Post, "/api/v1/rejoin", Action::Rejoin, "makes a server follow the primary").with_body(OF_REJOIN),
+        operate(
+            Method::Delete,
+            "/api/v1/sessions/{id}",
+            Action::Kill,
+            "ends a session",
+        )
+        .with_parameters(OF_KILL),
+        operate(
+            Method::Patch,
+            "/api/v1/servers/{name}",
+            Action::Server,
+            "sets one or more of a server's settings",
+        )
+        .with_body(OF_SERVER),
+        operate(
+            Post,
+            "/api/v1/switchover",
+            Action::Switchover,
+            "makes another server the primary, in good order",
+        )
+        .with_body(OF_SWITCHOVER),
+        operate(
+            Post,
+            "/api/v1/failover",
+            Action::Failover,
+            "makes another server the primary: this one is lost",
+        )
+        .with_body(OF_FAILOVER),
+        operate(
+            Post,
+            "/api/v1/rejoin",
+            Action::Rejoin,
+            "makes a server follow the primary",
+        )
+        .with_body(OF_REJOIN),
         operate(
             Post,
             "/api/v1/failover/pause",
             Action::FailoverPaused(true),
             "nothing is promoted by itself from now on",
         ),
-        operate(Post, "/api/v1/failover/resume", Action::FailoverPaused(false), "ends the pause"),
+        operate(
+            Post,
+            "/api/v1/failover/resume",
+            Action::FailoverPaused(false),
+            "ends the pause",
+        ),
         operate(
             Post,
             "/api/v1/listeners/{name}/pause",
             Action::ListenerPaused(true),
             "a listener refuses new connections",
         ),
-        operate(Post, "/api/v1/listeners/{name}/resume", Action::ListenerPaused(false), "it takes them again"),
-        operate(Post, "/api/v1/reload/config", Action::Reload(Reload::Config), "loads the configuration again"),
-        operate(Post, "/api/v1/reload/tls", Action::Reload(Reload::Tls), "loads the certificates again"),
+        operate(
+            Post,
+            "/api/v1/listeners/{name}/resume",
+            Action::ListenerPaused(false),
+            "it takes them again",
+        ),
+        operate(
+            Post,
+            "/api/v1/reload/config",
+            Action::Reload(Reload::Config),
+            "loads the configuration again",
+        ),
+        operate(
+            Post,
+            "/api/v1/reload/tls",
+            Action::Reload(Reload::Tls),
+            "loads the certificates again",
+        ),
         operate(
             Post,
             "/api/v1/reload/accounts",
             Action::Reload(Reload::Accounts),
             "forgets the passwords that were proved, so that each is proved again",
         ),
-        operate(Post, "/api/v1/reset-stats", Action::ResetStats, "averages begin anew"),
+        operate(
+            Post,
+            "/api/v1/reset-stats",
+            Action::ResetStats,
+            "averages begin anew",
+        ),
     ]
 }
 

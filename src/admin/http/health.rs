@@ -12,7 +12,10 @@ use std::sync::atomic::Ordering;
 
 /// That this is answered is the answer.
 pub fn alive() -> Response {
-    let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store")];
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (CACHE_CONTROL, "no-store"),
+    ];
     (headers, "ok\n").into_response()
 }
 
@@ -41,7 +44,13 @@ pub fn ready(state: &State) -> Response {
         all &= ready;
         json!({ "listener": listener.name, "ready": ready, "paused": paused })
     };
-    let listeners: Vec<_> = shared.config.listeners.iter().enumerate().map(&mut listener).collect();
+    let listeners: Vec<_> = shared
+        .config
+        .listeners
+        .iter()
+        .enumerate()
+        .map(&mut listener)
+        .collect();
     let mut response = document(&json!({
         "ready": all,
         "has_primary": has_primary,

@@ -56,7 +56,10 @@ const BREATH: Duration = Duration::from_millis(50);
 
 impl Site {
     /// `None`: the configuration wants none, or did not ask for one and the default place is taken.
-    pub async fn open(http: &Http, tls: Option<Arc<rustls::ServerConfig>>) -> Result<Option<Self>, SiteError> {
+    pub async fn open(
+        http: &Http,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> Result<Option<Self>, SiteError> {
         let Some(address) = http.address.clone() else {
             return Ok(None);
         };
@@ -92,7 +95,9 @@ impl Site {
         let room = Arc::new(Semaphore::new(self.max_connections));
         let mut handshakes = JoinSet::new();
         loop {
-            let Ok(place) = room.clone().acquire_owned().await else { return };
+            let Ok(place) = room.clone().acquire_owned().await else {
+                return;
+            };
             let (stream, peer) = loop {
                 tokio::select! {
                     accepted = self.door.accept() => match accepted {
@@ -151,9 +156,7 @@ impl Connected<IncomingStream<'_, Visitors>> for Peer {
 impl Door {
     async fn open(address: &Address) -> io::Result<Self> {
         match address {
-            Address::Tcp { host, port } => {
-                Ok(Self::Tcp(TcpListener::bind((host.as_str(), *port)).await?))
-            }
+            Address::Tcp { host, port } => Ok(Self::Tcp(TcpListener::bind((host.as_str(), *port)).await?)),
             Address::Unix(path) => {
                 // A socket left over by a process that was killed would be in the way.
                 let left_over = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());

@@ -9,7 +9,9 @@ use crate::admin::catalog::{Column, Kind};
 pub fn describe(endpoints: &[Endpoint]) -> Json {
     let mut paths: Map<String, Json> = Map::new();
     for endpoint in endpoints {
-        let path = paths.entry(endpoint.path.to_string()).or_insert_with(|| json!({}));
+        let path = paths
+            .entry(endpoint.path.to_string())
+            .or_insert_with(|| json!({}));
         path[endpoint.method.word()] = operation(endpoint);
     }
     json!({
@@ -67,8 +69,15 @@ fn operation(endpoint: &Endpoint) -> Json {
 fn id(endpoint: &Endpoint) -> String {
     let path = endpoint.path.trim_start_matches("/api/v1/").trim_matches('/');
     let words = path.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    let words = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_");
-    let words = if words.is_empty() { "dashboard".to_owned() } else { words };
+    let words = words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("_");
+    let words = if words.is_empty() {
+        "dashboard".to_owned()
+    } else {
+        words
+    };
     format!("{}_{words}", endpoint.method.word())
 }
 
@@ -122,7 +131,12 @@ fn body(endpoint: &Endpoint) -> Json {
         (field.name.to_owned(), schema)
     };
     let properties: Map<_, _> = endpoint.body.iter().map(property).collect();
-    let needed: Vec<_> = endpoint.body.iter().filter(|field| field.needed).map(|field| field.name).collect();
+    let needed: Vec<_> = endpoint
+        .body
+        .iter()
+        .filter(|field| field.needed)
+        .map(|field| field.name)
+        .collect();
     let mut schema = json!({
         "type": "object",
         "properties": properties,
@@ -227,8 +241,13 @@ mod tests {
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
                 count += 1;
-                assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}");
-                let known = endpoints.iter().any(|known| known.path == *path && known.method.word() == method);
+                assert!(
+                    ids.insert(operation["operationId"].as_str().unwrap().to_owned()),
+                    "{method} {path}"
+                );
+                let known = endpoints
+                    .iter()
+                    .any(|known| known.path == *path && known.method.word() == method);
                 assert!(known, "{method} {path}");
             }
         }

@@ -85,7 +85,9 @@ fn failover(state: &State) -> Json {
 
 fn table(state: &State, name: &str) -> Json {
     let table = catalog::find(name);
-    table.map_or(Json::Null, |table| rows(&Answer::new(table.columns, (table.rows)(state))))
+    table.map_or(Json::Null, |table| {
+        rows(&Answer::new(table.columns, (table.rows)(state)))
+    })
 }
 
 /// As SHOW SERVERS has them, with whom they follow and what was sent to them.
@@ -94,7 +96,9 @@ fn servers(state: &State) -> Json {
     let about = |name: &Json| topology.as_array()?.iter().find(|row| row["server"] == *name);
     let mut servers = table(state, "servers");
     for (index, server) in servers.as_array_mut().into_iter().flatten().enumerate() {
-        let Some(fields) = server.as_object_mut() else { continue };
+        let Some(fields) = server.as_object_mut() else {
+            continue;
+        };
         if let Some(row) = fields.get("server").and_then(about) {
             for name in ["source", "read_only", "gtid"] {
                 fields.insert(name.to_owned(), row[name].clone());
@@ -116,12 +120,19 @@ fn sent(state: &State, server: usize) -> Map<String, Json> {
         ("errors", sum.errors),
         ("response_bytes", sum.bytes),
     ];
-    fields.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect()
+    fields
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count.into()))
+        .collect()
 }
 
 fn traffic(state: &State) -> Json {
     let sum = totals::traffic(state);
-    let reasons: Map<_, _> = sum.reasons.iter().map(|(name, count)| ((*name).to_owned(), (*count).into())).collect();
+    let reasons: Map<_, _> = sum
+        .reasons
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), (*count).into()))
+        .collect();
     let ends: Vec<_> = (0..BUCKETS).map(Times::end).collect();
     json!({
         "commands": sum.commands,

@@ -54,7 +54,9 @@ pub fn router(state: Arc<State>) -> Router {
         .layer(map_response(async |mut response: Response| {
             for (name, value) in HEADERS {
                 let name = HeaderName::from_static(name);
-                response.headers_mut().insert(name, HeaderValue::from_static(value));
+                response
+                    .headers_mut()
+                    .insert(name, HeaderValue::from_static(value));
             }
             response
         }))

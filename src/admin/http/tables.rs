@@ -28,7 +28,9 @@ pub fn show(state: &State, table: &Table, call: &Call) -> Result<Json, Problem> 
     let limit = call.number("limit", MOST_ROWS)?.unwrap_or(USUAL_ROWS) as usize;
     let offset = call.number("offset", u32::MAX)?.unwrap_or(0) as usize;
     let answer = Answer::new(table.columns, (table.rows)(state));
-    let mut answer = answer.select(&wanted).map_err(|error| Problem::from(Wrong::from(error)))?;
+    let mut answer = answer
+        .select(&wanted)
+        .map_err(|error| Problem::from(Wrong::from(error)))?;
     let total = answer.rows.len();
     answer.rows = answer.rows.into_iter().skip(offset).take(limit).collect();
     Ok(json!({ "table": table.name, "total": total, "rows": rows(&answer) }))

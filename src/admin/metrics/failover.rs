@@ -11,7 +11,10 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
     let topology = &state.shared.topology;
     let snapshot = topology.snapshot();
     families.gauge(
-        Name::new("splitrail_primary_known", "Whether there is a server that takes writes, up or not"),
+        Name::new(
+            "splitrail_primary_known",
+            "Whether there is a server that takes writes, up or not",
+        ),
         [Sample::new(truth(snapshot.primary.is_some()))],
     )?;
     families.gauge(
@@ -24,8 +27,13 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         [Sample::new(truth(shut.is_none()))],
     )?;
     families.gauge(
-        Name::seconds("splitrail_gate_shut", "For how long writes have been waiting; 0 while the gate is open"),
-        [Sample::new(shut.map_or(0.0, |shut| shut.since.elapsed().as_secs_f64()))],
+        Name::seconds(
+            "splitrail_gate_shut",
+            "For how long writes have been waiting; 0 while the gate is open",
+        ),
+        [Sample::new(
+            shut.map_or(0.0, |shut| shut.since.elapsed().as_secs_f64()),
+        )],
     )?;
     families.counter(
         Name::new("splitrail_events", "What happened to the servers"),
@@ -41,31 +49,52 @@ fn changes(families: &mut Families<'_>, state: &State) -> fmt::Result {
     let counters = failover.counters();
     let one = |counter: &AtomicU64| [Sample::new(counter.load(Ordering::Relaxed))];
     families.gauge(
-        Name::new("splitrail_failover_paused", "Whether an operator has stopped automatic promotions"),
+        Name::new(
+            "splitrail_failover_paused",
+            "Whether an operator has stopped automatic promotions",
+        ),
         [Sample::new(truth(failover.is_paused()))],
     )?;
     families.counter(
-        Name::new("splitrail_failovers", "New primaries because the old one was lost"),
+        Name::new(
+            "splitrail_failovers",
+            "New primaries because the old one was lost",
+        ),
         one(&counters.promotions),
     )?;
     families.counter(
-        Name::new("splitrail_switchovers", "New primaries because an operator wanted another one"),
+        Name::new(
+            "splitrail_switchovers",
+            "New primaries because an operator wanted another one",
+        ),
         one(&counters.switchovers),
     )?;
     families.counter(
-        Name::new("splitrail_rejoins", "Servers that were made to follow the primary"),
+        Name::new(
+            "splitrail_rejoins",
+            "Servers that were made to follow the primary",
+        ),
         one(&counters.rejoins),
     )?;
     families.counter(
-        Name::new("splitrail_failovers_undone", "Changes that did not work, after which all is as it was"),
+        Name::new(
+            "splitrail_failovers_undone",
+            "Changes that did not work, after which all is as it was",
+        ),
         one(&counters.undone),
     )?;
     families.counter(
-        Name::new("splitrail_failovers_failed", "Changes that did not work, and somebody has to look"),
+        Name::new(
+            "splitrail_failovers_failed",
+            "Changes that did not work, and somebody has to look",
+        ),
         one(&counters.failed),
     )?;
     families.counter(
-        Name::new("splitrail_failover_lost_transactions", "Transactions that promotions are known to have lost"),
+        Name::new(
+            "splitrail_failover_lost_transactions",
+            "Transactions that promotions are known to have lost",
+        ),
         one(&counters.lost),
     )
 }

@@ -42,14 +42,21 @@ impl<N> Sample<N> {
 }
 
 fn escaped(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 // === impl Name ===
 
 impl Name {
     pub const fn new(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, unit: None }
+        Self {
+            name,
+            help,
+            unit: None,
+        }
     }
 
     pub const fn seconds(name: &'static str, help: &'static str) -> Self {
@@ -90,17 +97,26 @@ impl<'a> Families<'a> {
     }
 
     pub fn gauge(&mut self, name: Name, samples: impl IntoIterator<Item = Sample<f64>>) -> fmt::Result {
-        self.write(name, MetricType::Gauge, samples, |mut encoder, value| encoder.encode_gauge(&value))
+        self.write(name, MetricType::Gauge, samples, |mut encoder, value| {
+            encoder.encode_gauge(&value)
+        })
     }
 
     pub fn histogram(&mut self, name: Name, times: &Times) -> fmt::Result {
         // What has no upper end has one in the format.
         let end = |bucket| Times::end(bucket).unwrap_or(f64::MAX);
-        let buckets: Vec<_> = (0..BUCKETS).map(|bucket| (end(bucket), times.counts[bucket])).collect();
+        let buckets: Vec<_> = (0..BUCKETS)
+            .map(|bucket| (end(bucket), times.counts[bucket]))
+            .collect();
         let count = times.counts.iter().sum();
-        self.write(name, MetricType::Histogram, [Sample::new(())], |mut encoder, ()| {
-            encoder.encode_histogram::<NoLabelSet>(times.sum.as_secs_f64(), count, &buckets, None)
-        })
+        self.write(
+            name,
+            MetricType::Histogram,
+            [Sample::new(())],
+            |mut encoder, ()| {
+                encoder.encode_histogram::<NoLabelSet>(times.sum.as_secs_f64(), count, &buckets, None)
+            },
+        )
     }
 
     /// A family without numbers is left out.

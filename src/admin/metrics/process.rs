@@ -21,14 +21,19 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         Name::bytes("process_virtual_memory", "Memory that the process has asked for"),
         one(status("VmSize:").map(number)),
     )?;
-    families.counter_f64(Name::seconds("process_cpu", "Processor time of all threads"), one(processor()))?;
+    families.counter_f64(
+        Name::seconds("process_cpu", "Processor time of all threads"),
+        one(processor()),
+    )?;
     families.gauge(
         Name::new("process_open_fds", "Open files, connections among them"),
         one(open_files().map(number)),
     )?;
     families.gauge(
         Name::new("process_max_fds", "Open files that there may be"),
-        one(rustix::process::getrlimit(rustix::process::Resource::Nofile).current.map(number)),
+        one(rustix::process::getrlimit(rustix::process::Resource::Nofile)
+            .current
+            .map(number)),
     )?;
     let started = state.started.duration_since(UNIX_EPOCH).unwrap_or_default();
     families.gauge(
@@ -40,7 +45,10 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         [Sample::new(number(buffer::lent()))],
     )?;
     families.gauge(
-        Name::bytes("splitrail_buffers_limit", "Of messages at which commands are refused: limits.buffer_memory"),
+        Name::bytes(
+            "splitrail_buffers_limit",
+            "Of messages at which commands are refused: limits.buffer_memory",
+        ),
         [Sample::new(number(state.shared.config.limits.buffer_memory))],
     )?;
     families.gauge(

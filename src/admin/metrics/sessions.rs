@@ -18,11 +18,17 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
     let shared = &state.shared;
     let seen = look(state);
     families.gauge(
-        Name::new("splitrail_clients", "Connections of clients, those that log in included"),
+        Name::new(
+            "splitrail_clients",
+            "Connections of clients, those that log in included",
+        ),
         [Sample::new(number(shared.registry.connections()))],
     )?;
     families.gauge(
-        Name::new("splitrail_clients_limit", "Connections of clients that there may be"),
+        Name::new(
+            "splitrail_clients_limit",
+            "Connections of clients that there may be",
+        ),
         [Sample::new(number(shared.config.limits.client_connections))],
     )?;
     families.gauge(
@@ -34,17 +40,28 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         [Sample::new(number(seen.transactions))],
     )?;
     families.gauge(
-        Name::new("splitrail_holds", "Sessions that keep a server connection for themselves, by reason"),
-        seen.holds.iter().map(|(hold, count)| Sample::new(number(*count)).with("reason", hold)),
+        Name::new(
+            "splitrail_holds",
+            "Sessions that keep a server connection for themselves, by reason",
+        ),
+        seen.holds
+            .iter()
+            .map(|(hold, count)| Sample::new(number(*count)).with("reason", hold)),
     )?;
     let listeners = shared.config.listeners.iter().zip(&seen.listeners);
     families.gauge(
-        Name::new("splitrail_listener_clients", "Sessions by the listener that they came in by"),
+        Name::new(
+            "splitrail_listener_clients",
+            "Sessions by the listener that they came in by",
+        ),
         listeners.map(|(listener, count)| Sample::new(number(*count)).with("listener", &listener.name)),
     )?;
     let listeners = shared.config.listeners.iter().enumerate();
     families.gauge(
-        Name::new("splitrail_listener_paused", "Listeners that refuse new connections"),
+        Name::new(
+            "splitrail_listener_paused",
+            "Listeners that refuse new connections",
+        ),
         listeners.map(|(place, listener)| {
             Sample::new(truth(shared.pauses.is_paused(place))).with("listener", &listener.name)
         }),
@@ -67,7 +84,9 @@ fn look(state: &State) -> Seen {
                 *count += 1;
             }
         }
-        let place = listeners.iter().position(|listener| *listener.name == *entry.listener);
+        let place = listeners
+            .iter()
+            .position(|listener| *listener.name == *entry.listener);
         if let Some(count) = place.and_then(|place| seen.listeners.get_mut(place)) {
             *count += 1;
         }

@@ -33,7 +33,12 @@ pub fn traffic(state: &State) -> Total {
 
 pub fn server(state: &State, index: usize) -> ServerTotal {
     let mut total = ServerTotal::default();
-    for server in state.shared.traffic.iter().filter_map(|thread| thread.server(index)) {
+    for server in state
+        .shared
+        .traffic
+        .iter()
+        .filter_map(|thread| thread.server(index))
+    {
         total.statements += server.statements.get();
         total.reads += server.reads.get();
         total.errors += server.errors.get();

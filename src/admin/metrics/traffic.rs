@@ -15,7 +15,10 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         [Sample::new(total.commands)],
     )?;
     families.counter(
-        Name::new("splitrail_command_errors", "Commands answered with an error, by a server or by the proxy itself"),
+        Name::new(
+            "splitrail_command_errors",
+            "Commands answered with an error, by a server or by the proxy itself",
+        ),
         [
             Sample::new(total.errors).with("by", "server"),
             Sample::new(total.own_errors).with("by", "proxy"),
@@ -26,8 +29,14 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         [Sample::new(total.bytes)],
     )?;
     families.counter(
-        Name::new("splitrail_statements_routed", "Statements by the reason why they ran where they did"),
-        total.reasons.iter().map(|(reason, count)| Sample::new(*count).with("reason", reason)),
+        Name::new(
+            "splitrail_statements_routed",
+            "Statements by the reason why they ran where they did",
+        ),
+        total
+            .reasons
+            .iter()
+            .map(|(reason, count)| Sample::new(*count).with("reason", reason)),
     )?;
     families.histogram(
         Name::seconds(
@@ -37,7 +46,10 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         &total.times,
     )?;
     families.histogram(
-        Name::seconds("splitrail_worker_delay", "How late the threads' timers ran: how long something else kept them"),
+        Name::seconds(
+            "splitrail_worker_delay",
+            "How late the threads' timers ran: how long something else kept them",
+        ),
         &total.delays,
     )?;
     workers(families, state)?;
@@ -59,7 +71,10 @@ fn workers(families: &mut Families<'_>, state: &State) -> fmt::Result {
         Sample::new(times.sum.as_secs_f64()).with("worker", &worker.to_string())
     });
     families.counter_f64(
-        Name::seconds("splitrail_worker_late", "How late the timers of each thread ran, added up"),
+        Name::seconds(
+            "splitrail_worker_late",
+            "How late the timers of each thread ran, added up",
+        ),
         late,
     )
 }
@@ -69,7 +84,10 @@ fn results(families: &mut Families<'_>, state: &State) -> fmt::Result {
     if let Some(results) = &state.shared.results {
         let counts = results.counts();
         families.counter(
-            Name::new("splitrail_result_cache_lookups", "Statements for which a rule keeps results"),
+            Name::new(
+                "splitrail_result_cache_lookups",
+                "Statements for which a rule keeps results",
+            ),
             [
                 Sample::new(count(&counts.hits)).with("result", "hit"),
                 Sample::new(count(&counts.misses)).with("result", "miss"),
@@ -84,7 +102,12 @@ fn results(families: &mut Families<'_>, state: &State) -> fmt::Result {
         ("dropped", &mirrored.dropped),
     ];
     families.counter(
-        Name::new("splitrail_mirrored_statements", "Statements that ran on a second server too, by what came of it"),
-        outcomes.into_iter().map(|(outcome, counter)| Sample::new(count(counter)).with("outcome", outcome)),
+        Name::new(
+            "splitrail_mirrored_statements",
+            "Statements that ran on a second server too, by what came of it",
+        ),
+        outcomes
+            .into_iter()
+            .map(|(outcome, counter)| Sample::new(count(counter)).with("outcome", outcome)),
     )
 }
