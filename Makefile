@@ -52,6 +52,7 @@ compare: rust servers
 	scripts/install.sh sysbench=sysbench haproxy=haproxy python3=python3
 	benches/compare/run
 	benches/compare/run --split
+	benches/compare/run --scaling --busy
 
 .PHONY: fuzz
 fuzz: rust

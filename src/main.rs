@@ -1,10 +1,11 @@
 //! The command line. All else is in the library.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use splitrail::admin::client;
 use splitrail::config::{self, Config};
 use splitrail::{app, sandbox};
 
@@ -25,6 +26,12 @@ enum Command {
     Run(File),
     /// Report every problem of a configuration, and exit with 2 if there is one
     Check(File),
+    /// Ask or steer a running proxy: `splitrail ctl show servers`, `splitrail ctl help`
+    Ctl(client::Ctl),
+    /// One screen: servers, lag, connections and the latest events of a running proxy
+    Status(client::Status),
+    /// Print or run the SQL that makes the schema and the accounts which the proxy needs on the servers
+    Setup(app::setup::Options),
     /// Start real servers with a proxy before them, to try things out
     Sandbox(sandbox::Options),
 }
@@ -43,22 +50,46 @@ fn main() -> anyhow::Result<ExitCode> {
             &file.config,
             &mut std::io::stderr(),
         )?)),
+        Command::Ctl(options) => {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            let done = runtime()?.block_on(client::ctl(&options, &mut out, &mut err));
+            Ok(ExitCode::from(done?))
+        }
+        Command::Status(options) => {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            let done = runtime()?.block_on(client::status(&options, &mut out, &mut err));
+            Ok(ExitCode::from(done?))
+        }
+        Command::Setup(options) => match load(&options.config)? {
+            Some(config) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
+            None => Ok(ExitCode::from(2)),
+        },
         Command::Sandbox(options) => {
-            let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
-            runtime.block_on(sandbox::run(options))?;
+            runtime()?.block_on(sandbox::run(options))?;
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-fn run(file: &File) -> anyhow::Result<ExitCode> {
-    let config = match Config::load(&file.config) {
-        Ok(config) => config,
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().context("starting the runtime")
+}
+
+/// `None`: what is wrong with it has been told.
+fn load(path: &Path) -> anyhow::Result<Option<Config>> {
+    match Config::load(path) {
+        Ok(config) => Ok(Some(config)),
         Err(problems) => {
             use std::io::Write;
             writeln!(std::io::stderr(), "{problems}")?;
-            return Ok(ExitCode::from(2));
+            Ok(None)
         }
+    }
+}
+
+fn run(file: &File) -> anyhow::Result<ExitCode> {
+    let Some(config) = load(&file.config)? else {
+        return Ok(ExitCode::from(2));
     };
     app::logging::start(&config.log);
     for warning in config.warnings(&file.config) {

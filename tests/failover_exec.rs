@@ -1,6 +1,9 @@
 //! Failover and switchover against real servers: monitor and coordinator run inside the test, and are asked through
 //! the topology and the handle.
 
+// What a failed test has to show for itself.
+#![allow(clippy::print_stdout)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fixture::proxy::wait_for;
-use crate::fixture::{Cluster, on_both_flavours};
+use crate::fixture::{Cluster, Flavour, on_both_flavours};
 
 const ACCOUNTS: &str =
     "user: failover, password: failover, replication: {user: replication, password: replication}";
@@ -138,6 +141,15 @@ async fn values(cluster: &Cluster, index: usize) -> Vec<u32> {
         .unwrap()
 }
 
+async fn sandbox_position(cluster: &Cluster, index: usize) -> String {
+    let server = &cluster.servers()[index];
+    let sql = match server.flavour {
+        Flavour::MySql => "SELECT @@global.gtid_executed",
+        Flavour::MariaDb => "SELECT @@global.gtid_binlog_pos",
+    };
+    server.query::<String>(sql).await.unwrap().remove(0)
+}
+
 /// One line for each step.
 fn show(report: &Report) -> String {
     let mut text = format!(
@@ -219,5 +231,168 @@ on_both_flavours! {
             assert!(plane.status(new).await.semi_sync.clients >= 1);
         }
         assert!(plane.topology.snapshot().servers.iter().all(|view| view.health == Health::Up));
+    }
+
+    async fn the_primary_is_found_whatever_the_file_says(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        // The file is older than the last switchover, and nobody has written down an epoch.
+        let plane = Plane::start_with(&cluster, "db3", "mode: automatic").await;
+        assert_eq!((plane.primary(), plane.topology.snapshot().epoch), (Some(0), 1));
+        plane.handle.switchover(Some("db2"), None, false).await.unwrap();
+        drop(plane);
+        // By the row of the epoch, with the number that follows from it.
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        assert_eq!((plane.primary(), plane.topology.snapshot().epoch), (Some(1), 2));
+        plane.wait_following(&cluster, 0, 1).await;
+        // The present one is down at the start: reads wait for nothing, writes for the next one.
+        drop(plane);
+        cluster.servers()[1].kill();
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let new = wait_for("another primary", async || plane.primary().filter(|primary| *primary != 1)).await;
+        assert_eq!((plane.writable().await, plane.topology.snapshot().epoch), (new, 3));
+        plane.wait_following(&cluster, 2 - new, new).await;
+    }
+
+    async fn a_returned_primary_with_a_surplus_is_kept_out(flavour) {
+        // Without semi-synchronous replication, so that the old primary can commit on its own.
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let old = cluster.primary();
+        let mut writer = old.connect().await.unwrap();
+        insert(&mut writer, 1).await;
+        cluster.catch_up().await.unwrap();
+        old.kill();
+        plane.topology.failed(0);
+        let new = wait_for("another primary", async || plane.primary().filter(|primary| *primary != 0)).await;
+        plane.wait_report(ReportKind::Failover).await;
+        plane.handle.pause();
+        assert!(plane.handle.is_paused());
+        plane.handle.resume();
+        let mut writer = cluster.servers()[new].connect().await.unwrap();
+        insert(&mut writer, 2).await;
+        insert(&mut writer, 3).await;
+        drop(plane);
+        // While nobody looks, somebody writes there.
+        old.start().await.unwrap();
+        let off = match flavour {
+            Flavour::MySql => "SET GLOBAL rpl_semi_sync_source_enabled = 0",
+            Flavour::MariaDb => "SET GLOBAL rpl_semi_sync_master_enabled = 0",
+        };
+        old.execute(off).await.unwrap();
+        old.execute("INSERT INTO app.t (value) VALUES (99)").await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let salvage = format!("mode: automatic, salvage: {}", folder.path().join("salvage").display());
+        let plane = Plane::start(&cluster, &salvage).await;
+        assert_eq!(plane.primary(), Some(new));
+        let why = wait_for("the quarantine", async || {
+            plane.topology.snapshot().servers[0].quarantine.clone()
+        })
+        .await;
+        assert!(why.contains("transactions that the primary lacks"), "{why}");
+        wait_for("read-only", async || plane.status(0).await.read_only.then_some(())).await;
+        let refusal = plane.handle.rejoin("db1", false).await.unwrap_err();
+        assert!(refusal.to_string().contains("REJOIN db1 DISCARD"), "{refusal}");
+        assert_eq!(values(&cluster, new).await, [1, 2, 3]);
+
+        // Saved, and thrown away where the server can copy the primary.
+        let rejoin = plane.handle.rejoin("db1", true);
+        let restart = async {
+            if flavour == Flavour::MySql {
+                wait_for("the end of the clone", async || old.exited().map(drop)).await;
+                old.start().await.unwrap();
+            }
+        };
+        let (report, ()) = tokio::join!(rejoin, restart);
+        let report = report.unwrap();
+        println!("{}", show(&report));
+        let saved: Vec<_> = std::fs::read_dir(folder.path().join("salvage")).unwrap().collect();
+        let saved = std::fs::read_to_string(saved.into_iter().next().unwrap().unwrap().path()).unwrap();
+        assert!(saved.contains("app") && saved.lines().count() > 2, "{saved}");
+        if flavour == Flavour::MariaDb {
+            assert!(report.outcome.why().is_some_and(|why| why.contains("mariadb-backup")));
+            return;
+        }
+        assert_eq!(report.outcome, Outcome::Done);
+        plane.wait_following(&cluster, 0, new).await;
+        assert_eq!(values(&cluster, 0).await, [1, 2, 3]);
+        wait_for("its return", async || plane.topology.snapshot().servers[0].quarantine.is_none().then_some(())).await;
+    }
+
+    async fn a_writable_replica_is_made_read_only(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        cluster.replicas()[0].execute("SET GLOBAL read_only = 0").await.unwrap();
+        let plane = Plane::start(&cluster, "mode: manual").await;
+        wait_for("read-only", async || plane.status(1).await.read_only.then_some(())).await;
+        assert!(!plane.status(0).await.read_only);
+    }
+
+    async fn a_hook_says_no_and_nothing_has_happened(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let hook = "before: {command: [/bin/sh, -c, \"echo not today >&2; exit 1\"]}";
+        let plane = Plane::start(&cluster, &format!("mode: manual, {hook}")).await;
+        let report = plane.handle.switchover(None, None, false).await.unwrap();
+        assert!(report.outcome.why().is_some_and(|why| why.contains("not today")), "{}", show(&report));
+        assert_eq!((plane.primary(), report.pause), (Some(0), None));
+        assert_eq!(plane.topology.gate().writable(), Some(0));
+        let refusal = plane.handle.failover(None, false).await.unwrap_err();
+        assert!(refusal.to_string().contains("SWITCHOVER"), "{refusal}");
+        let check = plane.handle.check(None);
+        assert!(check.refusals.is_empty() && check.steps.len() > 4, "{check:?}");
+        assert!(plane.handle.check(Some("db1")).steps.is_empty());
+        assert!(!format!("{check:?}").contains("IDENTIFIED") && !format!("{check:?}").contains("PASSWORD='replication'"));
+    }
+
+    async fn a_switchover_that_cannot_be_is_undone(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let plane = Plane::start(&cluster, "mode: manual").await;
+        // The candidate cannot apply what comes: a table is locked.
+        let mut lock = cluster.servers()[1].connect().await.unwrap();
+        lock.query_drop("LOCK TABLES app.t READ").await.unwrap();
+        let mut writer = cluster.primary().connect().await.unwrap();
+        insert(&mut writer, 1).await;
+        let timeout = Some(Duration::from_millis(1500));
+        let done = plane.handle.switchover(Some("db2"), timeout, true).await;
+        match &done {
+            Ok(report) => assert!(matches!(report.outcome, Outcome::Undone(_)), "{}", show(report)),
+            Err(refusal) => println!("{refusal}"),
+        }
+        assert_eq!((plane.primary(), plane.topology.gate().writable()), (Some(0), Some(0)));
+        insert(&mut writer, 2).await;
+        drop(lock);
+        plane.wait_following(&cluster, 1, 0).await;
+        plane.wait_following(&cluster, 2, 0).await;
+    }
+
+    async fn a_change_that_is_cut_short_is_completed_or_undone(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        table(&cluster).await;
+        let folder = tempfile::tempdir().unwrap();
+        let state = format!("mode: automatic, state: {}", folder.path().join("state.json").display());
+        for (round, delay) in [3, 30, 55, 75, 90, 110, 140, 200].into_iter().enumerate() {
+            let plane = Plane::start(&cluster, &state).await;
+            let handle = plane.handle.clone();
+            let change = tokio::spawn(async move { handle.switchover(None, None, true).await.is_ok() });
+            // The moment at which the process is killed.
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+            drop(plane);
+            let _ = change.await;
+            let written = std::fs::read_to_string(folder.path().join("state.json")).unwrap_or_default();
+            let plane = Plane::start(&cluster, &state).await;
+            let primary = plane.primary().unwrap();
+            println!("{round}: after {delay} ms: {written:?}, the primary is db{}", primary + 1);
+            wait_for("a writable primary", async || (!plane.status(primary).await.read_only).then_some(())).await;
+            for server in (0..3).filter(|server| *server != primary) {
+                plane.wait_following(&cluster, server, primary).await;
+            }
+            let mut writer = cluster.servers()[primary].connect().await.unwrap();
+            insert(&mut writer, u32::try_from(round).unwrap()).await;
+            let position = sandbox_position(&cluster, primary).await;
+            for server in (0..3).filter(|server| *server != primary) {
+                wait_for("the row", async || (values(&cluster, server).await.len() == round + 1).then_some(())).await;
+            }
+            assert!(!position.is_empty() && !folder.path().join("state.json").exists());
+        }
     }
 }

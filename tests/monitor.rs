@@ -10,6 +10,8 @@ use splitrail::config::Config;
 use splitrail::gtid::Position;
 use splitrail::monitor;
 use splitrail::topology::{Health, Lag, LagSource, Outcome, Replication, ServerView, Status, Topology};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -285,4 +287,99 @@ on_both_flavours! {
         }
         proxy.wait_for_log(&["server health", "db2", "is=\"up\""]).await;
     }
+}
+
+/// Passes bytes on after a fixed time, whatever they are: a distance that is known.
+async fn far_away(port: u16, delay: Duration) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+            tokio::spawn(carry(from_near, to_far, Duration::ZERO));
+            tokio::spawn(carry(from_far, to_near, delay));
+        }
+    });
+    here
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay: Duration) {
+    let (sender, mut waiting) = tokio::sync::mpsc::channel(10_000);
+    tokio::spawn(async move {
+        while let Some((due, bytes)) = waiting.recv().await {
+            let bytes: Vec<u8> = bytes;
+            tokio::time::sleep_until(due).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let due = Instant::now() + delay;
+        if sender.send((due, buffer[..length].to_vec())).await.is_err() {
+            return;
+        }
+    }
+}
+
+on_both_flavours! {
+    async fn lag_is_told_within_100_ms_from_the_heartbeat(flavour) {
+    const DISTANCE: Duration = Duration::from_millis(700);
+    let cluster = Cluster::of(flavour).replicas(1).start().await;
+    set_up(&cluster);
+    cluster.catch_up().await.unwrap();
+    let port = far_away(cluster.primary().port, DISTANCE).await;
+    let replica = &cluster.replicas()[0];
+    let change = match flavour {
+        Flavour::MySql => {
+            format!("STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_PORT={port}; START REPLICA")
+        }
+        Flavour::MariaDb => format!("STOP SLAVE; CHANGE MASTER TO MASTER_PORT={port}; START SLAVE"),
+    };
+    // A primary that waits for acknowledgements from afar would write fewer heartbeats.
+    let semi_sync = match flavour {
+        Flavour::MySql => "SET GLOBAL rpl_semi_sync_source_enabled=OFF",
+        Flavour::MariaDb => "SET GLOBAL rpl_semi_sync_master_enabled=OFF",
+    };
+    cluster.primary().execute(semi_sync).await.unwrap();
+    replica.execute(change).await.unwrap();
+    let watch = Watch::start(&cluster, flavour, ACCOUNT);
+    wait_for("replication over the distance, and its first heartbeats", async || {
+        let status = watch.status(REPLICA).await;
+        let follows = matches!(status.lag, Lag::Known(lag) if lag < 2 * DISTANCE);
+        (follows && status.lag_source == LagSource::Heartbeat).then_some(())
+    })
+    .await;
+    let mut wrong: Vec<Duration> = Vec::new();
+    for _ in 0..20 {
+        let status = watch.status(REPLICA).await;
+        assert_eq!(status.lag_source, LagSource::Heartbeat, "{:?}", status.lag);
+        let Lag::Known(lag) = status.lag else {
+            panic!("{:?}", status.lag);
+        };
+        wrong.push(lag.abs_diff(DISTANCE));
+    }
+    wrong.sort();
+    // A busy machine may keep one probe waiting, but not most of them.
+    assert!(wrong[15] <= Duration::from_millis(100), "{wrong:?}");
+    }
+}
+
+/// As an operator would.
+fn set_up(cluster: &Cluster) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("proxy.yaml");
+    let address = cluster.primary().address();
+    let yaml = format!("servers: [\"{address}\"]\nmonitor: {{user: monitor, password: monitor}}\n");
+    std::fs::write(&file, yaml).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_splitrail"))
+        .args(["setup", "--apply", "--user", &cluster.user, "-c"])
+        .arg(&file)
+        .env("SPLITRAIL_SETUP_PASSWORD", &cluster.password)
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
 }

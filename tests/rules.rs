@@ -14,6 +14,13 @@ fn told<T>(result: Result<T, Error>) -> (u16, String) {
     }
 }
 
+/// What SHOW SPLITRAIL COUNTERS says of one of them.
+async fn counter(client: &mut Conn, name: &str) -> u64 {
+    let counters: Vec<(String, u64)> = client.query("SHOW SPLITRAIL COUNTERS").await.unwrap();
+    let mut found = counters.into_iter().filter(|(counter, _)| counter == name);
+    found.next().unwrap().1
+}
+
 /// Where a statement was run, as text and prepared; both have to agree.
 async fn place(client: &mut Conn, comment: &str) -> u64 {
     let sql = format!("SELECT @@server_id /* {comment} */");
@@ -43,6 +50,8 @@ on_both_flavours! {
         assert_eq!(told(client.query_drop("SELECT 1 FROM\n\tsecret").await).0, 1148);
         let rows: Vec<u64> = client.query("SELECT a FROM t").await.unwrap();
         assert_eq!(rows, [1], "the client goes on");
+        client.query_drop("EXPLAIN ROUTE DELETE FROM t").await.unwrap();
+        assert_eq!(counter(&mut client, "rules.blocked").await, 4);
 
         // The schema is the session's as it is now.
         client.query_drop("USE mysql").await.unwrap();
@@ -117,6 +126,7 @@ on_both_flavours! {
             assert_eq!(told(client.exec_drop("SELECT 'slowly'", ()).await).0, 1226);
         }
         client.query_drop("SELECT 'fast'").await.unwrap();
+        assert_eq!(counter(&mut client, "rules.throttled").await, 4);
 
         // Who waits has its turn.
         let began = tokio::time::Instant::now();

@@ -111,9 +111,17 @@ on_both_flavours! {
         let sandbox = Sandbox::start(flavour, &["--replicas", "1"]).await;
         let report = &sandbox.report;
         assert_eq!(report["flavour"], flavour.name());
-        for absent in ["admin_port", "admin_user", "admin_password"] {
-            assert!(report.as_object().unwrap().contains_key(absent));
-        }
+        assert!(report.as_object().unwrap().contains_key("http_port"));
+        let admin = OptsBuilder::default()
+            .ip_or_hostname(report["host"].as_str().unwrap())
+            .tcp_port(u16::try_from(report["admin_port"].as_u64().unwrap()).unwrap())
+            .user(report["admin_user"].as_str())
+            .pass(report["admin_password"].as_str())
+            .prefer_socket(false);
+        let mut admin = Conn::new(admin).await.unwrap();
+        let names: Vec<String> = admin.query("SELECT server FROM servers").await.unwrap();
+        assert_eq!(names, ["db1", "db2"]);
+        drop(admin);
         let roles: Vec<&Value> = report["servers"].as_array().unwrap().iter().map(|server| &server["role"]).collect();
         assert_eq!(roles, ["primary", "replica"]);
         for server in report["servers"].as_array().unwrap() {

@@ -408,6 +408,42 @@ on_both_flavours! {
         ").await;
     }
 
+    async fn a_procedure_that_leaves_nothing_holds_nothing(flavour) {
+        let cluster = alone(flavour).await;
+        let database = cluster.new_database().await;
+        let creates = [
+            "t (a INT)",
+            "PROCEDURE plain() BEGIN DECLARE n INT; INSERT INTO t VALUES (1); SELECT COUNT(*) INTO n FROM t; SELECT n; END",
+            "PROCEDURE locks() BEGIN DECLARE n INT; SELECT GET_LOCK('x', 0) INTO n; DO RELEASE_LOCK('x'); END",
+        ];
+        for create in creates {
+            let create = create.replacen("PROCEDURE ", &format!("PROCEDURE {database}."), 1).replace("t (a", &format!("TABLE {database}.t (a"));
+            cluster.primary().execute(format!("CREATE {create}")).await.unwrap();
+        }
+        let proxy = Proxy::before(cluster).with("pool: {max_connections: 1, acquire_timeout: 1s}").start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let (mut client, mut other) = (connect(options()).await.unwrap(), connect(options()).await.unwrap());
+        proxy.wait_for_log(&["stored procedures that leave nothing behind"]).await;
+        for prepared in [false, true] {
+            match prepared {
+                false => client.query_drop("CALL plain()").await.unwrap(),
+                true => client.exec_drop("CALL plain()", ()).await.unwrap(),
+            }
+            other.query_drop("INSERT INTO t VALUES (1)").await.unwrap();
+        }
+        client.query_drop("CALL locks()").await.unwrap();
+        let error = other.query_drop("INSERT INTO t VALUES (1)").await.unwrap_err();
+        assert!(error.to_string().contains("became free"), "{error}");
+        client.reset().await.unwrap();
+
+        // Another procedure under the same name: nothing is known of it.
+        client.query_drop("DROP PROCEDURE plain").await.unwrap();
+        client.query_drop("CREATE PROCEDURE plain() BEGIN DECLARE n INT; SELECT GET_LOCK('y', 0) INTO n; END").await.unwrap();
+        client.query_drop("CALL plain()").await.unwrap();
+        let error = other.query_drop("INSERT INTO t VALUES (1)").await.unwrap_err();
+        assert!(error.to_string().contains("became free"), "{error}");
+    }
+
     async fn a_schema_follows_its_session(flavour) {
         same(flavour, 1, "
             A: CREATE DATABASE {db}_two
@@ -463,6 +499,100 @@ on_both_flavours! {
             A. reset
             A: SELECT LAST_INSERT_ID()
         ").await;
+    }
+
+    async fn an_id_that_a_client_writes_itself_is_no_insert_id(flavour) {
+        same(flavour, 1, "
+            A: CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a INT UNIQUE)
+            A: CREATE TABLE child (id INT AUTO_INCREMENT PRIMARY KEY, b VARCHAR(20))
+            B: INSERT INTO child (b) VALUES ('x'), ('y')
+            A: INSERT INTO t (a) VALUES (100)
+            B: INSERT INTO t (id, a) VALUES (42, 101)
+            A: SELECT LAST_INSERT_ID()
+            B: SELECT LAST_INSERT_ID()
+            A? INSERT INTO t (id, a) VALUES (50, 102)
+            B: SELECT LAST_INSERT_ID()
+            A: SELECT LAST_INSERT_ID()
+            A: INSERT INTO t (a) VALUES (51)
+            B: SELECT 1
+            A: SELECT LAST_INSERT_ID()
+            B: INSERT INTO child (id, b) VALUES (51, NOW())
+            B: SELECT LAST_INSERT_ID()
+            A: INSERT INTO child (id, b) SELECT 60, 'x'
+            B: SELECT LAST_INSERT_ID()
+            A: SELECT LAST_INSERT_ID()
+            B: INSERT INTO child (b) SELECT 'y'
+            A: SELECT LAST_INSERT_ID()
+            B: SELECT LAST_INSERT_ID()
+            A: INSERT INTO t (a) VALUES (100) ON DUPLICATE KEY UPDATE a = 103
+            B: SELECT LAST_INSERT_ID()
+            A: SELECT LAST_INSERT_ID()
+            A: INSERT INTO t (a) VALUES (300) ON DUPLICATE KEY UPDATE a = 103
+            B: SELECT LAST_INSERT_ID()
+            A: SELECT LAST_INSERT_ID()
+            A: INSERT INTO t (a) VALUES (300) ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)
+            B: SELECT LAST_INSERT_ID()
+            A: SELECT LAST_INSERT_ID()
+            B: REPLACE INTO child VALUES (70, 'z')
+            A: SELECT 1
+            B: SELECT LAST_INSERT_ID()
+            B: BEGIN
+            B: INSERT INTO child VALUES (80, 'z')
+            B: SELECT LAST_INSERT_ID()
+            B: INSERT INTO child (b) VALUES ('81')
+            B: INSERT INTO child (b) SELECT '82'
+            B: INSERT INTO child VALUES (90, 'z')
+            B: COMMIT
+            A: SELECT LAST_INSERT_ID()
+            B: SELECT LAST_INSERT_ID()
+            A: BEGIN
+            A: INSERT INTO child (b) SELECT '83'
+            A: INSERT INTO child (id, b) SELECT 99, 'x'
+            A: SHOW WARNINGS
+            A: SELECT LAST_INSERT_ID()
+            A: INSERT INTO child (id, b) SELECT 100, 'x'
+            A: COMMIT
+            B: SELECT LAST_INSERT_ID()
+            A: SELECT LAST_INSERT_ID()
+            A: SELECT * FROM child ORDER BY id
+        ").await;
+    }
+
+    async fn parameters_may_be_the_id(flavour) {
+        let cluster = alone(flavour).await;
+        let database = cluster.new_database().await;
+        let pool = "pool: {max_connections: 1, acquire_timeout: 3s}";
+        let proxy = Proxy::before(cluster).with(pool).start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let (mut client, mut other) = (connect(options()).await.unwrap(), connect(options()).await.unwrap());
+        client.query_drop("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a VARCHAR(20))").await.unwrap();
+        let insert = "INSERT INTO t VALUES (?, ?)";
+        let none: Option<u64> = None;
+        client.exec_drop(insert, (none, "x")).await.unwrap();
+        let made: u64 = client.query_first("SELECT MAX(id) FROM t").await.unwrap().unwrap();
+        let mut last = made;
+        for chosen in [40u64, 41, 42] {
+            let values = match chosen {
+                40 => (mysql_async::Value::from(chosen), "y"),
+                41 => (mysql_async::Value::from(chosen.to_string()), "y"),
+                _ => (mysql_async::Value::from(chosen as f64), "y"),
+            };
+            client.exec_drop(insert, values).await.unwrap();
+            other.exec_drop(insert, (none, "z")).await.unwrap();
+            let theirs: u64 = other.query_first("SELECT LAST_INSERT_ID()").await.unwrap().unwrap();
+            assert!(theirs > chosen, "{theirs}");
+            let found: u64 = client.query_first("SELECT LAST_INSERT_ID()").await.unwrap().unwrap();
+            assert_eq!(found, last, "{chosen}");
+            client.exec_drop("DELETE FROM t WHERE id > ?", (made,)).await.unwrap();
+            client.query_drop("ALTER TABLE t AUTO_INCREMENT = 5").await.unwrap();
+            // And one that only looks like it.
+            let next: u64 = client.query_first("SELECT MAX(id) + 1 FROM t").await.unwrap().unwrap();
+            client.exec_drop(insert, (none, next.to_string())).await.unwrap();
+            last = client.last_insert_id().unwrap();
+            other.query_drop("SELECT 1").await.unwrap();
+            let found: u64 = client.query_first("SELECT LAST_INSERT_ID()").await.unwrap().unwrap();
+            assert_eq!(found, last);
+        }
     }
 
     async fn a_procedures_insert_id_is_kept(flavour) {

@@ -46,7 +46,27 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-const WARM_UP: u64 = 1_000;
+/// A statement as it is asked again and again.
+type Asked = (&'static str, fn(u64) -> String);
+
+/// Each in the steady state of a session that does nothing else.
+const ASKED: &[Asked] = &[
+    ("select", |_| "SELECT 1".to_owned()),
+    ("select, another literal each time", |turn| {
+        format!("SELECT {turn} FROM (SELECT 1) AS one")
+    }),
+    ("set, the same value", |_| "SET @@max_join_size=1000".to_owned()),
+    ("set, another value each time", |turn| {
+        format!("SET @@max_join_size={}", 1000 + turn % 7)
+    }),
+    ("set a user variable", |turn| format!("SET @a={turn}")),
+    ("do", |_| "DO 1".to_owned()),
+    ("begin", |_| "BEGIN".to_owned()),
+    ("select in a transaction", |_| "SELECT 1".to_owned()),
+    ("commit", |_| "COMMIT".to_owned()),
+];
+
+const WARM_UP: usize = 1_000;
 const STATEMENTS: u64 = 20_000;
 const PASSWORD: &str = "app";
 
@@ -80,21 +100,24 @@ fn free_port() -> Result<u16> {
 fn measure(port: u16, user: &str) -> Result<Vec<(&'static str, f64)>> {
     let mut client = Client::connect(port, user)?;
     let mut counted = Vec::new();
-    for (name, statement) in [
-        ("text select", "SELECT 1"),
-        ("text set", "SET @@max_join_size=1000"),
-    ] {
-        let mut request = Vec::new();
-        put_packet(&mut request, 0, &[b"\x03", statement.as_bytes()].concat());
-        for _ in 0..WARM_UP {
-            client.ask(&request)?;
+    for (name, statement) in ASKED {
+        // Made before, so that what is counted is the proxy's.
+        let requests: Vec<Vec<u8>> = (0..STATEMENTS)
+            .map(|turn| {
+                let mut request = Vec::new();
+                put_packet(&mut request, 0, &[b"\x03", statement(turn).as_bytes()].concat());
+                request
+            })
+            .collect();
+        for request in requests.iter().take(WARM_UP) {
+            client.ask(request)?;
         }
         let before = COUNT.load(Ordering::Relaxed);
-        for _ in 0..STATEMENTS {
-            client.ask(&request)?;
+        for request in &requests {
+            client.ask(request)?;
         }
         let during = COUNT.load(Ordering::Relaxed) - before;
-        counted.push((name, during as f64 / STATEMENTS as f64));
+        counted.push((*name, during as f64 / STATEMENTS as f64));
     }
     Ok(counted)
 }

@@ -1,7 +1,8 @@
 """Processes: started so that none outlives the run, and read through /proc.
 
-CPU time is a process's user plus system time over all its threads, with that of children that
-run the same program (a proxy may fork workers; a sandbox's servers are not the proxy).
+CPU time is what all threads of a process have run, in nanoseconds where the kernel counts them and in
+hundredths of a second otherwise, with that of children that run the same program (a proxy may fork
+workers; a sandbox's servers are not the proxy).
 """
 
 import contextlib
@@ -53,7 +54,7 @@ def wait_until(ready, child, patience, what):
 
 def cpu_seconds(pid):
     """User and system time of the process, its threads and its own kind of children."""
-    return sum(_ticks(member) for member in family(pid)) / TICKS
+    return sum(_run_time(member) for member in family(pid))
 
 
 def family(pid):
@@ -97,6 +98,18 @@ def _program(pid):
 def _stat(pid):
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()
+
+
+def _run_time(pid):
+    """A thread that has ended is not in it: proxies keep theirs."""
+    try:
+        threads, total = f"/proc/{pid}/task", 0
+        for thread in os.listdir(threads):
+            with open(f"{threads}/{thread}/schedstat") as file:
+                total += int(file.read().split()[0])
+        return total / 1e9
+    except (OSError, IndexError):
+        return _ticks(pid) / TICKS
 
 
 def _ticks(pid):

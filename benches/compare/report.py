@@ -11,15 +11,14 @@ import statistics
 # What each target is compared with: among those that split reads, the one of HAProxy's.
 BASE, SPLIT = "haproxy", "-split"
 MOST_CPU, LEAST_RATE, MOST_IDLE_KIB = 1.10, 0.97, 10
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
 class Results:
     """All that was measured; `cells[load][threads][target]` is a list with a Figures, or the
     reason for its absence, per round."""
 
-    def __init__(self, targets, options, server):
-        self.targets, self.options, self.server = targets, options, server
+    def __init__(self, targets, options, server, trials=()):
+        self.targets, self.options, self.server, self.trials = targets, options, server, trials
         self.cells, self.idle, self.syscalls = {}, {}, {}
 
     def add(self, load, threads, target, outcome):
@@ -36,6 +35,7 @@ class Results:
                     if reasons:
                         where = f"{name}, {key}, {threads} threads"
                         found.append(f"{where}: {len(reasons)} of {len(rounds)} runs failed: {reasons[0]}")
+        found += [failure for trial in self.trials for failure in trial.failures()]
         for name, counts in self.idle.items():
             found += [f"{name}, {count} idle clients: {kib}" for count, kib in counts.items() if isinstance(kib, str)]
         found += [f"{name}, system calls: {calls}" for name, calls in self.syscalls.items() if isinstance(calls, str)]
@@ -45,30 +45,37 @@ class Results:
 def markdown(results):
     parts = [_conditions(results), _failures(results), _summary(results), _idle(results), _syscalls(results)]
     parts += [_load(results, key, cell) for key, cell in results.cells.items()]
+    parts += [trial.markdown(_table) for trial in results.trials]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def write(path, text):
-    """Puts the text between the file's markers; a file without them becomes the text."""
-    page = ""
+def write(path, text, part="figures"):
+    """Puts the text between the file's markers of that part; a file without them becomes the text."""
+    page, begin, end = "", f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     if os.path.exists(path):
         with open(path) as file:
             page = file.read()
-    if BEGIN in page and END in page:
-        head, rest = page.split(BEGIN, 1)
-        text = f"{head}{BEGIN}\n\n{text}\n{END}{rest.split(END, 1)[1]}"
+    if begin in page and end in page:
+        head, rest = page.split(begin, 1)
+        text = f"{head}{begin}\n\n{text}\n{end}{rest.split(end, 1)[1]}"
     with open(path, "w") as file:
         file.write(text)
 
 
 def _conditions(results):
     options, server = results.options, results.server
-    versions = [f"{target.name} {target.version}" for target in results.targets if target.version and target.pid]
+    ways = [way.target for trial in results.trials for way in trial.ways]
+    versions = {f"{target.name} {target.version}": None for target in [*results.targets, *ways] if target.version and target.pid}
     return (
         f"{server.flavour} {server.version}; {', '.join(versions)}. "
         f"{os.cpu_count()} cores ({_processor()}), Linux {platform.release()}. "
-        f"{options.rounds} rounds of {options.seconds} s per figure."
+        f"{options.rounds} rounds of {options.seconds} s per figure"
+        + (f"; one of {', '.join(once)}." if (once := _once(results)) else ".")
     )
+
+
+def _once(results):
+    return [target.name for target in results.targets if target.name in results.options.context]
 
 
 def _failures(results):
@@ -103,7 +110,8 @@ def _load(results, key, by_threads):
     rows = []
     for count, cell in sorted(by_threads.items()):
         for target in results.targets:
-            rows.append([str(count), target.name, *_row(target, cell)])
+            if target.failure or target.name in cell:
+                rows.append([str(count), target.name, *_row(target, cell)])
     return f"### {key}\n\n{_table(head, rows)}"
 
 

@@ -17,6 +17,8 @@ NAMES = ["direct", "haproxy", "router", "router-sharing", "splitrail"]  # unless
 # Those that send reads to two replicas; the first is what the others are compared with.
 SPLIT = ["haproxy-split", "router-split", "splitrail-split"]
 WORKERS = 2
+# The default of `pool.max_connections`.
+CONNECTIONS = 100
 
 HAPROXY = """\
 global
@@ -83,12 +85,28 @@ ROUTER_PLAIN = "client_ssl_mode=DISABLED\nserver_ssl_mode=DISABLED\n"
 ROUTER_KEYED = "client_ssl_mode=PREFERRED\nclient_ssl_cert={folder}/cert.pem\nclient_ssl_key={folder}/key.pem\nserver_ssl_mode=DISABLED\n"
 
 
+# A proxy with settings of its own before some of the sandbox's servers. As for the others, no TLS anywhere: the
+# sandbox's own would read the servers' accounts over it.
+SPLITRAIL = """\
+listeners: [{{address: "127.0.0.1:{port}"}}]
+servers:
+{servers}
+accounts: backend
+monitor: {{user: {user}, password: {password}}}
+pool: {{max_connections: {connections}}}
+routing: {{reads_from_primary: {from_primary}}}
+tls: {{server: {{mode: off}}}}
+limits: {{client_connections: 20000}}
+workers: {workers}
+"""
+
+
 class Target:
     """One way to the server. `failure` holds the reason when there is none."""
 
-    def __init__(self, name, endpoint=None, pid=None, version="", failure=None):
+    def __init__(self, name, endpoint=None, pid=None, version="", failure=None, child=None):
         self.name, self.endpoint, self.pid = name, endpoint, pid
-        self.version, self.failure = version, failure
+        self.version, self.failure, self.child = version, failure, child
 
 
 def start(stack, name, server, folder):
@@ -107,11 +125,15 @@ def _direct(_stack, server, _folder):
     return Target("direct", server.endpoint, version=f"{server.flavour} {server.version}")
 
 
-def _splitrail(_stack, server, _folder):
+def _splitrail(stack, server, folder):
+    """The sandbox's own program, with a configuration like those of the others."""
+    return splitrail(stack, server, folder, "splitrail", _sandbox_program(server), CONNECTIONS, [])
+
+
+def _sandbox_program(server):
     if not server.proxy_pid:
         raise RuntimeError("the sandbox has no proxy")
-    version = _version([f"/proc/{server.proxy_pid}/exe", "--version"])
-    return Target("splitrail", server.proxy_endpoint, server.proxy_pid, version)
+    return os.readlink(f"/proc/{server.proxy_pid}/exe")
 
 
 def _haproxy(stack, server, folder, name="haproxy"):
@@ -139,10 +161,37 @@ def _haproxy_split(stack, server, folder):
 
 
 def _splitrail_split(stack, server, folder):
-    """The sandbox's proxy, which has the replicas and splits at the default level of consistency."""
-    _replicas(server)
-    target = _splitrail(stack, server, folder)
-    target.name = "splitrail-split"
+    """It has the replicas, and splits at the default level of consistency."""
+    return splitrail(stack, server, folder, "splitrail-split", _sandbox_program(server), CONNECTIONS, _replicas(server))
+
+
+def splitrail(stack, server, folder, name, binary, connections, replicas):
+    """One of our own before the primary and these replicas, with so many connections to each; raises when it does
+    not start."""
+    folder, port = os.path.join(folder, name), _free_port()
+    os.makedirs(folder)
+    places = [("primary", server.endpoint)] + [("replica", endpoint) for endpoint in replicas]
+    servers = [
+        f'  - {{name: db{index}, address: "{host}:{at}", role: {role}}}' for index, (role, (host, at)) in enumerate(places)
+    ]
+    path = os.path.join(folder, "proxy.yaml")
+    text = SPLITRAIL.format(
+        port=port,
+        servers="\n".join(servers),
+        user=server.user,
+        password=server.password,
+        connections=connections,
+        from_primary="never" if replicas else "fallback",
+        workers=WORKERS,
+    )
+    _write(path, text)
+    target = _ready(stack, name, [binary, "run", "-c", path], folder, port, _version([binary, "--version"]))
+
+    def all_up():
+        shown = wire.run(target.endpoint, server.user, server.password, "SHOW SPLITRAIL STATUS")
+        return all(row[2] == "up" for row in shown)
+
+    process.wait_until(all_up, target.child, 20, name)
     return target
 
 
@@ -222,7 +271,7 @@ def _ready(stack, name, command, folder, port, version):
         with open(path, errors="replace") as log:
             last_words = [line for line in log.read().splitlines() if re.search("error|alert", line, re.IGNORECASE)]
         raise RuntimeError(": ".join([str(error), *last_words[:1]])) from error
-    return Target(name, ("127.0.0.1", port), child.pid, version)
+    return Target(name, ("127.0.0.1", port), child.pid, version, child=child)
 
 
 def _accepts(port):

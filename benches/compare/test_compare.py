@@ -11,11 +11,12 @@ import unittest
 import loads
 import report
 import syscalls
+import trials
 from loads import Figures
 
 
 def results(cell, *targets):
-    options = types.SimpleNamespace(rounds=2, seconds=1, syscall_threads=8)
+    options = types.SimpleNamespace(rounds=2, seconds=1, syscall_threads=8, context=set())
     server = types.SimpleNamespace(flavour="mysql", version="9")
     made = report.Results(list(targets), options, server)
     made.cells = {"point-select/text": {8: cell}}
@@ -50,13 +51,23 @@ class Report(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "page.md")
             with open(path, "w") as file:
-                file.write(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-            report.write(path, "new\n")
+                file.write("before\n<!-- split: begin -->\nold\n<!-- split: end -->\nafter\n")
+            report.write(path, "new\n", "split")
             with open(path) as file:
                 page = file.read()
         self.assertTrue(page.startswith("before\n") and page.endswith("\nafter\n"))
         self.assertIn("new", page)
         self.assertNotIn("old", page)
+
+
+class Trials(unittest.TestCase):
+    def test_a_way_is_compared_with_the_first_of_its_round(self):
+        ways = [trials.Way("direct", target("direct", None), 8), trials.Way("mine", target("mine"), 16, 2.0)]
+        trial = trials.Trial("Title", "Words.", trials.HELD, ways)
+        trial.cells = {"direct": [Figures(100, 1, None, None)] * 2, "mine": [Figures(190, 1, 9, 1), "lost"]}
+        text = trial.markdown(report._table)
+        self.assertIn("| mine | 16 | 190 | **1.90** | 2.00 | 1.00 | 9.0 |", text)
+        self.assertEqual(list(trial.failures()), ["mine, held-select/text: 1 of 2 runs failed: lost"])
 
 
 class Loads(unittest.TestCase):

@@ -1,6 +1,6 @@
 //! The primary's own accounts, read anew for every login.
 //!
-//! One task asks the primary over one connection. Logins that come while a query is under way are answered by
+//! A task of each thread asks the primary over a connection of its own. Logins that come while a query is under way are answered by
 //! the next one together, so that every login is judged by rows read after it began, and many logins at once
 //! take few queries.
 
@@ -36,6 +36,14 @@ const DNS_TIMEOUT: Duration = Duration::from_secs(1);
 /// No server has an account with a longer name.
 const LONGEST_USER: usize = 512;
 
+/// Where the accounts are, and how long reading them may take: connecting, and each query.
+#[derive(Clone)]
+pub struct Whereabouts {
+    /// The primary of the day.
+    pub source: watch::Receiver<Source>,
+    pub timeout: Duration,
+}
+
 /// A handle to the task that reads accounts; the task ends when the last one is dropped.
 #[derive(Clone)]
 pub struct Directory {
@@ -52,10 +60,7 @@ struct Request {
 /// The task. It alone owns the connection, and drops it when anything goes wrong with it.
 struct Reader {
     requests: mpsc::Receiver<Request>,
-    /// The primary of the day.
-    source: watch::Receiver<Source>,
-    /// For connecting, and for each query.
-    timeout: Duration,
+    place: Whereabouts,
     connection: Option<Connection>,
 }
 
@@ -83,13 +88,12 @@ struct Failure {
 // === impl Directory ===
 
 impl Directory {
-    /// Starts the task on the current runtime. `timeout` is for connecting and for each query.
-    pub fn start(source: watch::Receiver<Source>, timeout: Duration) -> Self {
+    /// Starts the task on the current runtime.
+    pub fn open(place: &Whereabouts) -> Self {
         let (requests, receiver) = mpsc::channel(QUEUE);
         let reader = Reader {
             requests: receiver,
-            source,
-            timeout,
+            place: place.clone(),
             connection: None,
         };
         tokio::spawn(reader.run());
@@ -120,7 +124,7 @@ impl Reader {
         while self.requests.recv_many(&mut batch, BATCH).await > 0 {
             batch.retain(|request| !request.answer.is_closed());
             let answer = self.read(&batch).await.map(Arc::new);
-            let server = self.source.borrow().server.clone();
+            let server = self.place.source.borrow().server.clone();
             if let Err(failure) = &answer {
                 warn!(server, reason = failure.why, "cannot read the accounts");
             }
@@ -137,7 +141,7 @@ impl Reader {
 
     /// A connection that was open already may have died unnoticed: then a new one is tried, once.
     async fn read(&mut self, batch: &[Request]) -> Result<Answer, Failure> {
-        if self.source.has_changed().unwrap_or(false) {
+        if self.place.source.has_changed().unwrap_or(false) {
             self.connection = None;
         }
         if let Some(connection) = self.connection.take() {
@@ -151,7 +155,7 @@ impl Reader {
     }
 
     async fn connect(&mut self) -> Result<Connection, Failure> {
-        let source = self.source.borrow_and_update().clone();
+        let source = self.place.source.borrow_and_update().clone();
         let mut conn = self.in_time(source.connect()).await?;
         let version: Option<String> = self.in_time(conn.query_first("select @@version")).await?;
         let flavour = Flavour::from_version(&version.unwrap_or_default());
@@ -185,7 +189,7 @@ impl Reader {
     }
 
     async fn in_time<T>(&self, call: impl Future<Output = mysql_async::Result<T>>) -> Result<T, Failure> {
-        match timeout(self.timeout, call).await {
+        match timeout(self.place.timeout, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Failure {
                 answered: matches!(error, Error::Server(_)),
@@ -193,7 +197,7 @@ impl Reader {
             }),
             Err(_) => Err(Failure {
                 answered: false,
-                why: format!("no answer within {:?}", self.timeout),
+                why: format!("no answer within {:?}", self.place.timeout),
             }),
         }
     }
@@ -319,7 +323,8 @@ mod tests {
             plain_too: false,
         };
         let (_keep, source) = watch::channel(source);
-        let directory = Directory::start(source, Duration::from_secs(1));
+        let timeout = Duration::from_secs(1);
+        let directory = Directory::open(&Whereabouts { source, timeout });
         let logins = (0..64).map(|_| {
             let directory = directory.clone();
             tokio::spawn(async move { directory.find(b"u", ClientAddress::Local).await })

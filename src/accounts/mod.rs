@@ -27,7 +27,7 @@ pub use account::{Account, BackendLogin, Method, Transport};
 pub use address::ClientAddress;
 pub use client_auth::{ClientAuth, ClientChannel, ClientLogin, ClientStep, Then};
 pub use credential::Credential;
-pub use directory::Directory;
+pub use directory::{Directory, Whereabouts};
 pub use refusal::{Flavour, Refusal};
 pub use server_auth::{FirstReply, ServerAuth, ServerAuthError, ServerChannel, ServerStep};
 pub use shared::{Accounts, Setup};

@@ -9,7 +9,7 @@ use crate::wire::auth::KeyPair;
 use super::ClientAddress;
 use super::account::Account;
 use super::client_auth::{ClientAuth, ClientLogin, ClientStep};
-use super::directory::Directory;
+use super::directory::{Directory, Whereabouts};
 use super::password_cache::PasswordCache;
 use super::refusal::{self, Flavour, Refusal};
 use super::static_user::StaticUser;
@@ -20,7 +20,7 @@ const PASSWORDS: usize = 4096;
 /// One for the whole process, used by all threads.
 pub struct Accounts {
     listed: HashMap<Vec<u8>, Vec<StaticUser>>,
-    directory: Option<Directory>,
+    directory: Option<Whereabouts>,
     keys: KeyPair,
     passwords: PasswordCache,
 }
@@ -34,7 +34,7 @@ pub struct Setup;
 
 impl Accounts {
     /// Makes the RSA keys, which takes some tenths of a second. Without `directory`, only listed accounts count.
-    pub fn new(listed: Vec<StaticUser>, directory: Option<Directory>) -> Result<Self, Setup> {
+    pub fn new(listed: Vec<StaticUser>, directory: Option<Whereabouts>) -> Result<Self, Setup> {
         let mut by_name: HashMap<Vec<u8>, Vec<StaticUser>> = HashMap::new();
         for user in listed {
             by_name.entry(user.user.clone()).or_default().push(user);
@@ -47,6 +47,11 @@ impl Accounts {
         })
     }
 
+    /// Starts to read the servers' own accounts, where they count, on the runtime that runs this.
+    pub fn open_directory(&self) -> Option<Directory> {
+        self.directory.as_ref().map(Directory::open)
+    }
+
     /// The account that a client with this name and address has to prove, as it is now. `flavour` is what the
     /// proxy's greeting showed. An unknown name is given an account that no password fits, so that the login
     /// goes on and strangers learn nothing.
@@ -55,9 +60,10 @@ impl Accounts {
         user: &[u8],
         address: ClientAddress,
         flavour: Flavour,
+        directory: Option<&Directory>,
     ) -> Result<Account, Refusal> {
         let host = address.label(address.name(true));
-        match (self.listed.get(user), &self.directory) {
+        match (self.listed.get(user), directory) {
             (Some(listed), _) => Ok(listed
                 .iter()
                 .find_map(|user| user.account(address, flavour))

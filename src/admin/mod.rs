@@ -2,6 +2,7 @@
 //! the command line show the same ones.
 
 pub mod catalog;
+pub mod client;
 pub mod console;
 pub mod http;
 pub mod language;

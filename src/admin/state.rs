@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
+
 use crate::failover;
 use crate::frontend::shared::Shared;
 
@@ -15,6 +17,8 @@ pub struct State {
     pub reload: Reloads,
     /// When the proxy began.
     pub started: SystemTime,
+    /// What the counters of routes were when they were last reset: their own threads alone write them.
+    forgotten: ArcSwap<Vec<u64>>,
 }
 
 /// Answers what was done, or why nothing was.
@@ -35,7 +39,16 @@ impl State {
             failover,
             reload,
             started: SystemTime::now(),
+            forgotten: ArcSwap::default(),
         })
+    }
+
+    pub fn forgotten_routes(&self) -> Arc<Vec<u64>> {
+        self.forgotten.load_full()
+    }
+
+    pub fn forget_routes(&self, counts: Vec<u64>) {
+        self.forgotten.store(Arc::new(counts));
     }
 
     /// A server by its name.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::accounts::{Accounts, BackendLogin, Credential, Directory, Source, StaticPassword, StaticUser};
+use crate::accounts::{Accounts, BackendLogin, Credential, Source, StaticPassword, StaticUser, Whereabouts};
 use crate::config::{self, Account, AccountCredential, AccountPlugin, Config};
 use crate::util::Secret;
 use crate::wire::auth::Plugin;
@@ -21,7 +21,7 @@ pub fn source(config: &Config) -> Source {
 
 pub fn build(config: &Config, source: watch::Receiver<Source>) -> Result<Accounts, String> {
     let timeout = config.monitor.timeout.max(Duration::from_secs(1));
-    let directory = config.accounts.backend.then(|| Directory::start(source, timeout));
+    let directory = config.accounts.backend.then_some(Whereabouts { source, timeout });
     let listed = config
         .accounts
         .listed

@@ -4,5 +4,6 @@ pub mod accounts;
 pub mod logging;
 pub mod run;
 pub mod secure;
+pub mod setup;
 
 pub use run::run;

@@ -15,7 +15,7 @@ use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
 use crate::config::Config;
 use crate::failover;
-use crate::frontend::listener::{self, Door};
+use crate::frontend::listener::Door;
 use crate::frontend::shared::Shared;
 use crate::frontend::{login, worker};
 use crate::monitor;
@@ -92,9 +92,9 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
     tasks.spawn(coordinator);
-    for (door, listener) in doors {
+    for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        tasks.spawn(listener::serve(door, listener, shared.clone()));
+        shared.open(turn, door, listener);
     }
     let admin = State::new(shared.clone(), Some(failover), reloads(&shared));
     if let Some(port) = admin_port {

@@ -118,8 +118,7 @@ async fn open(
         initial: Variables::default(),
         told: Variables::default(),
         last_session: 0,
-        id_session: 0,
-        insert_id: 0,
+        insert_id: Some(0),
         warned_session: 0,
         was_pooled: false,
         tells_transactions: Profile::of(&greeting).tells_transactions(),
@@ -219,7 +218,7 @@ impl Connection {
         };
         self.status = tokio::time::timeout(limit, again).await.map_err(silent)??;
         self.prepared.clear();
-        (self.id_session, self.warned_session) = (0, 0);
+        (self.insert_id, self.warned_session) = (Some(0), 0);
         self.state = State {
             schema: wanted.schema.clone(),
             ..State::default()
@@ -246,7 +245,7 @@ impl Connection {
         self.state.variables = Default::default();
         self.state.user_variables = Default::default();
         self.prepared.clear();
-        (self.id_session, self.warned_session) = (0, 0);
+        (self.insert_id, self.warned_session) = (Some(0), 0);
         self.tracked(tracked)
     }
 }

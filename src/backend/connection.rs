@@ -36,13 +36,11 @@ pub struct Connection {
     pub initial: Variables,
     /// Variables that the server reported in the last answer to a statement of our own.
     pub told: Variables,
-    /// The sessions that ran the last statement here, that the server's LAST_INSERT_ID() belongs to, and that
-    /// the last warnings are for; 0: none.
+    /// The sessions that ran the last statement here, and that the last warnings are for; 0: none.
     pub last_session: u64,
-    pub id_session: u64,
-    /// That session's LAST_INSERT_ID() when it was here last.
-    pub insert_id: u64,
     pub warned_session: u64,
+    /// LAST_INSERT_ID() here, unless the session at hand is unsure of its own.
+    pub insert_id: Option<u64>,
     /// It has been idle before, and may have been closed by the server meanwhile.
     pub was_pooled: bool,
     /// The server tells every client that follows its session of transactions that begin and end, ...
@@ -101,6 +99,19 @@ impl Connection {
     /// Whether it differs from what the next session expects of a connection.
     pub fn is_outdated(&self) -> bool {
         self.generation != self.server.generation() || self.option_changed || self.password_expired
+    }
+
+    /// Puts it into the event loop of the thread that calls.
+    pub fn reattach(self: Box<Self>) -> Result<Box<Self>, BackendError> {
+        let mut connection = *self;
+        match connection.link.reattach() {
+            Ok(link) => connection.link = link,
+            Err(source) => {
+                let server = connection.server.name().to_owned();
+                return Err(BackendError::Lost { server, source });
+            }
+        }
+        Ok(Box::new(connection))
     }
 
     pub fn lost(&self, source: io::Error) -> BackendError {

@@ -4,9 +4,10 @@
 //! then there is nothing to restore.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ use super::identity::Identity;
 use super::server::Server;
 use super::slots::Grant;
 use crate::session::State;
-use crate::util::clock;
+use crate::util::{Shelf, clock};
 use crate::wire::Capabilities;
 
 /// Connections with the same key can serve the same sessions, once their state is restored.
@@ -50,19 +51,10 @@ const TRUSTED: Duration = clock::TICK;
 /// How many idle connections are looked at for one whose state fits already.
 const LOOKED_AT: usize = 8;
 
-/// Idle connections of one key, in slots, and the order in which they came.
+/// Idle connections of one key.
 #[derive(Debug, Default)]
 pub struct Pool {
-    slots: RefCell<Slab>,
-}
-
-#[derive(Debug, Default)]
-struct Slab {
-    slots: Vec<Option<Box<Connection>>>,
-    free: Vec<usize>,
-    /// Oldest first. Entries whose connection has gone are dropped when met, or when there are too many.
-    order: VecDeque<Ticket>,
-    live: usize,
+    idle: RefCell<Shelf<Box<Connection>>>,
 }
 
 /// All pools of one thread.
@@ -70,86 +62,6 @@ pub struct Pools {
     pools: RefCell<HashMap<Key, Rc<Pool>>>,
     /// Asks the other threads to give up an idle connection to a server.
     ask_others: Box<dyn Fn(usize)>,
-}
-
-// === impl Slab ===
-
-impl Slab {
-    fn put(&mut self, connection: Box<Connection>) -> Ticket {
-        let serial = connection.serial;
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
-        self.slots[slot] = Some(connection);
-        let ticket = Ticket { slot, serial };
-        self.live += 1;
-        if self.order.len() > 2 * self.live + 16 {
-            let slots = &self.slots;
-            self.order.retain(|ticket| stands(slots, *ticket));
-        }
-        self.order.push_back(ticket);
-        ticket
-    }
-
-    fn take(&mut self, ticket: Ticket) -> Option<Box<Connection>> {
-        if !stands(&self.slots, ticket) {
-            return None;
-        }
-        self.free.push(ticket.slot);
-        self.live -= 1;
-        self.slots[ticket.slot].take()
-    }
-
-    /// One of the oldest, preferably one in the wanted state.
-    /// With `known_by`, only one that was opened for a client with these attributes.
-    fn take_any(&mut self, wanted: Option<&State>, known_by: Option<&[u8]>) -> Option<Box<Connection>> {
-        if let Some(attributes) = known_by {
-            return self.take_known_by(attributes);
-        }
-        while self
-            .order
-            .front()
-            .is_some_and(|ticket| !stands(&self.slots, *ticket))
-        {
-            self.order.pop_front();
-        }
-        let fits = |ticket: &&Ticket| {
-            let connection = self.slots.get(ticket.slot).and_then(Option::as_ref);
-            connection.is_some_and(|connection| {
-                connection.serial == ticket.serial
-                    && wanted.is_some_and(|state| connection.state.same_as(state))
-            })
-        };
-        let best = self
-            .order
-            .iter()
-            .take(LOOKED_AT)
-            .find(fits)
-            .or(self.order.front())
-            .copied()?;
-        self.take(best)
-    }
-}
-
-impl Slab {
-    fn take_known_by(&mut self, attributes: &[u8]) -> Option<Box<Connection>> {
-        let known = |ticket: &&Ticket| {
-            let connection = self.slots.get(ticket.slot).and_then(Option::as_ref);
-            connection.is_some_and(|connection| {
-                connection.serial == ticket.serial && *connection.attributes == *attributes
-            })
-        };
-        let ticket = self.order.iter().find(known).copied()?;
-        self.take(ticket)
-    }
-}
-
-fn stands(slots: &[Option<Box<Connection>>], ticket: Ticket) -> bool {
-    slots
-        .get(ticket.slot)
-        .and_then(Option::as_ref)
-        .is_some_and(|connection| connection.serial == ticket.serial)
 }
 
 // === impl Pool ===
@@ -163,12 +75,14 @@ impl Pool {
         known_by: Option<&[u8]>,
         now: Instant,
     ) -> Option<Box<Connection>> {
-        let mut slab = self.slots.borrow_mut();
-        let mut mine = ticket.and_then(|ticket| slab.take(ticket));
+        let mut mine = ticket.and_then(|ticket| self.take_own(ticket));
         loop {
-            let connection = mine.take().or_else(|| slab.take_any(Some(wanted), known_by))?;
-            let fresh = now.duration_since(connection.used) < TRUSTED && !connection.link.socket().has_news();
-            if connection.is_usable(now) && (fresh || connection.link.is_quiet()) {
+            let any = || match known_by {
+                Some(attributes) => self.take_known_by(attributes),
+                None => self.take_fitting(wanted),
+            };
+            let connection = mine.take().or_else(any)?;
+            if stands(&connection, now) {
                 return Some(connection);
             }
         }
@@ -176,16 +90,41 @@ impl Pool {
 
     /// The very connection that was given back with this ticket.
     pub fn take_own(&self, ticket: Ticket) -> Option<Box<Connection>> {
-        self.slots.borrow_mut().take(ticket)
+        let mut idle = self.idle.borrow_mut();
+        let lies = idle.get(ticket.slot)?.serial == ticket.serial;
+        lies.then(|| idle.take(ticket.slot))?
+    }
+
+    /// One of the oldest, preferably one in the wanted state.
+    fn take_fitting(&self, wanted: &State) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        let fitting = idle.find(LOOKED_AT, |connection| connection.state.same_as(wanted));
+        let slot = fitting.or_else(|| idle.find(1, |_| true))?;
+        idle.take(slot)
+    }
+
+    /// One that was opened for a client with these attributes.
+    fn take_known_by(&self, attributes: &[u8]) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        let slot = idle.find(usize::MAX, |connection| *connection.attributes == *attributes)?;
+        idle.take(slot)
+    }
+
+    fn take_oldest(&self) -> Option<Box<Connection>> {
+        let mut idle = self.idle.borrow_mut();
+        let slot = idle.find(1, |_| true)?;
+        idle.take(slot)
     }
 
     /// Puts a connection back that was only looked at. Its ticket is a new one.
     pub fn put(&self, connection: Box<Connection>) -> Ticket {
-        self.slots.borrow_mut().put(connection)
+        let serial = connection.serial;
+        let slot = self.idle.borrow_mut().put(connection);
+        Ticket { slot, serial }
     }
 
     pub fn idle(&self) -> usize {
-        self.slots.borrow().live
+        self.idle.borrow().len()
     }
 }
 
@@ -245,8 +184,11 @@ impl Pools {
             let Some(mut place) = server.slots.wait(key.clone()) else {
                 return Err(BackendError::PoolQueueFull { server: name() });
             };
-            self.spare(server.index);
-            (self.ask_others)(server.index);
+            // Where somebody waits already, all were asked, and what becomes idle is offered at once.
+            if place.is_first {
+                self.spare(server.index);
+                (self.ask_others)(server.index);
+            }
             // Whoever gave a permit back just before we joined the queue did not see us there.
             let grant = match server.slots.try_reserve() {
                 Some(permit) => Grant::Permit(permit),
@@ -269,15 +211,13 @@ impl Pools {
                 Grant::Permit(permit) => {
                     return connect::connect(server, key, permit, wanted, attributes).await;
                 }
-                Grant::Connection(connection) => {
-                    let mut connection = *connection;
-                    let source = |source| BackendError::Lost {
-                        server: name(),
-                        source,
+                Grant::Connection(connection, from) => {
+                    let connection = match from == thread::current().id() {
+                        true => connection,
+                        false => connection.reattach()?,
                     };
-                    connection.link = connection.link.reattach().map_err(source)?;
-                    if connection.is_usable(clock::now()) && connection.link.is_quiet() {
-                        return own(Box::new(connection), wanted, attributes).await;
+                    if stands(&connection, clock::now()) {
+                        return own(connection, wanted, attributes).await;
                     }
                 }
             }
@@ -299,19 +239,23 @@ impl Pools {
             let server = connection.server.clone();
             connection = server.slots.offer(connection)?;
         }
-        Some(pool.slots.borrow_mut().put(connection))
+        Some(pool.put(connection))
     }
 
-    /// Somebody waits for a connection to this server: gives up an idle one, if there is one.
+    /// Somebody waits for a connection to this server: gives up idle ones, for as many as wait.
     pub fn spare(&self, server: usize) {
         let pools = self.pools.borrow();
-        let idle = pools.iter().filter(|(key, _)| key.server == server);
-        let oldest = idle.max_by_key(|(_, pool)| pool.idle());
-        let connection = oldest.and_then(|(_, pool)| pool.slots.borrow_mut().take_any(None, None));
-        if let Some(connection) = connection {
+        loop {
+            let idle = pools.iter().filter(|(key, _)| key.server == server);
+            let fullest = idle.max_by_key(|(_, pool)| pool.idle());
+            let Some((pool, connection)) = fullest.and_then(|(_, pool)| Some((pool, pool.take_oldest()?)))
+            else {
+                return;
+            };
             let slots = connection.server.slots.clone();
-            if let (Some(unwanted), Some((_, pool))) = (slots.offer(connection), oldest) {
-                pool.slots.borrow_mut().put(unwanted);
+            if let Some(unwanted) = slots.offer(connection) {
+                pool.put(unwanted);
+                return;
             }
         }
     }
@@ -319,20 +263,16 @@ impl Pools {
     /// Closes what has been idle for too long, is too old, or was closed by the server, and forgets empty pools.
     pub fn sweep(&self, now: Instant) {
         self.pools.borrow_mut().retain(|_, pool| {
-            let mut slab = pool.slots.borrow_mut();
-            for slot in 0..slab.slots.len() {
-                let Some(connection) = &mut slab.slots[slot] else {
+            let mut idle = pool.idle.borrow_mut();
+            for slot in 0..idle.places() {
+                let Some(connection) = idle.get_mut(slot) else {
                     continue;
                 };
                 if is_surplus(connection, now) || !connection.is_usable(now) || !connection.link.is_quiet() {
-                    let ticket = Ticket {
-                        slot,
-                        serial: connection.serial,
-                    };
-                    slab.take(ticket);
+                    idle.take(slot);
                 }
             }
-            slab.live > 0 || Rc::strong_count(pool) > 1
+            !idle.is_empty() || Rc::strong_count(pool) > 1
         });
     }
 
@@ -345,6 +285,13 @@ impl Pools {
             .map(|(_, pool)| pool.idle())
             .sum()
     }
+}
+
+/// Whether a connection can be used as it is. One that was in use a moment ago is not asked for, unless the event
+/// loop has heard something of it.
+fn stands(connection: &Connection, now: Instant) -> bool {
+    let fresh = now.duration_since(connection.used) < TRUSTED && !connection.link.socket().has_news();
+    connection.is_usable(now) && (fresh || connection.link.is_quiet())
 }
 
 /// The connection, or where a client has just logged in and it was opened for another kind of client, one in its

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, ThreadId};
 
 use tokio::sync::oneshot;
 
@@ -27,6 +28,9 @@ pub struct Slots {
 struct Waiter {
     key: Key,
     sender: oneshot::Sender<Grant>,
+    thread: ThreadId,
+    /// How often others went before it.
+    passed_over: u32,
 }
 
 /// A place in the queue; left when dropped.
@@ -34,6 +38,8 @@ struct Waiter {
 pub struct Place {
     slots: Arc<Slots>,
     receiver: oneshot::Receiver<Grant>,
+    /// Nobody waited before: whatever lies idle anywhere has to be asked for.
+    pub is_first: bool,
 }
 
 /// What a waiter is given.
@@ -41,8 +47,8 @@ pub struct Place {
 pub enum Grant {
     /// The right to open a connection.
     Permit(Permit),
-    /// A connection that fits; it may come from another thread's event loop.
-    Connection(Box<Connection>),
+    /// A connection that fits, and the thread in whose event loop it is.
+    Connection(Box<Connection>, ThreadId),
 }
 
 /// The right to one connection; given back when dropped.
@@ -51,6 +57,12 @@ pub struct Permit {
     /// `None` only when it has been given back already.
     slots: Option<Arc<Slots>>,
 }
+
+/// A connection goes to one who waits on its own thread, and need not change its event loop, if there is one among so
+/// many who wait longest, ...
+const LOOKED_AT: usize = 16;
+/// ... and if the first of them was not passed over so often already.
+const PATIENCE: u32 = 32;
 
 // === impl Slots ===
 
@@ -101,12 +113,19 @@ impl Slots {
             return None;
         }
         let (sender, receiver) = oneshot::channel();
-        queue.push_back(Waiter { key, sender });
+        let is_first = queue.is_empty();
+        queue.push_back(Waiter {
+            key,
+            sender,
+            thread: thread::current().id(),
+            passed_over: 0,
+        });
         self.waiting.store(queue.len(), Ordering::SeqCst);
         drop(queue);
         Some(Place {
             slots: self.clone(),
             receiver,
+            is_first,
         })
     }
 
@@ -117,11 +136,12 @@ impl Slots {
         self.waiting.store(queue.len(), Ordering::SeqCst);
     }
 
-    /// Hands a connection to the first who waits, or gives it back. One that does not fit is closed,
+    /// Hands a connection to one of the first who wait, or gives it back. One that does not fit is closed,
     /// and the waiter may open its own.
     pub fn offer(&self, connection: Box<Connection>) -> Option<Box<Connection>> {
         let mut connection = connection;
-        while let Some(waiter) = self.first() {
+        let here = thread::current().id();
+        while let Some(waiter) = self.first_for(&connection.key, here) {
             if waiter.sender.is_closed() {
                 continue;
             }
@@ -131,9 +151,9 @@ impl Slots {
                 drop(connection);
                 return None;
             }
-            match waiter.sender.send(Grant::Connection(connection)) {
+            match waiter.sender.send(Grant::Connection(connection, here)) {
                 Ok(()) => return None,
-                Err(Grant::Connection(refused)) => connection = refused,
+                Err(Grant::Connection(refused, _)) => connection = refused,
                 Err(Grant::Permit(_)) => return None,
             }
         }
@@ -163,6 +183,22 @@ impl Slots {
     fn first(&self) -> Option<Waiter> {
         let mut queue = self.lock();
         let waiter = queue.pop_front();
+        self.waiting.store(queue.len(), Ordering::SeqCst);
+        waiter
+    }
+
+    /// Who gets a connection of this thread.
+    fn first_for(&self, key: &Key, here: ThreadId) -> Option<Waiter> {
+        let mut queue = self.lock();
+        let fits = |waiter: &Waiter| waiter.thread == here && waiter.key == *key;
+        let near = match queue.front_mut()? {
+            first if fits(first) || first.passed_over >= PATIENCE => 0,
+            first => {
+                first.passed_over += 1;
+                queue.iter().take(LOOKED_AT).position(fits).unwrap_or_default()
+            }
+        };
+        let waiter = queue.remove(near);
         self.waiting.store(queue.len(), Ordering::SeqCst);
         waiter
     }
@@ -235,5 +271,45 @@ impl Drop for Permit {
             slots.open.fetch_sub(1, Ordering::SeqCst);
             slots.hand_on();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::Credential;
+    use crate::backend::Identity;
+    use crate::wire::Capabilities;
+
+    fn key() -> Key {
+        let identity = Identity {
+            user: b"app".to_vec(),
+            credential: Credential::Empty,
+            expired: false,
+        };
+        Key {
+            server: 0,
+            identity: Arc::new(identity),
+            capabilities: Capabilities::NONE,
+            collation: 45,
+            has_schema: false,
+            was_reset: false,
+            tls: false,
+        }
+    }
+
+    #[test]
+    fn who_waits_on_the_same_thread_comes_first_but_not_for_ever() {
+        let (slots, key, here) = (Slots::new(1, 100), key(), thread::current().id());
+        let wait = || slots.wait(key.clone()).unwrap();
+        let far = thread::scope(|scope| scope.spawn(wait).join().unwrap());
+        let near: Vec<_> = (0..=PATIENCE).map(|_| wait()).collect();
+        assert!(far.is_first && !near[0].is_first);
+        let threads: Vec<_> = std::iter::from_fn(|| slots.first_for(&key, here))
+            .map(|waiter| waiter.thread == here)
+            .collect();
+        let mut expected = vec![true; PATIENCE as usize];
+        expected.extend([false, true]);
+        assert_eq!(threads, expected);
     }
 }

@@ -20,6 +20,11 @@ pub enum Address {
 const LONGEST_UNIX_PATH: usize = 107;
 
 impl Address {
+    /// Reads what a command line says: `host:port`, `[v6]:port` or `unix:/path`.
+    pub fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text, None).map_err(|error| error.to_string())
+    }
+
     /// Reads `host:port`, `[v6]:port`, `unix:/path`, and `host` alone where there is a default port.
     pub(super) fn parse(text: &str, default_port: Option<u16>) -> Result<Self, AddressError> {
         if let Some(path) = text.strip_prefix("unix:") {

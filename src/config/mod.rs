@@ -48,7 +48,7 @@ pub use limits::Limits;
 pub use listener::{Listener, ListenerMode};
 pub use load::{Config, ServerVersion, Shutdown};
 pub use log::{Log, LogFormat, LogLevel};
-pub use monitor::Monitor;
+pub use monitor::{Ejection, Monitor};
 pub use network::Network;
 pub use pool::Pool;
 pub use problem::{Problem, Problems};

@@ -18,8 +18,40 @@ pub struct Monitor {
     pub timeout: Duration,
     /// How many times in a row a server must fail before it is down.
     pub failures: u32,
+    pub ejection: Ejection,
+    /// From one heartbeat on the primary to the next; `None`: none are written.
+    pub heartbeat: Option<Duration>,
     /// Events that are remembered.
     pub events: u32,
+}
+
+/// Replicas that are taken out because sessions fail there, whatever probes say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// For how long, the first time; each time after that is twice as long.
+    pub shortest: Duration,
+    pub longest: Duration,
+    /// Of the replicas, in percent; one at least.
+    pub most: u32,
+}
+
+// === impl Ejection ===
+
+impl Ejection {
+    fn read(section: &Section<'_>) -> Self {
+        let range = Duration::ZERO..=Duration::from_secs(3600);
+        let shortest = section
+            .field("shortest")
+            .duration(range.clone(), Duration::from_millis(500));
+        Self {
+            shortest,
+            longest: section
+                .field("longest")
+                .duration(range, Duration::from_secs(30))
+                .max(shortest),
+            most: section.field("most").count(0..=100, 50),
+        }
+    }
 }
 
 // === impl Monitor ===
@@ -34,6 +66,11 @@ impl Monitor {
                 .duration(range.clone(), Duration::from_millis(500)),
             timeout: section.field("timeout").duration(range, Duration::from_secs(1)),
             failures: section.field("failures").count(1..=1000, 2),
+            ejection: section.field("ejection").section(Ejection::read),
+            heartbeat: section.field("heartbeat").optional_duration(
+                Duration::from_millis(20)..=Duration::from_secs(60),
+                Some(Duration::from_millis(200)),
+            ),
             events: section.field("events").count(1..=1_000_000, 1000),
         }
     }

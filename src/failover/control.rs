@@ -64,7 +64,17 @@ impl Control {
         self.run_within(statements, self.limit).await
     }
 
+    /// What is run may be run twice: a connection that was kept may have died since, and then a new one is tried.
     pub(super) async fn run_within(&self, statements: &str, limit: Duration) -> Result<Sets, Trouble> {
+        let was_kept = self.connection.try_lock().is_ok_and(|place| place.is_some());
+        match self.run_once(statements, limit).await {
+            Err(Trouble::Lost(_)) if was_kept => self.run_once(statements, limit).await,
+            done => done,
+        }
+    }
+
+    /// What must not be run twice.
+    pub(super) async fn run_once(&self, statements: &str, limit: Duration) -> Result<Sets, Trouble> {
         let deadline = Instant::now() + limit;
         let late = |_| Trouble::Late(limit);
         let mut place = timeout_at(deadline, self.connection.lock()).await.map_err(late)?;

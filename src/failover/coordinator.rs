@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tracing::{info, warn};
 
@@ -13,6 +14,7 @@ use super::fleet::{Fleet, Hands};
 use super::handle::{Command, Handle, Wanted};
 use super::journal::Journal;
 use super::plan::{By, Refusal};
+use super::rejoin::Rejoin;
 use super::report::{Outcome, Report, ReportKind};
 use super::scene::Scene;
 use super::shared::Shared;
@@ -43,6 +45,8 @@ pub(super) struct Coordinator {
     /// Known reigns, the latest first.
     pub(super) reigns: Vec<Epoch>,
     pub(super) tending: Tending,
+    /// Servers on their way behind the primary by an operator's word; each answers its index.
+    rejoins: JoinSet<usize>,
     /// No failover by itself before.
     not_before: Option<Instant>,
     told: Told,
@@ -64,17 +68,23 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
     if acts {
         topology.gate().shut("the primary is being looked for");
     }
+    let mut config = config.clone();
+    let failover = &mut config.failover;
+    if failover.replication.is_none() {
+        failover.replication = failover.login.clone().or_else(|| config.monitor.login.clone());
+    }
     let coordinator = Coordinator {
-        fleet: Fleet::new(config),
-        watch: Watch::new(config),
+        fleet: Fleet::new(&config),
+        watch: Watch::new(&config),
         journal: Journal::new(config.failover.state.clone()),
-        config: Arc::new(config.clone()),
+        config: Arc::new(config),
         topology,
         shared: shared.clone(),
         promotions: Vec::new(),
         reconnected: None,
         reigns: Vec::new(),
         tending: Tending::default(),
+        rejoins: JoinSet::new(),
         not_before: None,
         told: Told::default(),
     };
@@ -106,6 +116,11 @@ impl Coordinator {
                     Some(command) => self.execute(command).await,
                     None => return,
                 },
+                Some(ended) = self.rejoins.join_next() => {
+                    if let Ok(server) = ended {
+                        self.tending.busy.remove(&server);
+                    }
+                }
                 _ = observed.changed() => self.look().await,
                 _ = ticks.tick() => {
                     self.keep_warm();
@@ -151,8 +166,16 @@ impl Coordinator {
                 Ok(to) => self.failover(to, *force, By::Operator).await,
                 Err(refusal) => Err(refusal),
             },
-            Wanted::Rejoin { server, discard } => match self.server(server) {
-                Ok(server) => self.rejoin(server, *discard).await,
+            Wanted::Rejoin { server, discard } => match self.begin_rejoin(server, *discard).await {
+                Ok(rejoin) => {
+                    let (server, answer) = (rejoin.server, command.answer);
+                    self.tending.busy.insert(server);
+                    self.rejoins.spawn(async move {
+                        let _ = answer.send(Ok(rejoin.run().await));
+                        server
+                    });
+                    return;
+                }
                 Err(refusal) => Err(refusal),
             },
         };
@@ -160,6 +183,11 @@ impl Coordinator {
             info!(wanted = ?command.wanted, %refusal, "refused");
         }
         let _ = command.answer.send(done);
+    }
+
+    async fn begin_rejoin(&mut self, server: &str, discard: bool) -> Result<Rejoin, Refusal> {
+        let server = self.server(server)?;
+        self.rejoin(server, discard).await
     }
 
     fn server(&self, name: &str) -> Result<usize, Refusal> {
@@ -246,14 +274,18 @@ impl Coordinator {
     /// Whether replicas can connect to the primary tells whether it lives.
     fn reconnect(&mut self, scene: &Scene, servers: &[usize]) {
         self.reconnected = Some(Instant::now());
-        let step = |server: &usize| Step {
-            kind: StepKind::Reconnect,
-            server: *server,
-            name: scene.members[*server].name.clone(),
-            needed: false,
-            sentence: "it connects to the primary anew, if it can".to_owned(),
+        let step = |server: &usize| {
+            let channel = scene.channel(*server, scene.primary?)?.name.clone();
+            let text = format!("{} connects to the primary anew, if it can", scene.name(*server));
+            Some(Step::new(
+                scene,
+                *server,
+                StepKind::Reconnect { channel },
+                false,
+                text,
+            ))
         };
-        let steps: Vec<_> = servers.iter().map(step).collect();
+        let steps: Vec<_> = servers.iter().filter_map(step).collect();
         let course = Course::new(ReportKind::Failover, scene.epoch);
         Hands::new(&self.fleet, &course.steps, scene)
             .spawn(&steps)
@@ -296,52 +328,52 @@ impl Coordinator {
             }
         }
     }
+}
 
-    /// It is over: into the history, the log, the events.
-    pub(super) fn finished(&self, report: &Report) {
-        let (kind, outcome) = (report.kind.word(), report.outcome.word());
-        let (from, to) = (
-            report.from.as_deref().unwrap_or(""),
-            report.to.as_deref().unwrap_or(""),
-        );
-        let (took, pause, epoch) = (report.took, report.pause, report.epoch);
-        match report.outcome.why() {
-            None => info!(kind, from, to, epoch, ?took, ?pause, "{kind} done"),
-            Some(why) => warn!(
-                kind,
-                from,
-                to,
-                epoch,
-                ?took,
-                ?pause,
-                reason = why,
-                "{kind} {outcome}"
-            ),
-        }
-        let event_kind = match report.kind {
-            ReportKind::Failover => EventKind::Failover,
-            ReportKind::Switchover => EventKind::Switchover,
-            ReportKind::Rejoin => EventKind::Rejoin,
-        };
-        let why = report
-            .outcome
-            .why()
-            .map(|why| format!(": {why}"))
-            .unwrap_or_default();
-        let text = format!("{kind} {outcome}{why}");
-        let mut event = Event::new(event_kind, Some(to), text)
-            .with("from", from)
-            .with("epoch", epoch)
-            .with("took_ms", took.as_millis());
-        if let Some(pause) = pause {
-            event = event.with("pause_ms", pause.as_millis());
-        }
-        if let Some(gap) = &report.gap {
-            event = event.with("lost", gap.transactions).with("gap", &gap.text);
-        }
-        self.topology.events().record(event);
-        self.shared.record(report);
+/// It is over: into the history, the log, the events.
+pub(super) fn conclude(topology: &Topology, shared: &Shared, report: &Report) {
+    let (kind, outcome) = (report.kind.word(), report.outcome.word());
+    let (from, to) = (
+        report.from.as_deref().unwrap_or(""),
+        report.to.as_deref().unwrap_or(""),
+    );
+    let (took, pause, epoch) = (report.took, report.pause, report.epoch);
+    match report.outcome.why() {
+        None => info!(kind, from, to, epoch, ?took, ?pause, "{kind} done"),
+        Some(why) => warn!(
+            kind,
+            from,
+            to,
+            epoch,
+            ?took,
+            ?pause,
+            reason = why,
+            "{kind} {outcome}"
+        ),
     }
+    let event_kind = match report.kind {
+        ReportKind::Failover => EventKind::Failover,
+        ReportKind::Switchover => EventKind::Switchover,
+        ReportKind::Rejoin => EventKind::Rejoin,
+    };
+    let why = report
+        .outcome
+        .why()
+        .map(|why| format!(": {why}"))
+        .unwrap_or_default();
+    let text = format!("{kind} {outcome}{why}");
+    let mut event = Event::new(event_kind, Some(to), text)
+        .with("from", from)
+        .with("epoch", epoch)
+        .with("took_ms", took.as_millis());
+    if let Some(pause) = pause {
+        event = event.with("pause_ms", pause.as_millis());
+    }
+    if let Some(gap) = &report.gap {
+        event = event.with("lost", gap.transactions).with("gap", &gap.text);
+    }
+    topology.events().record(event);
+    shared.record(report);
 }
 
 /// Waits for the next probe of any server; not so long: false.

@@ -88,6 +88,28 @@ impl Hands {
         done
     }
 
+    /// Waits for as long as the server gets on with it.
+    pub(super) async fn drain(&self, step: &Step) -> Result<(), Trouble> {
+        let control = self.fleet.control(step.server);
+        let mariadb = self.dialect(step.server).is_some_and(|dialect| dialect.mariadb);
+        let applied = if mariadb {
+            "SELECT @@global.gtid_slave_pos"
+        } else {
+            "SELECT @@global.gtid_executed"
+        };
+        let mut before = None;
+        loop {
+            let done = self.perform(step).await;
+            let Err(Trouble::Late(_)) = done else {
+                return done;
+            };
+            let now = control.ask(applied, MARGIN).await?;
+            if before.replace(now.clone()) == Some(now) {
+                return done;
+            }
+        }
+    }
+
     /// Those of one server in their order, the servers beside each other. Answers what did not work.
     pub(super) async fn perform_beside(&self, steps: &[Step]) -> Vec<(Step, Trouble)> {
         let mut tasks = self.spawn(steps);
@@ -140,7 +162,7 @@ impl Hands {
         }
     }
 
-    async fn kill_sessions(&self, control: &Control, list: &str) -> Result<(), Trouble> {
+    pub(super) async fn kill_sessions(&self, control: &Control, list: &str) -> Result<(), Trouble> {
         let sets = control.run(list).await?;
         for row in sets.iter().flatten().take(MOST_SESSIONS) {
             let Some(id) = number(row) else {

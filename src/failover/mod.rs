@@ -28,16 +28,20 @@ pub mod step;
 mod surplus;
 mod switchover;
 mod tend;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 pub mod watch;
 mod witness;
 
 pub use coordinator::start;
 pub use handle::{Check, CheckStep, Handle};
-pub use plan::{By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare};
+pub use plan::{
+    By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare, rejoin,
+};
 pub use report::{Gap, Outcome, Report, ReportKind, StepReport};
 pub use scene::{Hearing, Member, Scene};
 pub use shared::Counters;
-pub use step::{Dialect, Sql, Step, StepKind};
+pub use step::{Dialect, Follow, Sql, Step, StepKind};
 pub use verdict::{Action, Analysis, Verdict, judge};
 pub use watch::Watch;

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{error, warn};
 
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, conclude};
 use super::course::{Course, Steps};
 use super::epoch::Epoch;
 use super::fleet::Hands;
@@ -196,7 +196,12 @@ impl Coordinator {
         if by == By::Proxy {
             self.promotions.push(Instant::now());
         }
-        if let Some(from) = promoted.choice.from {
+        // After a switchover what is left there may be read on; after a failover it would wait for the dead.
+        if let Some(from) = promoted
+            .choice
+            .from
+            .filter(|_| promoted.choice.kind == Kind::Failover)
+        {
             self.topology.gate().evict(from);
         }
         if let Some(gap) = &course.gap {
@@ -227,6 +232,7 @@ impl Coordinator {
     pub(super) async fn complete(&mut self, mut promoted: Promoted, course: &mut Course) {
         self.write_down(course, self.journal_kind(course), Stage::Promoted)
             .await;
+        self.detach(&promoted, course).await;
         let patience = self.config.failover.step_timeout * PATIENCE;
         let deadline = Instant::now() + patience;
         let all = async { while promoted.followers.join_next().await.is_some() {} };
@@ -259,6 +265,19 @@ impl Coordinator {
         }
     }
 
+    /// The new primary forgets whom it followed.
+    async fn detach(&self, promoted: &Promoted, course: &Course) {
+        let hands = Hands::new(&self.fleet, &course.steps, &promoted.scene);
+        let needed = promoted.sorted.needed.iter();
+        for step in needed.filter(|step| matches!(step.kind, StepKind::Detach { .. })) {
+            for _ in 0..ATTEMPTS {
+                if hands.perform(step).await.is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+
     async fn see(&self, reign: &Epoch, replica: usize, deadline: Instant) -> Result<(), String> {
         let control = self.fleet.control(replica);
         loop {
@@ -277,7 +296,7 @@ impl Coordinator {
         if let Err(error) = self.journal.clear().await {
             warn!(error, "`failover.state` cannot be cleared");
         }
-        self.finished(&report);
+        conclude(&self.topology, &self.shared, &report);
         let mut told = told.clone();
         told.to = report.to.as_deref().map(str::to_owned);
         told.to_address = told.to.as_deref().and_then(|name| self.address(name));
@@ -367,10 +386,17 @@ pub(super) async fn promote(
     let mut followers = JoinSet::new();
     let mut followed = false;
     for step in &sorted.needed {
-        if matches!(step.kind, StepKind::Detach) && !std::mem::replace(&mut followed, true) {
-            followers = hands.spawn(&sorted.beside);
-        }
-        let mut done = hands.perform(step).await;
+        let mut done = match &step.kind {
+            StepKind::Drain { .. } => hands.drain(step).await,
+            // Everything is there. To forget its source takes it long, and can wait until writes go on.
+            StepKind::Detach { channel } => {
+                if !std::mem::replace(&mut followed, true) {
+                    followers = hands.spawn(&sorted.beside);
+                }
+                hands.perform(&stop_fetching(step, channel)).await
+            }
+            _ => hands.perform(step).await,
+        };
         if step.kind == StepKind::Writable {
             for _ in 1..ATTEMPTS {
                 if done.is_err() {
@@ -389,6 +415,16 @@ pub(super) async fn promote(
         followers = hands.spawn(&sorted.beside);
     }
     Ok(followers)
+}
+
+fn stop_fetching(step: &Step, channel: &str) -> Step {
+    Step {
+        kind: StepKind::StopFetching {
+            channel: channel.to_owned(),
+        },
+        sentence: format!("{} fetches nothing more", step.name),
+        ..step.clone()
+    }
 }
 
 /// It was to take writes, and nobody knows whether it does.

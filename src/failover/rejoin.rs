@@ -1,37 +1,62 @@
-//! `REJOIN`: a server follows the primary because an operator says so. What it has and the primary lacks is first
-//! saved, then thrown away, if the operator says that too.
+//! `REJOIN`: a server follows the primary because an operator says so. It takes as long as it takes, beside
+//! everything else that the coordinator does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::coordinator::{Coordinator, changed};
+use super::coordinator::{Coordinator, changed, conclude};
 use super::course::Course;
-use super::fleet::Hands;
-use super::plan::{Refusal, follow};
+use super::epoch::Epoch;
+use super::fleet::{Fleet, Hands};
+use super::plan::Refusal;
 use super::report::{Outcome, Report, ReportKind};
 use super::scene::Scene;
+use super::shared::Shared;
 use super::step::{Step, StepKind};
 use super::surplus::surplus;
-use super::tend::step;
-use crate::topology::ThreadState;
+use super::tend::{follow, step};
+use super::watch::Watch;
+use crate::config::Config;
+use crate::gtid::Position;
+use crate::topology::{ThreadState, Topology};
 
 /// How many `step_timeout`s a server gets to connect to the primary.
 const PATIENCE: u32 = 5;
 
+/// One server on its way behind the primary.
+pub(super) struct Rejoin {
+    pub(super) config: Arc<Config>,
+    pub(super) topology: Arc<Topology>,
+    pub(super) fleet: Fleet,
+    pub(super) shared: Arc<Shared>,
+    pub(super) reigns: Vec<Epoch>,
+    pub(super) watch: Watch,
+    pub(super) scene: Scene,
+    pub(super) primary: usize,
+    pub(super) server: usize,
+    /// What it has and the primary lacks.
+    pub(super) extra: Position,
+}
+
 // === impl Coordinator ===
 
 impl Coordinator {
-    pub(super) async fn rejoin(&mut self, server: usize, discard: bool) -> Result<Report, Refusal> {
-        let limit = self.config.failover.step_timeout;
-        let all: Vec<_> = scene_servers(&self.scene(), server);
-        let scene = self.fresh(&all, limit).await;
+    /// Whether it can be done, and what is to be run then.
+    pub(super) async fn rejoin(&mut self, server: usize, discard: bool) -> Result<Rejoin, Refusal> {
+        let mut asked: Vec<_> = self.scene().primary.into_iter().collect();
+        asked.push(server);
+        let scene = self.fresh(&asked, self.config.failover.step_timeout).await;
         let primary = scene
             .primary
             .ok_or_else(|| Refusal::of("there is no primary to follow"))?;
         let name = scene.name(server).to_owned();
         if server == primary {
             return Err(Refusal::of(format!("{name} is the primary")));
+        }
+        if self.tending.busy.contains(&server) {
+            return Err(Refusal::of(format!("{name} is on its way already")));
         }
         for index in [primary, server] {
             if !scene.members[index].is_answering() {
@@ -50,76 +75,97 @@ impl Coordinator {
             );
             return Err(Refusal::of(reason));
         }
-        self.tending.stop();
-        let mut course = Course::new(ReportKind::Rejoin, scene.epoch);
-        course.from = Some(scene.members[server].name.clone());
-        course.to = Some(scene.members[primary].name.clone());
-        let done = if extra.is_empty() {
-            self.come_behind(&scene, primary, server, &course).await
+        Ok(Rejoin {
+            config: self.config.clone(),
+            topology: self.topology.clone(),
+            fleet: self.fleet.clone(),
+            shared: self.shared.clone(),
+            reigns: self.reigns.clone(),
+            watch: Watch::new(&self.config),
+            scene,
+            primary,
+            server,
+            extra,
+        })
+    }
+}
+
+// === impl Rejoin ===
+
+impl Rejoin {
+    pub(super) async fn run(mut self) -> Report {
+        let mut course = Course::new(ReportKind::Rejoin, self.scene.epoch);
+        course.from = Some(self.scene.members[self.server].name.clone());
+        course.to = Some(self.scene.members[self.primary].name.clone());
+        let done = if self.extra.is_empty() {
+            self.come_behind(&course).await
         } else {
-            self.discard(&scene, primary, server, &extra, &course).await
+            self.discard(&course).await
         };
         let outcome = match done {
             Ok(()) => {
-                self.topology.set_quarantine(server, None);
+                self.topology.set_quarantine(self.server, None);
                 Outcome::Done
             }
             Err(why) => Outcome::Failed(why),
         };
         let report = course.end(outcome);
-        self.finished(&report);
-        Ok(report)
+        conclude(&self.topology, &self.shared, &report);
+        report
     }
 
     /// It has nothing of its own: it follows, and is seen to.
-    pub(super) async fn come_behind(
-        &mut self,
-        scene: &Scene,
-        primary: usize,
-        server: usize,
-        course: &Course,
-    ) -> Result<(), String> {
+    pub(super) async fn come_behind(&mut self, course: &Course) -> Result<(), String> {
+        let (scene, server) = (&self.scene, self.server);
         let hands = Hands::new(&self.fleet, &course.steps, scene);
-        let channels = scene.members[server]
-            .status
-            .as_deref()
-            .and_then(|status| status.channels.as_deref());
-        let demoted = channels.is_some_and(<[_]>::is_empty);
-        let mut steps: Vec<Step> = vec![step(scene, server, StepKind::ReadOnly, "it takes no writes")];
-        steps.extend(follow(scene, server, primary, demoted));
+        let text = format!("{} takes no writes", scene.name(server));
+        let mut steps: Vec<Step> = vec![step(scene, server, StepKind::ReadOnly, &text)];
+        steps.extend(follow(scene, server, self.primary));
         for step in &steps {
             let done = hands.perform(step).await;
             done.map_err(|trouble| format!("{}: {trouble}", step.sentence))?;
         }
-        self.wait_until_it_follows(primary, server).await
+        self.wait_until_it_follows().await
     }
 
-    async fn wait_until_it_follows(&mut self, primary: usize, server: usize) -> Result<(), String> {
-        let deadline = Instant::now() + self.config.failover.step_timeout * PATIENCE;
+    async fn wait_until_it_follows(&mut self) -> Result<(), String> {
+        let asked = Instant::now();
+        let deadline = asked + self.config.failover.step_timeout * PATIENCE;
         let mut observed = self.topology.observed();
         loop {
-            let scene = self.fresh(&[server], Duration::from_secs(1)).await;
-            let Some(channel) = scene.channel(server, primary) else {
-                return Err("it does not follow the primary".to_owned());
-            };
-            let is_running =
-                channel.io.state == ThreadState::Running && channel.sql.state == ThreadState::Running;
-            match channel.trouble() {
-                _ if is_running => return Ok(()),
-                Some(trouble) if channel.io.code != 0 && channel.io.state == ThreadState::Stopped => {
-                    return Err(trouble);
-                }
-                trouble if Instant::now() >= deadline => {
-                    return Err(trouble.unwrap_or_else(|| "it does not follow in time".to_owned()));
-                }
-                _ => drop(changed(&mut observed, deadline).await),
+            let scene = self.watch.look(&self.topology);
+            let channel = scene.channel(self.server, self.primary);
+            let member = &scene.members[self.server];
+            let is_fresh = member.answered.is_some_and(|answered| answered >= asked);
+            let running = channel
+                .filter(|_| is_fresh)
+                .map(|channel| (channel.io.state, channel.sql.state));
+            if running == Some((ThreadState::Running, ThreadState::Running)) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let trouble = channel.and_then(|channel| channel.trouble());
+                return Err(trouble.unwrap_or_else(|| "it does not follow the primary in time".to_owned()));
+            }
+            self.topology.hurry(self.server);
+            changed(&mut observed, deadline).await;
+        }
+    }
+
+    /// Until the server answers again, as after a restart.
+    pub(super) async fn wait_until_it_answers(&mut self, limit: Duration) -> Result<(), String> {
+        let asked = Instant::now();
+        let mut observed = self.topology.observed();
+        loop {
+            let scene = self.watch.look(&self.topology);
+            let member = &scene.members[self.server];
+            if member.is_answering() && member.answered.is_some_and(|answered| answered >= asked) {
+                self.scene = scene;
+                return Ok(());
+            }
+            if !changed(&mut observed, asked + limit).await && asked.elapsed() >= limit {
+                return Err(format!("{} does not answer within {limit:?}", member.name));
             }
         }
     }
-}
-
-fn scene_servers(scene: &Scene, server: usize) -> Vec<usize> {
-    let mut servers: Vec<_> = scene.primary.into_iter().collect();
-    servers.push(server);
-    servers
 }

@@ -97,7 +97,9 @@ impl Coordinator {
         while let Some(read) = tasks.join_next().await {
             match read {
                 Ok(Ok(read)) => reigns.extend(read),
-                Ok(Err(trouble)) => warn!(%trouble, "earlier epochs cannot be read"),
+                Ok(Err(trouble)) => {
+                    warn!(%trouble, "the account that changes servers does not get what it asks for")
+                }
                 Err(_) => {}
             }
         }
@@ -138,19 +140,16 @@ impl Coordinator {
             return (Some(to), entry.epoch.max(epoch));
         }
         let from = from.or(found);
+        // Servers may have been moved behind it already.
+        self.tending.former.extend(to.filter(|to| Some(*to) != from));
         info!(
             server = from.map_or("", |from| scene.name(from)),
             "a change that was under way is undone"
         );
         if let Some(from) = from.filter(|from| entry.kind == Kind::Switchover && !is_writable(*from)) {
             let course = Course::new(ReportKind::Switchover, scene.epoch);
-            let step = Step {
-                kind: StepKind::Writable,
-                server: from,
-                name: scene.members[from].name.clone(),
-                needed: true,
-                sentence: "it takes writes again".to_owned(),
-            };
+            let text = format!("{} takes writes again", scene.name(from));
+            let step = Step::new(scene, from, StepKind::Writable, true, text);
             let _ = Hands::new(&self.fleet, &course.steps, scene).perform(&step).await;
         }
         (from, epoch)
@@ -207,6 +206,15 @@ fn reachable(scene: &Scene, server: usize) -> usize {
     found.map_or(server, |(index, _)| index)
 }
 
+/// A server that was promoted and has not yet forgotten whom it followed: it takes writes, and the other does not.
+fn has_taken_over(scene: &Scene, server: usize, source: usize) -> bool {
+    let takes_writes = |server: usize| {
+        let member = &scene.members[server];
+        member.is_answering() && member.status.as_deref().is_some_and(|status| !status.read_only)
+    };
+    takes_writes(server) && !takes_writes(source)
+}
+
 /// A primary that follows another server is none: whoever it follows in the end is.
 fn source_of(scene: &Scene, server: usize) -> usize {
     let mut at = server;
@@ -214,8 +222,8 @@ fn source_of(scene: &Scene, server: usize) -> usize {
         let next =
             (0..scene.members.len()).find(|source| *source != at && scene.channel(at, *source).is_some());
         match next {
-            Some(source) => at = source,
-            None => return at,
+            Some(source) if !has_taken_over(scene, at, source) => at = source,
+            _ => return at,
         }
     }
     // They follow each other in a ring.

@@ -50,6 +50,8 @@ impl Coordinator {
         if let Some(why) = self.hook("before", &told, &course.steps).await {
             return Ok(self.over(course.end(Outcome::Undone(why)), &told).await);
         }
+        self.write_down(&course, journal::Kind::Switchover, Stage::Stopping)
+            .await;
         let hands = Hands::new(&self.fleet, &course.steps, &plan.scene);
         let moved = self.approach(&plan, &hands).await;
         let done = match moved {
@@ -119,6 +121,7 @@ impl Coordinator {
     /// While everybody works on: the candidate catches up, and the other replicas follow it already, so that
     /// commits on it are acknowledged from the first one on.
     async fn approach(&self, plan: &Plan, hands: &Hands) -> Result<(), String> {
+        hands.perform_beside(&plan.preparation.freeze).await;
         let position = plan.scene.members[plan.from].executed();
         plan.drain(hands, position, plan.deadline).await?;
         let siblings: Vec<_> = plan.siblings().cloned().collect();
@@ -161,12 +164,16 @@ impl Coordinator {
         self.topology.gate().shut(&format!("switchover to {name}"));
         course.shut();
         self.wait_for_sessions(plan, course).await;
-        for step in &plan.preparation.fence {
+        for step in plan.preparation.fence.iter().filter(|step| step.needed) {
             let done = hands.perform(step).await;
             done.map_err(|trouble| format!("{}: {}: {trouble}", step.name, step.sentence))?;
         }
+        let held = self.hold_commits(plan, hands).await;
         let position = self.position(plan, hands).await?;
         plan.drain(hands, position, plan.deadline).await?;
+        if held {
+            self.end_transactions(plan, hands).await;
+        }
         self.write_down(course, journal::Kind::Switchover, Stage::Promoting)
             .await;
         let sorted = Sorted {
@@ -175,6 +182,36 @@ impl Coordinator {
             verify: None,
         };
         promote(hands, &sorted).await
+    }
+
+    /// MariaDB's read-only does not bind everybody: commits wait there until nothing is left that could commit.
+    async fn hold_commits(&self, plan: &Plan, hands: &Hands) -> bool {
+        if !hands.dialect(plan.from).is_some_and(|dialect| dialect.mariadb) {
+            return false;
+        }
+        let began = Instant::now();
+        let control = self.fleet.control(plan.from);
+        let done = control.run("BACKUP STAGE START; BACKUP STAGE BLOCK_COMMIT").await;
+        let error = done.as_ref().err().map(ToString::to_string);
+        let (name, is_held) = (&plan.scene.members[plan.from].name, error.is_none());
+        hands
+            .steps
+            .note(Some(name), format!("commits on {name} wait"), began, error);
+        is_held
+    }
+
+    /// Of those that were open, none may be committed any more.
+    async fn end_transactions(&self, plan: &Plan, hands: &Hands) {
+        const OPEN: &str = "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX \
+            WHERE trx_mysql_thread_id NOT IN (0, CONNECTION_ID())";
+        let began = Instant::now();
+        let control = self.fleet.control(plan.from);
+        let killed = hands.kill_sessions(control, OPEN).await;
+        let released = control.run("BACKUP STAGE END").await;
+        let error = killed.err().or(released.err()).map(|trouble| trouble.to_string());
+        let name = &plan.scene.members[plan.from].name;
+        let text = format!("transactions that are open on {name} end");
+        hands.steps.note(Some(name), text, began, error);
     }
 
     /// Transactions get their time, and are then replayed or ended by whoever watches their connections.
@@ -197,6 +234,10 @@ impl Coordinator {
 
     /// Nobody has been promoted: the old primary takes writes again.
     async fn turn_back(&self, plan: &Plan, hands: &Hands) {
+        if hands.dialect(plan.from).is_some_and(|dialect| dialect.mariadb) {
+            // Ended before, it is an error that says nothing.
+            let _ = self.fleet.control(plan.from).run("BACKUP STAGE END").await;
+        }
         let (own, others): (Vec<_>, Vec<_>) = plan
             .preparation
             .undo
@@ -223,7 +264,7 @@ impl Plan {
         self.sorted.beside.iter().filter(|step| step.server == self.from)
     }
 
-    /// The replicas back to the old primary, the candidate too if it had been taken from it.
+    /// The replicas back to the old primary.
     fn back(&self) -> Vec<Step> {
         let old = &self.scene.members[self.from];
         let back = self.siblings().filter_map(|step| match &step.kind {
@@ -244,13 +285,14 @@ impl Plan {
     async fn drain(&self, hands: &Hands, position: Position, deadline: Instant) -> Result<(), String> {
         let candidate = &self.scene.members[self.choice.candidate];
         let timeout = deadline.saturating_duration_since(Instant::now());
-        let step = Step {
-            kind: StepKind::Drain { position, timeout },
-            server: self.choice.candidate,
-            name: candidate.name.clone(),
-            needed: true,
-            sentence: "it has applied what the primary had".to_owned(),
-        };
+        // MariaDB waits for ever for what the server wrote itself.
+        let position = position.minus(&candidate.executed());
+        if position.is_empty() {
+            return Ok(());
+        }
+        let text = format!("{} applies what the primary has", candidate.name);
+        let kind = StepKind::Drain { position, timeout };
+        let step = Step::new(&self.scene, self.choice.candidate, kind, true, text);
         let done = hands.perform(&step).await;
         done.map_err(|trouble| format!("{} does not catch up: {trouble}", candidate.name))
     }

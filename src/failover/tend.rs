@@ -12,10 +12,10 @@ use tracing::info;
 use super::coordinator::Coordinator;
 use super::course::Course;
 use super::fleet::Hands;
-use super::plan::{Choice, follow};
+use super::plan::{Choice, rejoin};
 use super::report::ReportKind;
 use super::scene::{Member, Scene};
-use super::step::{Step, StepKind};
+use super::step::{Follow, Step, StepKind};
 use super::surplus::surplus;
 use crate::topology::{Admin, Event, EventKind, ThreadState};
 
@@ -89,6 +89,24 @@ impl Coordinator {
             }
         }
         self.turn_on_acks(scene, primary);
+        self.forget_source(scene, primary);
+    }
+
+    /// The primary still knows whom it followed before it was promoted.
+    fn forget_source(&mut self, scene: &Scene, primary: usize) {
+        let takes_writes = |member: &Member| member.status.as_deref().is_some_and(|status| !status.read_only);
+        if !takes_writes(&scene.members[primary]) || !self.tending.may_touch(primary) {
+            return;
+        }
+        let former = self.tending.former.iter();
+        let channel = former.filter_map(|source| scene.channel(primary, *source)).next();
+        if let Some(channel) = channel.map(|channel| channel.name.clone()) {
+            let text = format!("{} follows nobody any more", scene.name(primary));
+            self.touch(
+                scene,
+                vec![step(scene, primary, StepKind::Detach { channel }, &text)],
+            );
+        }
     }
 
     /// The first thing that is wrong with a server.
@@ -101,7 +119,7 @@ impl Coordinator {
             return Some(Chore::Do(vec![step(scene, server, StepKind::ReadOnly, sentence)]));
         }
         let follows_primary = scene.channel(server, primary);
-        let channels = status.channels.as_deref()?;
+        status.channels.as_ref()?;
         let is_ours = self.is_ours(scene, primary, server);
         if follows_primary.is_none() && !is_ours {
             return None;
@@ -115,8 +133,14 @@ impl Coordinator {
             (Some(channel), true) => {
                 let is_stopped = channel.io.state == ThreadState::Stopped && channel.io.code == 0;
                 if is_stopped && self.tending.frozen.contains(&server) {
-                    let steps = vec![step(scene, server, StepKind::Reconnect, "it fetches again")];
-                    return Some(Chore::Do(steps));
+                    let channel = channel.name.clone();
+                    let start = StepKind::StartFetching { channel };
+                    return Some(Chore::Do(vec![step(
+                        scene,
+                        server,
+                        start,
+                        "it follows the primary again",
+                    )]));
                 }
                 member.quarantined.as_ref().map(|_| Chore::Release)
             }
@@ -131,10 +155,7 @@ impl Coordinator {
                 let is_told = member.quarantined.as_deref() == Some(why.as_str());
                 (!is_told).then_some(Chore::Quarantine(why))
             }
-            (None, true) if settings.rejoin => {
-                let demoted = channels.is_empty();
-                Some(Chore::Do(follow(scene, server, primary, demoted)))
-            }
+            (None, true) if settings.rejoin => Some(Chore::Do(follow(scene, server, primary))),
             (None, true) => None,
         }
     }
@@ -199,12 +220,42 @@ impl Coordinator {
     }
 }
 
-pub(super) fn step(scene: &Scene, server: usize, kind: StepKind, sentence: &str) -> Step {
-    Step {
-        kind,
-        server,
-        name: scene.members[server].name.clone(),
-        needed: false,
-        sentence: sentence.to_owned(),
+/// A server comes behind the primary: from another source, or from having been a primary itself.
+pub(super) fn follow(scene: &Scene, server: usize, primary: usize) -> Vec<Step> {
+    let member = &scene.members[server];
+    let channels = member
+        .status
+        .as_deref()
+        .and_then(|status| status.channels.as_deref());
+    let like = rejoin(scene, primary);
+    let text = format!("{} follows {}", member.name, like.source_name);
+    if let Some(channel) = channels.and_then(<[_]>::first) {
+        let follow = Follow {
+            channel: channel.name.clone(),
+            login: None,
+            tls: None,
+            heartbeat: channel.heartbeat.or(like.heartbeat),
+            demoted: false,
+            ..like
+        };
+        return vec![step(scene, server, StepKind::Follow(follow), &text)];
     }
+    let mut steps = Vec::new();
+    let semi_sync = member
+        .status
+        .as_deref()
+        .map(|status| status.semi_sync)
+        .unwrap_or_default();
+    if semi_sync.source.is_some() {
+        let text = format!("commits on {} wait for nobody", member.name);
+        steps.push(step(scene, server, StepKind::SemiSync { on: false }, &text));
+        let text = format!("{} acknowledges what it fetches", member.name);
+        steps.push(step(scene, server, StepKind::Acknowledge, &text));
+    }
+    steps.push(step(scene, server, StepKind::Follow(like), &text));
+    steps
+}
+
+pub(super) fn step(scene: &Scene, server: usize, kind: StepKind, text: &str) -> Step {
+    Step::new(scene, server, kind, false, text.to_owned())
 }

@@ -176,12 +176,20 @@ fn silent(scene: &Scene, index: usize, primary: &Member, failure: &Failure) -> A
         .iter()
         .map(|other| (*other, testify(scene, *other, index, since, condemned)))
         .collect();
+    let findings = heard
+        .iter()
+        .map(|(other, testimony)| format!("{} {testimony}", scene.name(*other)));
+    by_testimony(&heard, failure, suspect).with(findings)
+}
+
+/// Each server that could be asked has said what it knows.
+fn by_testimony(heard: &[(usize, Testimony)], failure: &Failure, suspect: Verdict) -> Analysis {
     let who = |is: fn(&Testimony) -> bool| -> Vec<usize> {
         let chosen = heard.iter().filter(|(_, testimony)| is(testimony));
         chosen.map(|(other, _)| *other).collect()
     };
     let of_kind = |kind: fn(&Testimony) -> bool| !who(kind).is_empty();
-    let analysis = if !of_kind(Testimony::is_reachable) {
+    if !of_kind(Testimony::is_reachable) {
         let rule = "no server answers at all: it is the proxy that is cut off, and nothing is promoted";
         Analysis::new(Verdict::CutOff, Action::Report, rule).change("any server answers")
     } else if of_kind(|testimony| matches!(testimony, Testimony::Fed { .. })) {
@@ -213,11 +221,7 @@ fn silent(scene: &Scene, index: usize, primary: &Member, failure: &Failure) -> A
         Analysis::new(Verdict::Dead, Action::Promote, rule)
             .change("a probe of the primary is answered")
             .change("a replica's IO thread receives anything from it")
-    };
-    let findings = heard
-        .iter()
-        .map(|(other, testimony)| format!("{} {testimony}", scene.name(*other)));
-    analysis.with(findings)
+    }
 }
 
 fn fed(failure: &Failure) -> Analysis {

@@ -33,8 +33,12 @@ struct Mark {
 impl Watch {
     pub fn new(config: &Config) -> Self {
         let members: Vec<_> = config.servers.iter().map(Member::of).collect();
+        let mut settings = config.failover.clone();
+        // As the reference says: the account that changes servers, or the monitor's.
+        let login = settings.login.clone().or_else(|| config.monitor.login.clone());
+        settings.replication = settings.replication.or(login);
         Self {
-            settings: config.failover.clone(),
+            settings,
             switchover: config.switchover.clone(),
             marks: members.iter().map(|_| None).collect(),
             members,

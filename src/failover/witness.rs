@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scene::Scene;
+use super::scene::{Member, Scene};
 use super::verdict::seconds;
-use crate::topology::{Class, Outcome, ThreadState};
+use crate::topology::{Channel, Class, Outcome, ThreadState};
 
 /// Heartbeats that come more rarely are not waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -81,6 +81,11 @@ pub(super) fn testify(
         let ago = scene.now.saturating_duration_since(answered);
         return Testimony::Fed { ago };
     }
+    by_hearing(scene, member, channel, condemned)
+}
+
+/// What follows from what has arrived there, and when.
+fn by_hearing(scene: &Scene, member: &Member, channel: &Channel, condemned: Instant) -> Testimony {
     let period = channel.heartbeat.filter(|period| !period.is_zero());
     let Some(hearing) = &member.hearing else {
         return Testimony::Rare { period };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::registry::Place;
-use super::shared::Shared;
+use super::worker::Worker;
 use crate::accounts::{
     Account, ClientAddress, ClientChannel, ClientLogin, Credential, Flavour, Refusal, Then,
 };
@@ -17,7 +17,7 @@ const LONGEST: usize = 64 << 10;
 
 pub struct Exchange<'a> {
     pub link: &'a mut Link,
-    pub shared: &'a Shared,
+    pub worker: &'a Worker,
     /// The number of the next packet to send.
     pub sequence: u8,
     pub capabilities: Capabilities,
@@ -101,12 +101,10 @@ impl Exchange<'_> {
             true => Flavour::MariaDb,
             false => Flavour::MySql,
         };
-        let account = self
-            .shared
-            .accounts
-            .find(proof.user, from, flavour)
-            .await
-            .map_err(Some)?;
+        let accounts = &self.worker.shared.accounts;
+        let directory = self.worker.directory();
+        let found = accounts.find(proof.user, from, flavour, directory).await;
+        let account = found.map_err(Some)?;
         let known = account.clone();
         let login = ClientLogin {
             user: proof.user,
@@ -117,11 +115,17 @@ impl Exchange<'_> {
             change_user: proof.change_user,
             can_handle_expired: self.capabilities.has(Capabilities::CAN_HANDLE_EXPIRED_PASSWORDS),
         };
-        let (mut auth, mut step) = self.shared.accounts.begin(account, login);
+        let (mut auth, mut step) = accounts.begin(account, login);
         loop {
             if let Some(payload) = step.send {
-                let sent = self.link.send_payload(self.sequence, &payload).await;
-                self.sequence = sent.map_err(|_| None)?;
+                self.sequence = match step.then {
+                    // The OK follows at once, or the error in its place: the client is woken up for both together.
+                    Then::Accept(_) => self.link.hold_payload(self.sequence, &payload),
+                    _ => {
+                        let sent = self.link.send_payload(self.sequence, &payload).await;
+                        sent.map_err(|_| None)?
+                    }
+                };
             }
             match step.then {
                 Then::Accept(credential) => {
@@ -132,7 +136,7 @@ impl Exchange<'_> {
             }
             let header = self.link.packet(LONGEST).await.map_err(|_| None)?;
             self.sequence = header.sequence.wrapping_add(1);
-            step = auth.receive(&self.shared.accounts, self.link.payload(header));
+            step = auth.receive(accounts, self.link.payload(header));
             self.link.inbox.consume(header.total());
         }
     }

@@ -54,6 +54,17 @@ pub struct Counts {
     pub misses: AtomicU64,
 }
 
+/// The counts, and what is kept now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    pub hits: u64,
+    pub misses: u64,
+    pub entries: u64,
+    pub bytes: u64,
+    pub evictions: u64,
+    pub invalidations: u64,
+}
+
 /// A client's part in it.
 #[derive(Default)]
 pub struct Caching {
@@ -109,8 +120,16 @@ impl ResultCache {
         }
     }
 
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn held(&self) -> Held {
+        let results = self.lock();
+        Held {
+            hits: self.counts.hits.load(Ordering::Relaxed),
+            misses: self.counts.misses.load(Ordering::Relaxed),
+            entries: results.len() as u64,
+            bytes: results.bytes() as u64,
+            evictions: results.evictions,
+            invalidations: results.invalidations,
+        }
     }
 
     #[allow(clippy::disallowed_types)]

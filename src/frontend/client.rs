@@ -22,7 +22,7 @@ use crate::config::ListenerMode;
 use crate::net::{Link, Signal};
 use crate::routing::Policy;
 use crate::session::{Hold, Session};
-use crate::sql::{Class, Facts, Features, Flags};
+use crate::sql::{Class, Facts, Features, Flags, Verb};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 
@@ -116,25 +116,20 @@ impl Client {
     /// Makes sure that the connection at hand answers as this session's own where the statement asks for what the
     /// statements before it left.
     pub async fn adopt(&mut self, features: &Features) -> Result<(), BackendError> {
-        let (serial, id) = (self.session.serial, self.session.insert_id);
-        let Some(connection) = &mut self.connection else {
+        if let Some(connection) = &mut self.connection {
+            connection.last_session = self.session.serial;
+        }
+        let mut asks = self.asks_of_connection(features);
+        if asks != (false, false) && self.session.is_unsure && !self.is_visiting() {
+            self.ask_now().await?;
+            asks = self.asks_of_connection(features);
+        }
+        let (asks_id, asks_warnings) = asks;
+        let id = self.session.insert_id;
+        let Some(connection) = self.connection.as_mut().filter(|_| asks_id || asks_warnings) else {
             return Ok(());
         };
-        if connection.last_session == 0 && id == 0 {
-            connection.id_session = serial;
-        }
-        connection.last_session = serial;
-        let reads_id = Flags::LAST_INSERT_ID | Flags::ASSIGNS_LAST_INSERT_ID | Flags::UNKNOWN_CALL;
-        let knows_id = connection.id_session == serial && connection.insert_id == id;
-        let asks_id = features.has(reads_id) && !knows_id;
-        // Warnings that are the session's own may be those of a statement before the last.
-        let settled = connection.warned_session == 0
-            || connection.warned_session == serial && self.ran_last == Some(connection.serial);
-        let asks_warnings = features.has(Flags::DIAGNOSTICS) && !settled;
-        if !asks_id && !asks_warnings {
-            return Ok(());
-        }
-        (connection.id_session, connection.insert_id) = (serial, id);
+        connection.insert_id = Some(id);
         let sql = if asks_warnings {
             connection.warned_session = 0;
             // A statement that reads something like a table empties the list of warnings, too.
@@ -147,6 +142,24 @@ impl Client {
             self.connection = None;
         }
         adopted
+    }
+
+    /// Whether the statement is about an id, and about warnings, where the connection at hand has another session's.
+    fn asks_of_connection(&self, features: &Features) -> (bool, bool) {
+        let Some(connection) = &self.connection else {
+            return (false, false);
+        };
+        let reads_id = Flags::LAST_INSERT_ID | Flags::ASSIGNS_LAST_INSERT_ID | Flags::UNKNOWN_CALL;
+        // An id that the statement may write itself could not be told from the one that is there.
+        let about_id = features.has(reads_id) || self.session.may_insert(features, connection.insert_id);
+        let knows_id = connection.insert_id == Some(self.session.insert_id);
+        // Warnings that are the session's own may be those of a statement before the last.
+        let settled = connection.warned_session == 0
+            || connection.warned_session == self.session.serial && self.ran_last == Some(connection.serial);
+        (
+            about_id && !knows_id,
+            features.has(Flags::DIAGNOSTICS) && !settled,
+        )
     }
 
     /// Asks the server for what it changed without a word, before the connection goes to others.
@@ -178,12 +191,13 @@ impl Client {
             .told
             .get(b"last_insert_id")
             .and_then(|id| std::str::from_utf8(id).ok());
-        // Another session's, if this one never had its own here.
-        let is_own =
-            connection.id_session == self.session.serial && connection.insert_id == self.session.insert_id;
-        if let Some(id) = id.and_then(|id| id.parse().ok()).filter(|_| is_own) {
+        let Some(id) = id.and_then(|id| id.parse().ok()) else {
+            return Ok(());
+        };
+        // Another session's, if this one never had its own here and has not made one either.
+        let left = connection.insert_id.replace(id);
+        if left.is_some_and(|left| left == self.session.insert_id || left != id) {
             self.session.insert_id = id;
-            connection.insert_id = id;
         }
         Ok(())
     }
@@ -344,6 +358,7 @@ impl Client {
             && answered.is_ok()
             && let Some(connection) = &mut self.connection
         {
+            super::rules::count(&self.worker.shared.ruled.timed_out);
             // Whatever is left of the order to stop hits this.
             let _ = connection.execute(b"DO 0").await;
         }
@@ -362,6 +377,7 @@ impl Client {
                     self.session.settle(features, &outcome.observed);
                 }
                 self.signal.idle_limit.set(self.session.idle_limit);
+                self.notice_procedures(features);
                 if features.has(Flags::ENDS_CONNECTION) && outcome.error.is_none() {
                     // COMMIT RELEASE: the server has hung up, and so do we.
                     self.connection = None;
@@ -408,6 +424,14 @@ impl Client {
         }
     }
 
+    /// The statement may have made a procedure, or another one of the same name.
+    fn notice_procedures(&self, features: &Features) {
+        let program = Flags::STORED_PROGRAM | Flags::BROKEN;
+        if features.verbs.contains(Verb::Create) && features.has(program) {
+            self.worker.shared.topology.forget_procedures();
+        }
+    }
+
     /// Notes how soon the server at hand answered a read. What failed, failed soon, and says nothing of it.
     fn note_latency(&self, facts: &Facts, outcome: &Outcome) {
         if let Some(connection) = &self.connection {
@@ -432,13 +456,11 @@ impl Client {
         if outcome.observed.warnings > 0 {
             connection.warned_session = self.session.serial;
         }
-        // An id that the client chose itself is in the packet, but LAST_INSERT_ID() is what it was before.
-        if outcome.observed.insert_id.is_some() {
-            if connection.id_session == self.session.serial {
-                connection.insert_id = self.session.insert_id;
-            } else {
-                connection.id_session = 0;
-            }
+        let is_away = connection.reads_alone || self.aside.is_some();
+        match self.session.told_id.take() {
+            Some(id) => connection.insert_id = Some(id),
+            None if is_away && outcome.observed.insert_id.is_some() => connection.insert_id = None,
+            None => {}
         }
     }
 

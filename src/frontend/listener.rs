@@ -1,21 +1,32 @@
-//! Accepts connections and hands them to the threads that serve clients.
+//! Accepts connections, on one of the threads that serve clients, for all of them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 
-use super::shared::{Message, Shared};
+use super::worker::Worker;
 use crate::config::{Address, Listener};
 use crate::net::Socket;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
 
+/// An open listening socket, in no event loop yet.
 #[derive(Debug)]
 pub enum Door {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// The same in the event loop of the thread that accepts.
+#[derive(Debug)]
+enum OpenDoor {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -41,38 +52,61 @@ impl Door {
                 if left_over && std::os::unix::net::UnixStream::connect(path).is_err() {
                     std::fs::remove_file(path)?;
                 }
-                Ok(Self::Unix(UnixListener::bind(path)?))
+                let listener = std::os::unix::net::UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Unix(listener))
             }
         }
     }
 
-    async fn accept(&self) -> io::Result<Socket> {
+    fn attach(self) -> io::Result<OpenDoor> {
+        Ok(match self {
+            Self::Tcp(listener) => OpenDoor::Tcp(TcpListener::from_std(listener)?),
+            Self::Unix(listener) => OpenDoor::Unix(UnixListener::from_std(listener)?),
+        })
+    }
+}
+
+// === impl OpenDoor ===
+
+impl OpenDoor {
+    /// The next connection, and the address that it comes from if it has one.
+    async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| Socket::Tcp(stream)),
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Socket::Unix(stream)),
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Socket::Tcp(stream), Some(peer)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Socket::Unix(stream), None))
+            }
         }
     }
 }
 
-fn bind(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let domain = socket2::Domain::for_address(address);
     let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // What is accepted has these from the listening socket.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// Which listeners are paused by an operator, in the order of the configuration.
 #[derive(Debug)]
-pub struct Pauses(Box<[tokio::sync::watch::Sender<bool>]>);
+pub struct Pauses(Box<[watch::Sender<bool>]>);
 
 // === impl Pauses ===
 
 impl Pauses {
     pub fn new(listeners: usize) -> Self {
-        let sender = |_| tokio::sync::watch::Sender::new(false);
+        let sender = |_| watch::Sender::new(false);
         Self((0..listeners).map(sender).collect())
     }
 
@@ -86,27 +120,25 @@ impl Pauses {
         self.0.get(listener).is_some_and(|sender| *sender.borrow())
     }
 
-    fn watch(&self, listener: usize) -> Option<tokio::sync::watch::Receiver<bool>> {
-        self.0.get(listener).map(tokio::sync::watch::Sender::subscribe)
+    fn watch(&self, listener: usize) -> Option<watch::Receiver<bool>> {
+        self.0.get(listener).map(watch::Sender::subscribe)
     }
 }
 
 /// Accepts until the task is dropped. A paused listener is closed, so that whoever comes is refused at once and goes
 /// elsewhere, and is opened again afterwards.
-pub async fn serve(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
-    let place = shared
-        .config
-        .listeners
-        .iter()
-        .position(|known| *known == *listener);
+pub async fn serve(door: Door, listener: Arc<Listener>, worker: Rc<Worker>) {
+    let shared = worker.shared.clone();
+    let mut listeners = shared.config.listeners.iter();
+    let place = listeners.position(|known| *known == *listener);
     let Some(mut paused) = place.and_then(|place| shared.pauses.watch(place)) else {
-        return accept(door, listener, shared).await;
+        return accept(door, &listener, &worker).await;
     };
     let mut door = Some(door);
     loop {
         match door.take() {
             Some(open) => tokio::select! {
-                () = accept(open, listener.clone(), shared.clone()) => return,
+                () = accept(open, &listener, &worker) => return,
                 _ = paused.wait_for(|paused| *paused) => {}
             },
             None => match Door::open(&listener.address).await {
@@ -124,22 +156,46 @@ pub async fn serve(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
 }
 
 /// What is accepted counts at once, so that limits hold from the first byte.
-async fn accept(door: Door, listener: Arc<Listener>, shared: Arc<Shared>) {
+async fn accept(door: Door, listener: &Arc<Listener>, worker: &Rc<Worker>) {
+    let door = match door.attach() {
+        Ok(door) => door,
+        Err(error) => {
+            tracing::error!(listener = listener.name, %error, "cannot listen");
+            return;
+        }
+    };
     loop {
-        let socket = match door.accept().await.and_then(Socket::detach) {
-            Ok(socket) => socket,
+        match door.accept().await {
+            Ok((socket, peer)) => worker.let_in(socket, peer, listener),
             Err(error) => {
                 // Out of file descriptors, most likely: some will be free in a while.
                 tracing::warn!(listener = listener.name, %error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_does_not_delay_and_is_kept_alive() {
+        let address = Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
         };
-        let place = shared.registry.enter();
-        shared.hand_over(Message::Client {
-            socket,
-            listener: listener.clone(),
-            place,
-        });
+        let Door::Tcp(listener) = Door::open(&address).await.unwrap() else {
+            panic!("not a TCP socket");
+        };
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, peer) = Door::Tcp(listener).attach().unwrap().accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().ok());
+        let Socket::Tcp(stream) = socket else {
+            panic!("not a TCP socket");
+        };
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
     }
 }

@@ -13,12 +13,13 @@ use super::outcome::End;
 use super::registry::{Entry, Place};
 use super::reply;
 use super::rules::Steering;
+use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::{Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
-use crate::net::{Link, Signal};
+use crate::net::{Link, Signal, Socket};
 use crate::routing::Policy;
 use crate::session::{Hold, Session};
 use crate::sql::{Charset, Dialect, Flavour};
@@ -70,17 +71,16 @@ struct Proved {
 }
 
 /// Serves one connection from its first byte to its last, and says so in the log.
-pub async fn run(
-    link: Link,
-    worker: Rc<Worker>,
-    listener: Arc<Listener>,
-    place: Place,
-    (id, signal): (u32, Rc<Signal>),
-) {
+pub async fn run(worker: Rc<Worker>, newcomer: Newcomer<Socket>, (id, signal): (u32, Rc<Signal>)) {
     let started = Instant::now();
-    let address = link.socket().peer();
+    let Newcomer {
+        socket,
+        peer: address,
+        listener,
+        place,
+    } = newcomer;
     let arrival = Arrival {
-        link,
+        link: Link::new(socket),
         worker,
         listener,
         place,
@@ -203,7 +203,7 @@ impl Arrival {
             .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
         let mut exchange = Exchange {
             link: &mut self.link,
-            shared: &self.worker.shared,
+            worker: &self.worker,
             sequence: self.sequence,
             capabilities: opened.capabilities,
         };
@@ -303,7 +303,7 @@ impl Arrival {
         };
         let mut out = Vec::new();
         put_with(&mut out, self.sequence, |out| greeting.encode(out));
-        self.link.send(&out).await.map_err(|_| End::Broken)?;
+        self.link.send_first(&out).await.map_err(|_| End::Broken)?;
         Ok(*scramble.as_bytes())
     }
 

@@ -1,5 +1,6 @@
 //! The clients' side: listeners, logins, and the command loop with one file for each kind of command.
 
+pub mod announcing;
 pub mod authentication;
 pub mod binding;
 pub mod caching;

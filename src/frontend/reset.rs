@@ -56,7 +56,7 @@ impl Client {
             .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
         let mut exchange = Exchange {
             link: &mut self.link,
-            shared: &self.worker.shared,
+            worker: &self.worker,
             sequence: FIRST,
             capabilities: self.capabilities,
         };

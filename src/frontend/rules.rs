@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -33,6 +34,13 @@ pub struct Refused {
     pub code: u16,
     pub sqlstate: &'static [u8; 5],
     pub text: String,
+}
+
+const BLOCKED: u16 = 1148;
+const THROTTLED: u16 = 1226;
+
+pub fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 // === impl Steering ===
@@ -123,7 +131,7 @@ impl Client {
         let block = self.rules().block(&self.steering.actions)?;
         tracing::debug!(client = self.id, rule = block.rule, "a statement is blocked");
         Some(Refused {
-            code: 1148,
+            code: BLOCKED,
             sqlstate: b"42000",
             text: block.value.to_owned(),
         })
@@ -137,12 +145,15 @@ impl Client {
             .throttle(&self.steering.actions, &subject, Instant::now());
         let wait = match asked {
             None | Some((_, Verdict::Pass)) => return Ok(None),
-            Some((_, Verdict::Wait(wait))) => wait,
+            Some((_, Verdict::Wait(wait))) => {
+                count(&self.worker.shared.ruled.delayed);
+                wait
+            }
             Some((said, Verdict::Refuse(wait))) => {
                 let (rule, wait) = (said.rule, wait.as_millis());
                 tracing::debug!(client = self.id, rule, "a statement is refused its turn");
                 return Ok(Some(Refused {
-                    code: 1226,
+                    code: THROTTLED,
                     sqlstate: b"42000",
                     text: format!("Rule '{rule}' lets no more statements pass now; try again in {wait} ms"),
                 }));
@@ -212,6 +223,12 @@ impl Client {
     }
 
     pub async fn tell_refusal(&mut self, refused: &Refused) -> Result<(), End> {
+        let ruled = &self.worker.shared.ruled;
+        match refused.code {
+            BLOCKED => count(&ruled.blocked),
+            THROTTLED => count(&ruled.throttled),
+            _ => {}
+        }
         self.trace_nowhere(&refused.text);
         self.error(refused.code, refused.sqlstate, &refused.text).await
     }

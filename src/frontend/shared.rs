@@ -1,5 +1,7 @@
 //! What all threads that serve clients have in common.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -7,8 +9,9 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 
 use super::caching::ResultCache;
-use super::listener::Pauses;
+use super::listener::{Door, Pauses};
 use super::mirror::MirrorCounts;
+use super::own::counters::RuleCounts;
 use super::registry::{Place, Registry};
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
@@ -22,17 +25,26 @@ use crate::topology::Topology;
 /// What one thread tells another.
 #[derive(Debug)]
 pub enum Message {
-    Client {
-        socket: DetachedSocket,
-        listener: Arc<Listener>,
-        place: Place,
-    },
+    /// It accepts connections for all threads from now on.
+    Accept { door: Door, listener: Arc<Listener> },
+    /// A connection that another thread accepted.
+    Client(Newcomer<DetachedSocket>),
     /// Reaches one client of the thread.
     Interrupt { client: u32, interrupt: Interrupt },
     /// Reaches them all.
     InterruptAll(Interrupt),
     /// Somebody waits for a connection to this server.
     Spare(usize),
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Newcomer<Socket> {
+    pub socket: Socket,
+    /// `None` for a Unix socket.
+    pub peer: Option<SocketAddr>,
+    pub listener: Arc<Listener>,
+    pub place: Place,
 }
 
 pub struct Shared {
@@ -44,6 +56,7 @@ pub struct Shared {
     /// Where a rule keeps results.
     pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
+    pub ruled: RuleCounts,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
     /// Of each thread.
@@ -55,6 +68,20 @@ pub struct Shared {
     /// How many clients each thread has; the next one goes where there are fewest.
     pub loads: Vec<AtomicUsize>,
     turn: AtomicUsize,
+}
+
+// === impl Newcomer ===
+
+impl<From> Newcomer<From> {
+    /// The same with its socket in, or out of, an event loop.
+    pub fn map<To>(self, change: impl FnOnce(From) -> io::Result<To>) -> io::Result<Newcomer<To>> {
+        Ok(Newcomer {
+            socket: change(self.socket)?,
+            peer: self.peer,
+            listener: self.listener,
+            place: self.place,
+        })
+    }
 }
 
 // === impl Shared ===
@@ -88,6 +115,7 @@ impl Shared {
             rules,
             results,
             mirrored: MirrorCounts::default(),
+            ruled: RuleCounts::default(),
             registry: Arc::default(),
             pauses,
             traffic,
@@ -137,14 +165,19 @@ impl Shared {
             .is_some_and(|server| server.is_usable())
     }
 
-    /// Hands a new connection to the thread with the fewest clients.
-    pub fn hand_over(&self, message: Message) {
-        let least = (0..self.workers.len()).min_by_key(|index| self.loads[*index].load(Ordering::Relaxed));
-        let index = least.unwrap_or_default();
+    /// The thread with the fewest clients, which has one more now; among several `here`, if it is one of them.
+    pub fn admit(&self, here: usize) -> usize {
+        let load = |index: &usize| (self.loads[*index].load(Ordering::Relaxed), *index != here);
+        let index = (0..self.loads.len()).min_by_key(load).unwrap_or(here);
         self.loads[index].fetch_add(1, Ordering::Relaxed);
-        if self.workers[index].send(message).is_err() {
-            self.loads[index].fetch_sub(1, Ordering::Relaxed);
-        }
+        index
+    }
+
+    /// Opens the door on one of the threads.
+    pub fn open(&self, turn: usize, door: Door, listener: Arc<Listener>) {
+        let worker = &self.workers[turn % self.workers.len()];
+        // A thread that has ended already lets nobody in.
+        let _ = worker.send(Message::Accept { door, listener });
     }
 
     pub fn interrupt(&self, worker: usize, client: u32, interrupt: Interrupt) {

@@ -14,7 +14,7 @@ use crate::backend::BackendError;
 use crate::backend::connection::Answer;
 use crate::routing::{Place, Servers, Why};
 use crate::session::{Hold, State, Statement, Template, Wishes};
-use crate::sql::{self, Facts, Flags};
+use crate::sql::{self, Class, Facts, Flags};
 use crate::wire::Status;
 use crate::wire::command::Command;
 use crate::wire::execute::Execute;
@@ -247,6 +247,11 @@ impl Client {
         let template = self.template(id).unwrap_or_default();
         let facts = &template.facts;
         self.session.announce_prepared(&template);
+        let tidy = self.prepared_calls_tidily(&template);
+        self.session.calls_tidily = tidy;
+        if facts.class == Class::Write {
+            self.announce_values(id, header, command);
+        }
         self.begin_write(facts, Some(&template), true);
         let outcome = match types {
             None => self.pass(Expect::Results, facts).await?,

@@ -1,23 +1,27 @@
 //! One thread that serves clients: its event loop, its clients, its pools.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
+use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::Instant;
 
+use super::listener;
 use super::login;
 use super::mirror::{self, Mirror};
-use super::shared::{Message, Shared};
+use super::shared::{Message, Newcomer, Shared};
 use super::templates::Templates;
 use super::traffic::{Sampler, Traffic};
+use crate::accounts::Directory;
 use crate::backend::Pools;
-use crate::net::{Interrupt, Link, Signal};
+use crate::config::Listener;
+use crate::net::{DetachedSocket, Interrupt, Signal, Socket};
 use crate::routing::Router;
 use crate::routing::balance::Balancer;
 use crate::sql::FactsCache;
@@ -34,6 +38,10 @@ pub struct Worker {
     pub mirror: Mirror,
     sampler: Sampler,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
+    /// Opened by the thread's first login.
+    directory: OnceCell<Option<Directory>>,
+    /// The tasks that accept connections here.
+    doors: RefCell<Vec<AbortHandle>>,
 }
 
 /// How long a client may think about its last statement's warnings while others wait for its connection.
@@ -89,7 +97,15 @@ impl Worker {
             sampler: Sampler::default(),
             templates: Templates::default(),
             clients: RefCell::default(),
+            directory: OnceCell::new(),
+            doors: RefCell::default(),
         }
+    }
+
+    /// The servers' own accounts, where they count.
+    pub fn directory(&self) -> Option<&Directory> {
+        let open = || self.shared.accounts.open_directory();
+        self.directory.get_or_init(open).as_ref()
     }
 
     async fn serve(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<Message>) {
@@ -144,40 +160,68 @@ impl Worker {
 
     fn handle(self: Rc<Self>, message: Message) {
         match message {
-            Message::Client {
-                socket,
-                listener,
-                place,
-            } => {
-                let id = self.shared.registry.next_id();
-                let signal = Rc::new(Signal::default());
-                self.clients.borrow_mut().insert(id, signal.clone());
-                tokio::task::spawn_local(async move {
-                    match socket.attach() {
-                        Ok(socket) => {
-                            socket.tune();
-                            let link = Link::new(socket);
-                            login::run(link, self.clone(), listener, place, (id, signal)).await;
-                        }
-                        Err(error) => tracing::warn!(%error, "cannot serve a new connection"),
-                    }
-                    self.clients.borrow_mut().remove(&id);
-                    self.shared.registry.remove(id);
-                    self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
-                });
+            Message::Accept { door, listener } => {
+                let task = tokio::task::spawn_local(listener::serve(door, listener, self.clone()));
+                self.doors.borrow_mut().push(task.abort_handle());
             }
+            Message::Client(newcomer) => match newcomer.map(DetachedSocket::attach) {
+                Ok(newcomer) => self.attend(newcomer),
+                Err(error) => {
+                    self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+                    tracing::warn!(%error, "cannot serve a new connection");
+                }
+            },
             Message::Interrupt { client, interrupt } => {
                 if let Some(signal) = self.clients.borrow().get(&client) {
                     signal.raise(interrupt);
                 }
             }
             Message::InterruptAll(interrupt) => {
+                // Whatever they are told, there will be no more of them.
+                self.doors.take().iter().for_each(AbortHandle::abort);
                 for signal in self.clients.borrow().values() {
                     signal.raise(interrupt);
                 }
             }
             Message::Spare(server) => self.pools.spare(server),
         }
+    }
+
+    /// Serves a client here, unless another thread has fewer.
+    pub fn let_in(self: &Rc<Self>, socket: Socket, peer: Option<SocketAddr>, listener: &Arc<Listener>) {
+        let newcomer = Newcomer {
+            socket,
+            peer,
+            listener: listener.clone(),
+            place: self.shared.registry.enter(),
+        };
+        let index = self.shared.admit(self.index);
+        if index == self.index {
+            self.clone().attend(newcomer);
+            return;
+        }
+        let sent = newcomer.map(Socket::detach).map(|newcomer| {
+            let sent = self.shared.workers[index].send(Message::Client(newcomer));
+            sent.is_ok()
+        });
+        if !matches!(sent, Ok(true)) {
+            self.shared.loads[index].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn attend(self: Rc<Self>, newcomer: Newcomer<Socket>) {
+        let id = self.shared.registry.next_id();
+        let signal = Rc::new(Signal::default());
+        if self.shared.draining.load(Ordering::Relaxed) {
+            signal.raise(Interrupt::Drain);
+        }
+        self.clients.borrow_mut().insert(id, signal.clone());
+        tokio::task::spawn_local(async move {
+            login::run(self.clone(), newcomer, (id, signal)).await;
+            self.clients.borrow_mut().remove(&id);
+            self.shared.registry.remove(id);
+            self.shared.loads[self.index].fetch_sub(1, Ordering::Relaxed);
+        });
     }
 
     /// Where sessions wait for a connection, clients that went silent give up those kept for their next question.

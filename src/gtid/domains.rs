@@ -82,6 +82,36 @@ impl Domains {
         }
     }
 
+    /// The domains whose last transaction a server with this id wrote first.
+    pub fn written_by(&self, server: u32) -> Self {
+        Self {
+            last: self.iter().filter(|gtid| gtid.server == server).collect(),
+        }
+    }
+
+    /// The domains whose last transaction is not the last one of `other`.
+    pub fn unlike(&self, other: &Self) -> Self {
+        let same = |gtid: &Gtid| {
+            other
+                .find(gtid.domain)
+                .is_ok_and(|place| other.last[place] == *gtid)
+        };
+        Self {
+            last: self.iter().filter(|gtid| !same(gtid)).collect(),
+        }
+    }
+
+    /// The domains in which the last transactions of both have the same sequence number and different writers.
+    pub fn conflicts(&self, other: &Self) -> Self {
+        let conflicts = |gtid: &Gtid| {
+            let theirs = other.find(gtid.domain).map(|place| other.last[place]);
+            theirs.is_ok_and(|theirs| theirs.sequence == gtid.sequence && theirs.server != gtid.server)
+        };
+        Self {
+            last: self.iter().filter(conflicts).collect(),
+        }
+    }
+
     /// The sum of the sequence numbers.
     pub fn count(&self) -> u64 {
         self.iter().fold(0, |sum, gtid| sum.saturating_add(gtid.sequence))

@@ -66,6 +66,15 @@ impl Position {
         }
     }
 
+    /// What one server wrote first. On MariaDB: the domains whose last transaction it wrote.
+    pub fn written_by(&self, uuid: &str, server_id: u32) -> Self {
+        match self {
+            Self::Empty => Self::Empty,
+            Self::MySql(own) => own.written_by(uuid).into(),
+            Self::MariaDb(own) => own.written_by(server_id).into(),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Self::Empty
     }

@@ -171,6 +171,16 @@ impl Set {
         rest
     }
 
+    /// Those of its transactions that a server with this UUID wrote first, under any tag.
+    pub fn written_by(&self, uuid: &str) -> Self {
+        let uuid = Cursor::new(uuid.as_bytes()).and_then(|mut cursor| read_uuid(&mut cursor));
+        let sources = self.sources.iter();
+        let sources = sources.filter(|source| uuid.as_ref().is_ok_and(|uuid| source.uuid == *uuid));
+        Self {
+            sources: sources.cloned().collect(),
+        }
+    }
+
     pub fn count(&self) -> u64 {
         let intervals = self.sources.iter().flat_map(|source| &source.intervals.0);
         intervals.fold(0, |sum, interval| {

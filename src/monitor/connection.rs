@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Row};
+use tokio::time::Instant;
 
 use super::advice::Lack;
 use super::failure;
 use super::fields::Fields;
+use super::heartbeat::Heartbeats;
+use super::lag;
 use super::status::{self, Answers, Identity};
 use crate::accounts::{Flavour, Source};
 use crate::gtid::Malformed;
@@ -32,7 +35,14 @@ enum Part {
     Counters,
     Replication,
     /// MySQL alone.
+    Received,
+    /// MySQL alone.
     Applier,
+}
+
+/// The newest heartbeat of ours, the last of a probe's statements: a server without the table answers the others.
+fn heartbeat(writer: u64) -> String {
+    format!("SELECT MAX(beat) AS beat FROM splitrail.heartbeat WHERE writer={writer}")
 }
 
 /// Of either flavour; a server that lacks a variable shows a row less.
@@ -48,8 +58,15 @@ const MARIADB_VARIABLES: &str = "SELECT @@global.server_id AS server_id, @@globa
     @@global.gtid_slave_pos AS applied, @@global.gtid_current_pos AS executed";
 
 const COUNTERS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Uptime', \
+    'Rpl_semi_sync_source_wait_sessions', 'Rpl_semi_sync_master_wait_sessions', \
     'Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_replica_status', \
     'Rpl_semi_sync_master_status', 'Rpl_semi_sync_master_clients', 'Rpl_semi_sync_slave_status')";
+
+/// What arrives from a source that has nothing to send. MariaDB says it with the rest.
+const RECEIVED: &str = "SELECT CHANNEL_NAME AS channel_name, \
+    COUNT_RECEIVED_HEARTBEATS AS slave_received_heartbeats, HEARTBEAT_INTERVAL AS slave_heartbeat_period \
+    FROM performance_schema.replication_connection_status \
+    JOIN performance_schema.replication_connection_configuration USING (CHANNEL_NAME)";
 
 /// How long ago the oldest transaction that is being applied was committed on the primary.
 const APPLIER: &str = "SELECT TIMESTAMPDIFF(MICROSECOND, MIN(committed), NOW(6)) AS age FROM \
@@ -75,7 +92,7 @@ impl Connection {
         let mariadb = Flavour::from_version(&version) == Flavour::MariaDb;
         let mut parts = vec![Part::Variables, Part::Counters, Part::Replication];
         if !mariadb {
-            parts.push(Part::Applier);
+            parts.extend([Part::Received, Part::Applier]);
         }
         Ok(Self {
             conn,
@@ -91,9 +108,25 @@ impl Connection {
         })
     }
 
-    pub(super) async fn ask(&mut self) -> Result<Status, Error> {
+    pub(super) async fn ask(&mut self, heartbeats: Option<&Heartbeats>) -> Result<Status, Error> {
+        let heartbeats = heartbeats.filter(|heartbeats| heartbeats.are_written());
         let statements: Vec<_> = self.parts.iter().map(|part| self.statement(*part)).collect();
-        let (sets, error) = run(&mut self.conn, &statements.join(";")).await;
+        let mut statements = statements.join(";");
+        if let Some(heartbeats) = heartbeats {
+            statements += ";";
+            statements += &heartbeat(heartbeats.writer);
+        }
+        let asked = Instant::now();
+        let (mut sets, mut error) = run(&mut self.conn, &statements).await;
+        let mut beat = None;
+        if heartbeats.is_some() && sets.len() == self.parts.len() {
+            // The table has not been replicated yet, or may not be read.
+            error = error.filter(|error| !matches!(error, Error::Server(_)));
+        } else if sets.len() > self.parts.len() {
+            let row = sets.pop().and_then(one).unwrap_or_default();
+            // A server that shows none yet lacks the first.
+            beat = Some(row.number(&["beat"]).unwrap_or(0));
+        }
         if let Some(error) = error {
             // The last set is the one before the error, whole.
             let refused = self.parts.get(sets.len()).copied();
@@ -105,6 +138,7 @@ impl Connection {
                 Part::Variables => answers.variables = one(rows).unwrap_or_default(),
                 Part::Counters => answers.counters = Fields::of_pairs(rows),
                 Part::Replication => answers.replication = Some(rows.into_iter().map(Fields::of).collect()),
+                Part::Received => answers.received = rows.into_iter().map(Fields::of).collect(),
                 // Clocks that differ may make it negative.
                 Part::Applier => {
                     let age = one(rows).map(|row| row.text(&["age"])).unwrap_or_default();
@@ -114,8 +148,11 @@ impl Connection {
                 }
             }
         }
-        let (status, malformed) = status::status(&self.identity, &answers);
+        let (mut status, malformed) = status::status(&self.identity, &answers);
         self.malformed = malformed;
+        if let Some((lag, is_late)) = heartbeats.zip(beat).and_then(|(all, beat)| all.lag(beat, asked)) {
+            lag::refine(&mut status, lag, is_late);
+        }
         Ok(status)
     }
 
@@ -129,6 +166,7 @@ impl Connection {
             // MySQL 8.4 took the old words away, 8.0.22 brought the new ones.
             Part::Replication if self.conn.server_version() < (8, 0, 22) => "SHOW SLAVE STATUS",
             Part::Replication => "SHOW REPLICA STATUS",
+            Part::Received => RECEIVED,
             Part::Applier => APPLIER,
         }
     }
@@ -138,7 +176,9 @@ impl Connection {
         let class = failure::of_error(&error).class;
         let lack = match (refused, class) {
             (Some(Part::Replication), Class::Denied) => Lack::Replication,
-            (Some(Part::Applier), Class::Denied | Class::Other) if matches!(error, Error::Server(_)) => {
+            (Some(Part::Applier | Part::Received), Class::Denied | Class::Other)
+                if matches!(error, Error::Server(_)) =>
+            {
                 Lack::Applier
             }
             _ => return Err(error),

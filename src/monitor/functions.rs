@@ -1,4 +1,4 @@
-//! The task that reads the primary's stored functions from time to time.
+//! The task that reads the primary's stored functions and procedures from time to time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 
 use super::advice::Lack;
 use super::fields::Fields;
+use super::procedures::Procedures;
 use crate::accounts::{Flavour, Source};
 use crate::topology::{Function, Readers, Topology};
 
@@ -38,6 +39,9 @@ pub(super) struct Functions {
     topology: Arc<Topology>,
     /// To the server with this number.
     connection: Option<(usize, Conn)>,
+    procedures: Procedures,
+    /// How often the topology had forgotten the procedures when they were read last.
+    forgotten: u64,
     is_told: bool,
 }
 
@@ -50,6 +54,8 @@ impl Functions {
             timeout: timeout.max(AT_LEAST),
             topology,
             connection: None,
+            procedures: Procedures::default(),
+            forgotten: 0,
             is_told: false,
         }
     }
@@ -84,6 +90,7 @@ impl Functions {
             found = conn.query(QUERY).await;
         }
         let found = found?;
+        self.read_procedures(&mut conn).await?;
         let (sees_any, count) = (!found.is_empty(), found.len());
         let functions: Vec<_> = found.into_iter().filter_map(function).collect();
         if functions.is_empty() && !std::mem::replace(&mut self.is_told, true) {
@@ -97,6 +104,22 @@ impl Functions {
             return Ok(Readers::default());
         }
         Ok(Readers::new(functions))
+    }
+
+    /// One that is made anew while this reads is not taken for the one that it was.
+    async fn read_procedures(&mut self, conn: &mut Conn) -> Result<(), Error> {
+        let forgotten = self.topology.procedures_forgotten();
+        if std::mem::replace(&mut self.forgotten, forgotten) != forgotten {
+            self.procedures.forget();
+        }
+        match self.procedures.read(conn).await {
+            Ok(Some(found)) => self.topology.set_procedures(found, forgotten),
+            Ok(None) => {}
+            // Functions are worth having without them.
+            Err(Error::Server(error)) => debug!(%error, "the stored procedures cannot be read"),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Nothing but the server's own functions, if those: either there is nothing else, or it may not be seen.

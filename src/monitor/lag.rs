@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::gtid::Position;
-use crate::topology::{Channel, Lag, LagSource, ThreadState};
+use crate::topology::{Channel, Lag, LagSource, Status, ThreadState};
 
 /// Of one that has something to apply, however little its own figure says: that is in whole seconds, or by clocks
 /// that differ.
@@ -25,6 +25,20 @@ pub(super) fn judge(
     of_each
         .max_by_key(|(lag, source)| rank(*lag, *source))
         .unwrap_or_default()
+}
+
+/// A heartbeat is better than what a server says of its own lag: it is measured by one clock. A replica that has
+/// applied all that it fetched is late only by what it has not fetched.
+pub(super) fn refine(status: &mut Status, by_heartbeat: Duration, is_late: bool) {
+    let counts = match status.lag_source {
+        LagSource::Applier | LagSource::SecondsBehind => true,
+        LagSource::Positions => is_late,
+        _ => false,
+    };
+    if counts {
+        status.lag = Lag::Known(by_heartbeat.max(LEAST));
+        status.lag_source = LagSource::Heartbeat;
+    }
 }
 
 fn judge_channel(channel: &Channel, applied: &Position, applying: Option<Duration>) -> (Lag, LagSource) {
@@ -69,6 +83,35 @@ mod tests {
             by_gtid: true,
             behind: behind.map(Duration::from_secs),
             ..Channel::default()
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_is_better_than_the_server_s_own_figure() {
+        let refined = |lag, lag_source, is_late| {
+            let mut status = Status {
+                lag,
+                lag_source,
+                ..Status::default()
+            };
+            refine(&mut status, Duration::from_millis(210), is_late);
+            (status.lag, status.lag_source)
+        };
+        let known = |millis| Lag::Known(Duration::from_millis(millis));
+        assert_eq!(
+            refined(known(3000), LagSource::SecondsBehind, false),
+            (known(210), LagSource::Heartbeat)
+        );
+        assert_eq!(
+            refined(known(0), LagSource::Positions, false),
+            (known(0), LagSource::Positions)
+        );
+        assert_eq!(
+            refined(known(0), LagSource::Positions, true),
+            (known(210), LagSource::Heartbeat)
+        );
+        for source in [LagSource::Threads, LagSource::Disconnected, LagSource::None] {
+            assert_eq!(refined(Lag::Infinite, source, true), (Lag::Infinite, source));
         }
     }
 

@@ -6,12 +6,15 @@
 //! `SELECT` on `mysql.proc`. What an account may not see is left out, with a warning that names the GRANT.
 
 mod advice;
+mod beats;
 mod connection;
 mod failure;
 mod fields;
 mod functions;
+mod heartbeat;
 mod lag;
 mod probe;
+mod procedures;
 mod run;
 mod status;
 

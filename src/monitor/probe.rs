@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::advice::Lack;
 use super::connection::Connection;
 use super::failure;
+use super::heartbeat::Heartbeats;
 use crate::accounts::Source;
 use crate::backend::{Server, connect};
 use crate::config::Config;
@@ -28,6 +29,8 @@ pub(super) struct Probe {
     timeout: Duration,
     /// `None`: there is no account.
     source: Option<Source>,
+    /// Those that this process writes on the primary; `None`: it writes none.
+    heartbeats: Option<Arc<Heartbeats>>,
     /// Kept from one probe to the next, and dropped when anything goes wrong with it.
     connection: Option<Connection>,
     told: Told,
@@ -45,7 +48,12 @@ struct Told {
 // === impl Probe ===
 
 impl Probe {
-    pub(super) fn new(config: &Config, server: Arc<Server>, topology: Arc<Topology>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        server: Arc<Server>,
+        topology: Arc<Topology>,
+        heartbeats: Option<Arc<Heartbeats>>,
+    ) -> Self {
         let has_account = config.monitor.login.is_some();
         Self {
             source: has_account.then(|| Source::of(config, &server.config)),
@@ -53,6 +61,7 @@ impl Probe {
             topology,
             interval: config.monitor.interval,
             timeout: config.monitor.timeout,
+            heartbeats,
             connection: None,
             told: Told::default(),
         }
@@ -110,7 +119,7 @@ impl Probe {
         };
         // The connection may have died without the server: then a new one is tried.
         if let Some(mut connection) = self.connection.take() {
-            match connection.ask().await {
+            match connection.ask(self.heartbeats.as_deref()).await {
                 Ok(status) => return self.answered(connection, status),
                 Err(Error::Server(error)) if !is_farewell(error.code) => {
                     return Outcome::Failed(failure::of_error(&Error::Server(error)));
@@ -126,7 +135,7 @@ impl Probe {
             }
             Err(error) => return Outcome::Failed(failure::of_error(&error)),
         };
-        match connection.ask().await {
+        match connection.ask(self.heartbeats.as_deref()).await {
             Ok(status) => self.answered(connection, status),
             Err(error) => Outcome::Failed(failure::of_error(&error)),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::functions::Functions;
+use super::heartbeat::{Heartbeat, Heartbeats};
 use super::probe::Probe;
 use crate::accounts::Source;
 use crate::backend::Servers;
@@ -14,13 +15,26 @@ use crate::topology::Topology;
 /// Watches all servers until it is dropped.
 pub async fn run(config: Config, servers: Servers, topology: Arc<Topology>) {
     let mut tasks = JoinSet::new();
+    let has_account = config.monitor.login.is_some();
+    let heartbeats = config.monitor.heartbeat.filter(|_| has_account);
+    let heartbeats = heartbeats.map(|interval| (interval, Heartbeats::new(interval)));
     for server in servers.iter() {
-        let probe = Probe::new(&config, server.clone(), topology.clone());
+        let beats = heartbeats.as_ref().map(|(_, beats)| beats.clone());
+        let probe = Probe::new(&config, server.clone(), topology.clone(), beats);
         tasks.spawn(probe.run());
     }
-    if config.monitor.login.is_some() {
-        let sources = config.servers.iter().map(|server| Source::of(&config, server));
-        let functions = Functions::new(sources.collect(), config.monitor.timeout, topology);
+    let sources: Vec<_> = config
+        .servers
+        .iter()
+        .map(|server| Source::of(&config, server))
+        .collect();
+    if let Some((interval, beats)) = heartbeats {
+        let (sources, topology) = (sources.clone(), topology.clone());
+        let heartbeat = Heartbeat::new(beats, sources, interval, config.monitor.timeout, topology);
+        tasks.spawn(heartbeat.run());
+    }
+    if has_account {
+        let functions = Functions::new(sources, config.monitor.timeout, topology);
         tasks.spawn(functions.run());
     }
     while tasks.join_next().await.is_some() {}

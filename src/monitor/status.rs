@@ -1,11 +1,14 @@
 //! From the fields of a server's answers to what it says about itself. Pure.
 
+use std::hash::BuildHasher;
 use std::time::Duration;
+
+use foldhash::fast::FixedState;
 
 use super::fields::Fields;
 use super::lag;
 use crate::gtid::{Malformed, Position};
-use crate::topology::{Channel, SemiSync, Status, Thread, ThreadState};
+use crate::topology::{Channel, ChannelTls, SemiSync, Status, Thread, ThreadState};
 
 /// What does not change while a connection lasts.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +27,8 @@ pub(super) struct Answers {
     pub(super) counters: Fields,
     /// A row for each channel; `None`: may not be seen.
     pub(super) replication: Option<Vec<Fields>>,
+    /// What has arrived, a row for each channel, where that is not among the above.
+    pub(super) received: Vec<Fields>,
     /// The age of the oldest transaction that is being applied.
     pub(super) applying: Option<Duration>,
 }
@@ -46,7 +51,13 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<
     let applied = mariadb.then(|| position(variables, &["applied"]));
     let channels = answers.replication.as_ref().map(|rows| {
         let rows = rows.iter().take(MOST_CHANNELS);
-        let channels = rows.map(|row| channel(row, position(row, &["retrieved_gtid_set", "gtid_io_pos"])));
+        let channels = rows.map(|row| {
+            let retrieved = position(row, &["retrieved_gtid_set", "gtid_io_pos"]);
+            let name = row.text(&["channel_name"]);
+            let mut received = answers.received.iter();
+            let received = received.find(|row| row.text(&["channel_name"]) == name);
+            channel(row, received.unwrap_or(row), retrieved)
+        });
         channels.collect::<Vec<_>>()
     });
     let reached = applied.as_ref().unwrap_or(&executed);
@@ -81,7 +92,7 @@ fn without_gtid(channels: Option<&[Channel]>) -> Vec<Channel> {
     channels
 }
 
-fn channel(row: &Fields, retrieved: Position) -> Channel {
+fn channel(row: &Fields, received: &Fields, retrieved: Position) -> Channel {
     let thread = |running: &[&str], code: &str, message: &str| Thread {
         state: match row.text(running).as_str() {
             "Yes" => ThreadState::Running,
@@ -116,19 +127,68 @@ fn channel(row: &Fields, retrieved: Position) -> Channel {
         by_gtid,
         behind: behind.map(Duration::from_secs),
         delay: Duration::from_secs(row.number(&["sql_delay"]).unwrap_or_default()),
-        ..Channel::default()
+        heard: heard(row, received),
+        heartbeat: period(&received.text(&["slave_heartbeat_period"])),
+        filtered: FILTERS.iter().any(|name| !row.text(&[name]).is_empty()),
+        user: row.text(&["source_user", "master_user"]),
+        tls: ChannelTls {
+            on: row
+                .flag(&["source_ssl_allowed", "master_ssl_allowed"])
+                .unwrap_or(false),
+            verify: row
+                .flag(&["source_ssl_verify_server_cert", "master_ssl_verify_server_cert"])
+                .unwrap_or(false),
+            ca: row.text(&["source_ssl_ca_file", "master_ssl_ca_file"]),
+            certificate: row.text(&["source_ssl_cert", "master_ssl_cert"]),
+            key: row.text(&["source_ssl_key", "master_ssl_key"]),
+        },
     }
+}
+
+/// With any of these set, a replica leaves out some of what its source sends.
+const FILTERS: [&str; 8] = [
+    "replicate_do_db",
+    "replicate_ignore_db",
+    "replicate_do_table",
+    "replicate_ignore_table",
+    "replicate_wild_do_table",
+    "replicate_wild_ignore_table",
+    "replicate_do_domain_ids",
+    "replicate_ignore_domain_ids",
+];
+
+/// Heartbeats and how far the source's binary log was read, in one number that differs when either does.
+fn heard(row: &Fields, received: &Fields) -> Option<u64> {
+    let heartbeats = received.number(&["slave_received_heartbeats"])?;
+    let read = row.number(&["read_source_log_pos", "read_master_log_pos"]);
+    let log = row.text(&["source_log_file", "master_log_file"]);
+    Some(FixedState::default().hash_one((heartbeats, read, log)))
+}
+
+/// `1.000`, in seconds.
+fn period(text: &str) -> Option<Duration> {
+    let seconds = text.parse::<f64>().ok()?;
+    let period = Duration::try_from_secs_f64(seconds).ok()?;
+    (!period.is_zero()).then_some(period)
 }
 
 fn semi_sync(counters: &Fields) -> SemiSync {
     SemiSync {
         source: counters.flag(&["rpl_semi_sync_source_status", "rpl_semi_sync_master_status"]),
+        waiting: small(
+            counters,
+            &[
+                "rpl_semi_sync_source_wait_sessions",
+                "rpl_semi_sync_master_wait_sessions",
+            ],
+        ),
+        new_words: counters.flag(&["rpl_semi_sync_source_status"]).is_some()
+            || counters.flag(&["rpl_semi_sync_replica_status"]).is_some(),
         clients: small(
             counters,
             &["rpl_semi_sync_source_clients", "rpl_semi_sync_master_clients"],
         ),
         replica: counters.flag(&["rpl_semi_sync_replica_status", "rpl_semi_sync_slave_status"]),
-        ..SemiSync::default()
     }
 }
 
@@ -183,7 +243,7 @@ mod tests {
                 ]
                 .into(),
             ]),
-            applying: None,
+            ..Answers::default()
         };
         let (status, malformed) = status(&identity, &answers);
         assert_eq!(malformed, None);
@@ -199,8 +259,9 @@ mod tests {
         let semi_sync = SemiSync {
             source: Some(false),
             clients: 0,
+            waiting: 0,
             replica: Some(true),
-            ..status.semi_sync
+            new_words: true,
         };
         assert_eq!(status.semi_sync, semi_sync);
         let channel = &status.channels.unwrap()[0];

@@ -20,6 +20,8 @@ const CHUNK: usize = 64 << 10;
 pub struct Link {
     socket: Socket,
     pub inbox: Inbox,
+    /// Goes out before whatever is sent next.
+    held: Vec<u8>,
     layers: Option<Box<Layers>>,
 }
 
@@ -53,6 +55,7 @@ impl Link {
         Self {
             socket,
             inbox: Inbox::default(),
+            held: Vec::new(),
             layers: None,
         }
     }
@@ -164,7 +167,23 @@ impl Link {
     /// Writes all of `bytes`.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
+        if !self.held.is_empty() {
+            let mut all = std::mem::take(&mut self.held);
+            all.extend_from_slice(bytes);
+            let mut rest = &all[..];
+            return poll_fn(|context| self.poll_send(context, &mut rest)).await;
+        }
         poll_fn(|context| self.poll_send(context, &mut rest)).await
+    }
+
+    /// Writes all of `bytes` to a peer that nothing was sent to before: there is room, and the event loop, which
+    /// does not know yet, is not waited for.
+    pub async fn send_first(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let sent = match self.layers {
+            None => self.socket.write_now(bytes).unwrap_or_default(),
+            Some(_) => 0,
+        };
+        self.send(&bytes[sent..]).await
     }
 
     /// Writes what it can of `rest`, moving it on; ready when nothing is left.
@@ -374,6 +393,12 @@ impl Link {
         let next = put_packet(&mut out, sequence, payload);
         self.send(&out).await?;
         Ok(next)
+    }
+
+    /// Keeps one payload for the next [`Link::send`], in one piece with what is sent then; returns the next
+    /// sequence number.
+    pub fn hold_payload(&mut self, sequence: u8, payload: &[u8]) -> u8 {
+        put_packet(&mut self.held, sequence, payload)
     }
 
     /// Puts the socket into the event loop of the thread that calls.

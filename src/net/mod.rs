@@ -11,4 +11,4 @@ pub mod zip;
 
 pub use link::Link;
 pub use signal::{Interrupt, Signal};
-pub use socket::Socket;
+pub use socket::{DetachedSocket, Socket};

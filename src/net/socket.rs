@@ -55,6 +55,14 @@ impl Socket {
         }
     }
 
+    /// Writes what the kernel takes at once, without asking the event loop.
+    pub fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).send(bytes),
+            Self::Unix(stream) => SockRef::from(stream).send(bytes),
+        }
+    }
+
     /// Whether the event loop has been told of something to read. Asks nobody, and may not know yet.
     pub fn has_news(&self) -> bool {
         let mut context = Context::from_waker(std::task::Waker::noop());

@@ -327,7 +327,7 @@ impl Router {
 
     fn is_late(&self, server: &ServerView, facts: &Facts, policy: &Policy) -> bool {
         let limit = facts.hint.max_lag.filter(|_| policy.hints).or(policy.max_lag);
-        match server.lag {
+        match server.steady_lag {
             Lag::Infinite => true,
             Lag::Known(lag) => limit.is_some_and(|limit| lag > limit),
             // Good enough for a session that sees its own writes, and no bound on anything.

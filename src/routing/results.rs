@@ -45,6 +45,9 @@ pub struct Results {
     written: HashMap<Box<[u8]>, Written>,
     /// The last write to who knows which tables.
     all_written: Written,
+    /// Results that went to make room for others, and that a write made worthless: counted when that is noticed.
+    pub evictions: u64,
+    pub invalidations: u64,
 }
 
 /// The tables that a write concerns, named as by [`table_name`].
@@ -121,6 +124,8 @@ impl Results {
             now: Moment::default(),
             written: HashMap::new(),
             all_written: Written::default(),
+            evictions: 0,
+            invalidations: 0,
         }
     }
 
@@ -135,6 +140,7 @@ impl Results {
             kept.is_wanted = true;
             return Some(kept.result.clone());
         }
+        self.invalidations += u64::from(is_fresh);
         self.remove(hash);
         None
     }
@@ -221,6 +227,7 @@ impl Results {
             Tables::All => {
                 self.all_written.end(now, mark);
                 self.written.retain(|_, written| written.writers > 0);
+                self.invalidations += self.kept.len() as u64;
                 self.kept.clear();
                 self.order.clear();
                 self.bytes = 0;
@@ -251,7 +258,10 @@ impl Results {
                     kept.is_wanted = false;
                     self.order.push_back((hash, stored));
                 }
-                Some(kept) if kept.stored == stored => self.remove(hash),
+                Some(kept) if kept.stored == stored => {
+                    self.evictions += 1;
+                    self.remove(hash);
+                }
                 _ => {}
             }
         }
@@ -428,6 +438,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(get(&mut results, "a"), None);
         assert_eq!((results.len(), results.bytes()), (0, 0));
+        assert_eq!(results.invalidations, 0);
     }
 
     #[test]
@@ -467,6 +478,7 @@ mod tests {
         results.wrote(table("T"));
         assert_eq!(get(&mut results, "a"), None);
         assert!(get(&mut results, "b").is_some());
+        assert_eq!(results.invalidations, 1);
         store(&mut results, "a", &["t", "u"], b"y");
         assert!(get(&mut results, "a").is_some(), "read after the write");
         results.wrote_all();

@@ -117,13 +117,15 @@ const COMMON: [&str; 14] = [
     "--character-set-server=utf8mb4",
 ];
 
-const MYSQL: [&str; 20] = [
+const MYSQL: [&str; 21] = [
     "--gtid-mode=ON",
     "--enforce-gtid-consistency=ON",
     "--log-replica-updates=ON",
     "--skip-replica-start=ON",
     "--plugin-load-add=semisync_source.so",
     "--plugin-load-add=semisync_replica.so",
+    // A server that has what its primary lacks is made anew with it.
+    "--plugin-load-add=mysql_clone.so",
     // Versions before 9 still have the old plugin, switched off; version 9 has none and ignores the option.
     "--loose-mysql-native-password=ON",
     "--mysqlx=OFF",

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::report::Report;
+use super::report::{ADMIN, Report};
 use super::server::{dice, free_port};
 use super::template::{FAILOVER, MONITOR, REPLICATION};
 use super::{Cluster, Error, Flavour, Server};
@@ -43,6 +43,7 @@ struct Proxy {
     child: Child,
     pid: u32,
     port: u16,
+    admin_port: u16,
     http: Http,
 }
 
@@ -72,7 +73,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let told = tell(
         &options,
         &cluster.client,
-        &Report::new(&cluster, proxy.port, proxy.pid, &proxy.http),
+        &Report::new(&cluster, (proxy.port, proxy.admin_port), proxy.pid, &proxy.http),
     );
     let result = tokio::select! {
         () = &mut asked_to_end => Ok(()),
@@ -87,12 +88,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
 async fn start(options: &Options) -> Result<(Cluster, Proxy), Error> {
     let builder = Cluster::builder(options.flavour).replicas(options.replicas);
     let cluster = builder.keep(options.keep.clone()).start().await?;
-    let port = free_port();
+    let (port, admin_port) = (free_port(), free_port());
     let configuration = cluster.folder().join("proxy.yaml");
     let http = Http::choose();
-    std::fs::write(&configuration, yaml(&cluster, port, &http))
-        .map_err(Error::path("write", &configuration))?;
-    let mut proxy = Proxy::start(&configuration, port, http)?;
+    let text = yaml(&cluster, port, admin_port, &http);
+    std::fs::write(&configuration, text).map_err(Error::path("write", &configuration))?;
+    let mut proxy = Proxy::start(&configuration, (port, admin_port), http)?;
     cluster.adopt(proxy.pid);
     proxy.wait_until_ready(cluster.primary()).await?;
     Ok((cluster, proxy))
@@ -132,7 +133,7 @@ async fn patrol(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), Error> {
 }
 
 /// The proxy's configuration: the shortest that names everything.
-fn yaml(cluster: &Cluster, port: u16, http: &Http) -> String {
+fn yaml(cluster: &Cluster, port: u16, admin_port: u16, http: &Http) -> String {
     let host = &cluster.primary().host;
     let socket = cluster.proxy_socket();
     let mut text = format!(
@@ -145,13 +146,19 @@ fn yaml(cluster: &Cluster, port: u16, http: &Http) -> String {
     }
     text += "accounts: backend\ntls: {server: {mode: follow}}\nlimits: {client_connections: 20000}\n";
     text += &format!("monitor: {{user: {MONITOR}, password: {MONITOR}}}\n");
+    let folder = cluster.folder().display();
+    text += &format!(
+        "failover:\n  user: {FAILOVER}\n  password: {FAILOVER}\n  \
+         replication: {{user: {REPLICATION}, password: {REPLICATION}}}\n  salvage: \"{folder}/salvage\"\n"
+    );
     let Http { port, token } = http;
     text += &format!(
-        "http: {{address: \"127.0.0.1:{port}\", open: read, tokens: [{{name: demo, token: {token}, role: operate}}]}}\n"
+        "http:\n  address: \"{host}:{port}\"\n  open: read\n  tokens:\n    \
+         - {{name: demo, token: {token}, role: operate}}\n"
     );
     text + &format!(
-        "failover: {{user: {FAILOVER}, password: {FAILOVER}, replication: {{user: {REPLICATION}, password: \
-         {REPLICATION}}}}}\n"
+        "admin:\n  address: \"{host}:{admin_port}\"\n  users:\n    \
+         - {{name: {ADMIN}, password: {ADMIN}, role: operate}}\n"
     )
 }
 
@@ -170,7 +177,7 @@ impl Http {
 // === impl Proxy ===
 
 impl Proxy {
-    fn start(configuration: &Path, port: u16, http: Http) -> Result<Proxy, Error> {
+    fn start(configuration: &Path, (port, admin_port): (u16, u16), http: Http) -> Result<Proxy, Error> {
         let program = std::env::current_exe().map_err(Error::io("cannot find this program"))?;
         let mut command = Command::new(program);
         command.arg("run").arg("-c").arg(configuration);
@@ -188,6 +195,7 @@ impl Proxy {
             child,
             pid,
             port,
+            admin_port,
             http,
         })
     }

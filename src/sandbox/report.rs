@@ -9,6 +9,9 @@ use serde::Serialize;
 use super::Cluster;
 use super::command::Http;
 
+/// The proxy's admin user, and its password.
+pub const ADMIN: &str = "admin";
+
 /// The line of `--json`. Ports of parts that are not there are null.
 #[derive(Debug, Serialize)]
 pub struct Report {
@@ -51,7 +54,12 @@ pub struct ServerReport {
 // === impl Report ===
 
 impl Report {
-    pub(super) fn new(cluster: &Cluster, port: u16, proxy_pid: u32, http: &Http) -> Report {
+    pub(super) fn new(
+        cluster: &Cluster,
+        (port, admin_port): (u16, u16),
+        proxy_pid: u32,
+        http: &Http,
+    ) -> Report {
         let servers = cluster.servers().iter().map(|server| ServerReport {
             name: server.name.clone(),
             role: server.role.to_string(),
@@ -72,9 +80,9 @@ impl Report {
             password: cluster.password.clone(),
             database: cluster.database.clone(),
             proxy_pid,
-            admin_port: None,
-            admin_user: None,
-            admin_password: None,
+            admin_port: Some(admin_port),
+            admin_user: Some(ADMIN.to_owned()),
+            admin_password: Some(ADMIN.to_owned()),
             http_port: Some(http.port),
             http_token: Some(http.token.clone()),
             servers: servers.collect(),
@@ -106,18 +114,31 @@ impl Report {
             let _ = writeln!(page, "  {name:<8} {host}:{port:<6} {pid:<12} {role}");
         }
         if let (Some(port), Some(token)) = (self.http_port, &self.http_token) {
-            let _ = writeln!(page, "\n  Watch    http://127.0.0.1:{port}/\n  token    {token}");
+            let _ = writeln!(page, "\n  Watch    http://{host}:{port}/\n           token {token}");
         }
-        let client = format!(
-            "{} -h{host} -P{port} -u{user} -p{password} {database}",
-            client.display()
-        );
+        let at = |port: u16, who: &str, password: &str| {
+            format!("{} -h{host} -P{port} -u{who} -p{password}", client.display())
+        };
+        let app = format!("{} {database}", at(*port, user, password));
         let _ = write!(
             page,
-            "\n  DSN      mysql://{user}:{password}@{host}:{port}/{database}\n\n  Try\n    {client}\n    \
-             {client} -e 'SELECT @@port, @@server_id'      which server answered\n"
+            "\n  DSN      mysql://{user}:{password}@{host}:{port}/{database}\n\n  Try\n    {app}\n    \
+             {app} -e 'SELECT @@port, @@server_id'      which server answered\n"
         );
+        if let Some(admin_port) = self.admin_port {
+            let admin = at(admin_port, ADMIN, ADMIN);
+            let _ = writeln!(page, "    {admin} -e 'SHOW TOPOLOGY'      or SHOW SERVERS, HELP");
+            if let Some(replica) = self.servers.get(1) {
+                let _ = writeln!(page, "    {admin} -e 'SWITCHOVER TO {}'", replica.name);
+            }
+        }
         if let Some(primary) = self.servers.first() {
+            if let Some(pid) = primary.pid {
+                let _ = writeln!(
+                    page,
+                    "    kill -9 {pid}      and another server becomes the primary: SHOW FAILOVERS"
+                );
+            }
             let _ = writeln!(page, "    tail -f {}", log_of(primary));
         }
         if let Some(folder) = kept {

@@ -6,7 +6,7 @@ use super::observation::Observation;
 use super::session::Session;
 use super::statements::Template;
 use super::user_variables::Settings;
-use crate::sql::{self, Features, Flags, LockCall, TableChange, UserAssignment, Verb};
+use crate::sql::{self, Features, Flags, InsertedIds, LockCall, TableChange, UserAssignment, Verb};
 
 #[derive(Debug)]
 pub(super) struct Announced {
@@ -32,6 +32,7 @@ impl Session {
     /// A QUERY with this text is about to run. Without the announcement the session holds its connection where it
     /// might have remembered what the statement did.
     pub fn announce(&mut self, text: &[u8], features: &Features) {
+        self.inserting = sql::inserted_ids(text, features, self.dialect);
         self.announced = self.meaning(text, features).map(|meaning| Announced {
             features: *features,
             schema: self.state.schema.clone(),
@@ -41,11 +42,14 @@ impl Session {
 
     /// The same for a statement that was prepared earlier, where it is read as it would be now.
     pub fn announce_prepared(&mut self, template: &Template) {
+        self.inserting = InsertedIds::ANY;
         let variables = &self.state.variables;
         let features = &template.facts.features;
         let reads_alike = || variables.reading_as(&template.state.variables).same_as(variables);
         self.announced = None;
-        if !concerns(features, !self.temporary.is_empty()) || !reads_alike() {
+        let inserts = matches!(features.verb, Verb::Insert | Verb::Replace);
+        let says_more = inserts || concerns(features, !self.temporary.is_empty());
+        if !says_more || !reads_alike() {
             return;
         }
         self.announce(&template.text, features);

@@ -51,6 +51,7 @@ impl Session {
     /// other holds are as they were.
     pub fn settle_elsewhere(&mut self, features: &Features, observed: &Observation) {
         self.announced = None;
+        self.told_id = None;
         self.note_counts(observed);
         self.hold_for_diagnostics(features, observed);
     }

@@ -3,7 +3,7 @@
 use super::hold::Hold;
 use super::tracked;
 use super::{Holds, Session};
-use crate::sql::{Features, Flags, Flavour, Verb};
+use crate::sql::{Features, Flags, Flavour, InsertedIds, Verb};
 use crate::wire::Status;
 use crate::wire::track::Change;
 
@@ -17,6 +17,8 @@ pub struct Observation {
     pub could_tell: bool,
     /// `LAST_INSERT_ID()` as the last OK says it, when it does.
     pub insert_id: Option<u64>,
+    /// It was assigned, and is no value that a statement may have written itself.
+    id_assigned: bool,
     /// What `ROW_COUNT()` is after this.
     pub affected: Option<u64>,
     /// Of the last result set.
@@ -60,7 +62,7 @@ impl Observation {
                 name: b"last_insert_id" | b"identity",
                 value,
             } => {
-                self.explained = true;
+                (self.explained, self.id_assigned) = (true, true);
                 self.insert_id = std::str::from_utf8(value)
                     .ok()
                     .and_then(|value| value.parse().ok());
@@ -111,6 +113,14 @@ const PROGRAMS: [Verb; 5] = [
     Verb::Delete,
     Verb::Load,
 ];
+
+/// Whether anything of the statement may be answered with an id that it wrote itself.
+fn inserts(features: &Features) -> bool {
+    let verbs = [Verb::Insert, Verb::Replace, Verb::Load, Verb::Call, Verb::Execute];
+    let others = [Verb::ExecuteImmediate, Verb::Compound, Verb::Other];
+    let has = |verb| features.verbs.contains(verb);
+    features.has(Flags::BROKEN) || verbs.into_iter().chain(others).any(has)
+}
 
 // === impl Session ===
 
@@ -163,14 +173,30 @@ impl Session {
     /// What later statements may ask of this one.
     fn note_results(&mut self, features: &Features, observed: &Observation) {
         self.note_counts(observed);
-        if let Some(id) = observed.insert_id {
-            self.insert_id = id;
-        }
+        self.note_insert_id(features, observed);
         let runs = [Verb::Call, Verb::Execute, Verb::ExecuteImmediate, Verb::Compound];
         let runs = runs.into_iter().any(|verb| features.verbs.contains(verb));
         self.is_unsure |=
             runs || (observed.insert_id.is_none() && features.has(Flags::ASSIGNS_LAST_INSERT_ID));
         self.is_unsure |= observed.charset_alone && features.has(Flags::SETS_COLLATION | UNFORESEEN);
+    }
+
+    /// An id that the client chose itself is in the response, too, but LAST_INSERT_ID() is what it was before.
+    fn note_insert_id(&mut self, features: &Features, observed: &Observation) {
+        let inserting = std::mem::take(&mut self.inserting);
+        let doubtful = |id| !observed.id_assigned && inserts(features) && inserting.may_have(id);
+        self.is_unsure |= observed.insert_id.is_some_and(doubtful);
+        self.told_id = observed.insert_id.filter(|id| !doubtful(*id));
+        if let Some(id) = self.told_id {
+            self.insert_id = id;
+        }
+    }
+
+    /// Whether the statement that was announced may be answered with this id without having made it; `None`: with
+    /// any.
+    pub fn may_insert(&self, features: &Features, id: Option<u64>) -> bool {
+        let may_have = |id| self.inserting.may_have(id);
+        inserts(features) && id.map_or(self.inserting != InsertedIds::NONE, may_have)
     }
 
     /// `carried`: the user variables that it assigns to are known with their values. `created`: that it made a
@@ -193,9 +219,12 @@ impl Session {
         let unseen = self.dialect.flavour == Flavour::MariaDb
             && features.verbs.contains(Verb::Set)
             && features.has(Flags::BROKEN | Flags::SPANS_OVERFLOW);
+        let tidy = std::mem::take(&mut self.calls_tidily) && alone;
         // A procedure may have made a temporary table or set a user variable in a way that MySQL does not report
         // (CREATE .. AS SELECT, SELECT .. INTO), and nothing says so afterwards.
-        let unseen = unseen || features.verbs.contains(Verb::Call) || features.verbs.contains(Verb::Compound);
+        let unseen = unseen
+            || (features.verbs.contains(Verb::Call) && !tidy)
+            || features.verbs.contains(Verb::Compound);
         if unseen || features.has(Flags::SETS_ROLE) {
             self.holds.insert(Hold::State);
         }

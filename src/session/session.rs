@@ -12,7 +12,7 @@ use super::seen::Seen;
 use super::state::State;
 use super::statements::Statements;
 use super::temporary::TemporaryTables;
-use crate::sql::{Charset, Dialect};
+use crate::sql::{Charset, Dialect, InsertedIds};
 use crate::wire::Status;
 
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Session {
     pub serial: u64,
     /// What `LAST_INSERT_ID()`, `ROW_COUNT()` and `FOUND_ROWS()` are, for connections that do not know it.
     pub insert_id: u64,
+    /// `LAST_INSERT_ID()` as the response to the last statement told it beyond doubt.
+    pub told_id: Option<u64>,
     pub row_count: i64,
     pub found_rows: u64,
     /// It has asked for counts before: from then on it keeps its connection for the statement that may.
@@ -46,6 +48,10 @@ pub struct Session {
     pub(super) counts: Counts,
     /// What the statement under way says in its text, for when it is done.
     pub(super) announced: Option<Announced>,
+    /// It calls a procedure that leaves nothing unsaid.
+    pub calls_tidily: bool,
+    /// What it may write into an AUTO_INCREMENT column itself.
+    pub inserting: InsertedIds,
 }
 
 /// How many there are of what holds a connection and has no name.

@@ -14,6 +14,7 @@ pub enum Own {
     ShowHolds,
     ShowVariables,
     ShowStatus,
+    ShowCounters,
     /// SET splitrail.name = value, one or more.
     SetSplitrail(Box<[Setting]>),
     /// Meant for the proxy, but wrong: what to tell the client.

@@ -144,14 +144,14 @@ pub enum ThreadState {
 pub struct SemiSync {
     /// Commits wait for a replica.
     pub source: Option<bool>,
-    /// What the operator wants: [`SemiSync::source`] is off while nobody acknowledges in time.
-    pub enabled: Option<bool>,
     /// Replicas that acknowledge.
     pub clients: u32,
     /// Sessions whose commit waits for one now.
     pub waiting: u32,
     /// This replica acknowledges.
     pub replica: Option<bool>,
+    /// Its settings say "source" and "replica".
+    pub new_words: bool,
 }
 
 /// Where a figure of lag comes from.
@@ -164,6 +164,8 @@ pub enum LagSource {
     Positions,
     /// When the transaction that is being applied was committed on the primary, by the clocks of both.
     Applier,
+    /// The newest heartbeat that it shows, by the proxy's clock.
+    Heartbeat,
     /// The server's own figure, in whole seconds.
     SecondsBehind,
     /// A thread is stopped.

@@ -1,6 +1,7 @@
 //! One server's state, and what an observation makes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -15,7 +16,16 @@ pub(super) struct Record {
     lag_at: Option<Instant>,
     /// When sessions or probes gave it up: a probe that began before cannot bring it back.
     down_at: Option<Instant>,
+    /// Sessions keep failing there although probes do not: it stays out until then.
+    ejected_until: Option<Instant>,
+    /// Ejections of late; each takes twice as long as the one before.
+    ejections: u32,
+    /// Who answers at its address: empty until that is known.
+    pub(super) identity: String,
 }
+
+/// An ejection counts no more after so many times the longest pause.
+const FORGIVEN: u32 = 2;
 
 // === impl Record ===
 
@@ -26,12 +36,48 @@ impl Record {
             latest: None,
             lag_at: None,
             down_at: None,
+            ejected_until: None,
+            ejections: 0,
+            identity: String::new(),
         }
     }
 
     /// Whether a probe that began at `began` saw the server after it was given up.
     pub(super) fn is_news(&self, began: Instant) -> bool {
-        self.down_at.is_none_or(|down| began >= down)
+        let after = |time: Option<Instant>| time.is_none_or(|time| began >= time);
+        after(self.down_at) && after(self.ejected_until)
+    }
+
+    /// Takes it out because of what sessions saw, for `shortest` the first time.
+    pub(super) fn eject(&mut self, why: Arc<str>, shortest: Duration, longest: Duration, now: Instant) {
+        if self
+            .ejected_until
+            .is_some_and(|until| now >= until + FORGIVEN * longest)
+        {
+            self.ejections = 0;
+        }
+        let pause = shortest.saturating_mul(1 << self.ejections.min(16)).min(longest);
+        self.ejections += 1;
+        self.ejected_until = Some(now + pause);
+        self.down(why, now);
+    }
+
+    pub(super) fn is_ejected(&self, now: Instant) -> bool {
+        self.ejected_until.is_some_and(|until| now < until)
+    }
+
+    /// Notes who answered. Answers who did before, if that was somebody else.
+    pub(super) fn identify(&mut self, uuid: &str) -> Option<String> {
+        if uuid.is_empty() || self.identity == uuid {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.identity, uuid.to_owned());
+        (!before.is_empty()).then_some(before)
+    }
+
+    /// The figure of lag has been told anew.
+    pub(super) fn steady(&mut self) {
+        self.view.steady_lag = self.view.steady_lag.steadied(self.view.lag);
     }
 
     pub(super) fn up(&mut self, now: Instant) {
@@ -63,6 +109,7 @@ impl Record {
             self.view.role = role;
             self.view.lag = lag_of_nothing(role);
             self.lag_at = None;
+            self.view.steady_lag = self.view.lag;
         }
     }
 
@@ -136,7 +183,7 @@ fn lag(role: Role, status: &Status, behind: Lag) -> Lag {
 
 fn lag_of_nothing(role: Role) -> Lag {
     match role {
-        Role::Primary => Lag::Known(std::time::Duration::ZERO),
+        Role::Primary => Lag::Known(Duration::ZERO),
         Role::Replica => Lag::Unknown,
     }
 }
@@ -149,6 +196,7 @@ impl LagSource {
             Self::None => "none",
             Self::Positions => "positions",
             Self::Applier => "applier",
+            Self::Heartbeat => "heartbeat",
             Self::SecondsBehind => "seconds behind",
             Self::Threads => "threads",
             Self::Disconnected => "disconnected",

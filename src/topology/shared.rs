@@ -35,6 +35,7 @@ pub struct Topology {
     observed: watch::Sender<u64>,
     /// `monitor.failures`.
     threshold: u32,
+    ejection: config::Ejection,
 }
 
 /// What is known of one server beside the snapshot, because it changes with every probe or statement.
@@ -67,6 +68,9 @@ struct Inner {
     epoch: u64,
     primary: Option<usize>,
     readers: Arc<Readers>,
+    tidy: Arc<Readers>,
+    /// How often they were forgotten.
+    forgotten: u64,
     trail: Trail,
 }
 
@@ -87,6 +91,8 @@ impl Topology {
             serial: 0,
             epoch: 1,
             readers: Arc::default(),
+            tidy: Arc::default(),
+            forgotten: 0,
             trail: Trail::default(),
             records,
         };
@@ -98,6 +104,7 @@ impl Topology {
             inner: Mutex::new(inner),
             observed: watch::Sender::new(0),
             threshold: config.monitor.failures,
+            ejection: config.monitor.ejection.clone(),
         })
     }
 
@@ -189,6 +196,8 @@ impl Topology {
             }
         }
         if let Outcome::Answered(status) = &observation.outcome {
+            self.identify(&mut inner.records, index, &status.uuid);
+            let record = &mut inner.records[index];
             let is_primary = record.view.role == Role::Primary;
             let position = match &status.applied {
                 Some(applied) if !is_primary => applied,
@@ -202,6 +211,7 @@ impl Topology {
         let behind = inner.behind(&observation);
         let record = &mut inner.records[index];
         record.replicate(&observation, behind);
+        record.steady();
         record.latest = Some(Arc::new(observation));
         self.publish(&mut inner);
         drop(inner);
@@ -237,10 +247,55 @@ impl Topology {
             shared.suspected.notify_one();
         }
         if failures == self.threshold {
-            let mut inner = self.lock();
-            let why = format!("sessions lost it, {failures} times in a row");
-            inner.records[index].down(why.into(), Instant::now());
+            let (mut inner, now) = (self.lock(), Instant::now());
+            let why: Arc<str> = format!("sessions lost it, {failures} times in a row").into();
+            if inner.records[index].view.role == Role::Primary {
+                inner.records[index].down(why, now);
+            } else if inner.may_eject(index, self.ejection.most, now) {
+                let (shortest, longest) = (self.ejection.shortest, self.ejection.longest);
+                inner.records[index].eject(why, shortest, longest, now);
+            } else {
+                // Probes alone decide about it now.
+                shared.failures.store(0, Ordering::Relaxed);
+            }
             self.publish(&mut inner);
+        }
+    }
+
+    /// Tells of a server that is another one than before, or that is in the list twice.
+    fn identify(&self, records: &mut [Record], index: usize, uuid: &str) {
+        let before = records[index].identity.clone();
+        let replaced = records[index].identify(uuid);
+        if records[index].identity == before {
+            return;
+        }
+        let server = records[index].view.name.clone();
+        if let Some(before) = replaced {
+            warn!(
+                server = &*server,
+                was = before,
+                is = uuid,
+                "another server answers at this address"
+            );
+            let text = format!("another server than before answers: {before} -> {uuid}");
+            self.events
+                .record(Event::new(EventKind::Identity, Some(&server), text));
+        }
+        let twin = records
+            .iter()
+            .enumerate()
+            .find(|(place, record)| *place != index && record.identity == uuid);
+        if let Some((_, twin)) = twin {
+            let other = &*twin.view.name;
+            warn!(
+                server = &*server,
+                same_as = other,
+                uuid,
+                "two names for one server"
+            );
+            let text = format!("the same server as {other}: both are {uuid}");
+            self.events
+                .record(Event::new(EventKind::Identity, Some(&server), text));
         }
     }
 
@@ -281,6 +336,33 @@ impl Topology {
         if *inner.readers != readers {
             info!(functions = readers.len(), "stored functions that only read");
             inner.readers = Arc::new(readers);
+            self.publish(&mut inner);
+        }
+    }
+
+    /// The procedures that leave nothing behind, as they were when they had been forgotten so often.
+    pub fn set_procedures(&self, tidy: Readers, forgotten: u64) {
+        let mut inner = self.lock();
+        if *inner.tidy != tidy && inner.forgotten == forgotten {
+            info!(
+                procedures = tidy.len(),
+                "stored procedures that leave nothing behind"
+            );
+            inner.tidy = Arc::new(tidy);
+            self.publish(&mut inner);
+        }
+    }
+
+    pub fn procedures_forgotten(&self) -> u64 {
+        self.lock().forgotten
+    }
+
+    /// A procedure was made: until they are read again, nobody knows what any of them does.
+    pub fn forget_procedures(&self) {
+        let mut inner = self.lock();
+        inner.forgotten += 1;
+        if !inner.tidy.is_empty() {
+            inner.tidy = Arc::default();
             self.publish(&mut inner);
         }
     }
@@ -336,7 +418,21 @@ impl Inner {
             primary: self.primary,
             servers: self.records.iter().map(|record| record.view.clone()).collect(),
             readers: self.readers.clone(),
+            tidy: self.tidy.clone(),
         }
+    }
+
+    /// Whether one more replica may be taken out because of what sessions saw: never more than this percentage, but
+    /// one at least.
+    fn may_eject(&self, index: usize, most: u32, now: Instant) -> bool {
+        let replicas = || {
+            self.records
+                .iter()
+                .filter(|record| record.view.role == Role::Replica)
+        };
+        let count = replicas().count() * usize::try_from(most).unwrap_or(100) / 100;
+        let ejected = replicas().filter(|record| record.is_ejected(now)).count();
+        !self.records[index].is_ejected(now) && ejected < count.max(1)
     }
 
     /// How old the data are at least that a probe saw, by what the primary had before.
@@ -373,6 +469,7 @@ fn view(server: &config::Server) -> ServerView {
             Role::Primary => Lag::Known(std::time::Duration::ZERO),
             Role::Replica => Lag::Unknown,
         },
+        steady_lag: Lag::Unknown,
         usable_since: None,
         quarantine: None,
     }

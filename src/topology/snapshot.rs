@@ -19,6 +19,8 @@ pub struct Snapshot {
     pub primary: Option<usize>,
     pub servers: Box<[ServerView]>,
     pub readers: Arc<Readers>,
+    /// Procedures that leave nothing on their connection which the server does not report.
+    pub tidy: Arc<Readers>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +34,9 @@ pub struct ServerView {
     pub replication: Replication,
     /// As of the latest probe. A probe that failed leaves the last figure, grown by the time since then.
     pub lag: Lag,
+    /// What counts where a limit is set: it follows the figure up at once, and down only when that has fallen by a
+    /// quarter. A lag that wavers about the limit does not make the server come and go.
+    pub steady_lag: Lag,
     /// Why it is kept from all use: it has what the primary lacks.
     pub quarantine: Option<Arc<str>>,
     /// When it last became usable; `None` while it is not, and for a server that has been since the start.
@@ -101,6 +106,18 @@ impl fmt::Display for Role {
             Self::Primary => "primary",
             Self::Replica => "replica",
         })
+    }
+}
+
+// === impl Lag ===
+
+impl Lag {
+    /// The figure that counts after this one counted and `now` was seen.
+    pub(super) fn steadied(self, now: Self) -> Self {
+        match (self, now) {
+            (Self::Known(before), Self::Known(lag)) if lag < before && lag > before * 3 / 4 => self,
+            _ => now,
+        }
     }
 }
 

@@ -144,10 +144,72 @@ async fn sessions_that_lose_a_server_make_it_suspect_and_then_down_until_a_probe
     old.began = before;
     topology.observe(REPLICA, old);
     assert!(is_down(&topology));
+    advance(Duration::from_millis(500)).await;
     up(&topology);
     assert_eq!(seen(&topology).health, Health::Up);
     topology.failed(REPLICA);
     assert_eq!(seen(&topology).health, Health::Up, "the count starts again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_at_which_only_sessions_fail_stays_out_for_longer_each_time() {
+    let ejection = "ejection: {shortest: 1s, longest: 3s, most: 50}";
+    let topology = topology(&format!(
+        "monitor: {{user: m, password: m, failures: 1, {ejection}}}"
+    ));
+    for pause in [1, 2, 3, 3] {
+        up(&topology);
+        topology.failed(REPLICA);
+        advance(Duration::from_secs(pause) - Duration::from_millis(1)).await;
+        up(&topology);
+        assert!(is_down(&topology), "{pause}");
+        advance(Duration::from_millis(1)).await;
+        up(&topology);
+        assert_eq!(seen(&topology).health, Health::Up, "{pause}");
+    }
+    advance(Duration::from_secs(6)).await;
+    topology.failed(REPLICA);
+    advance(Duration::from_secs(1)).await;
+    up(&topology);
+    assert_eq!(seen(&topology).health, Health::Up, "all is forgiven");
+    // Of two replicas, one is half.
+    topology.failed(REPLICA);
+    assert!(is_down(&topology));
+    topology.failed(2);
+    assert!(!matches!(
+        topology.snapshot().servers[2].health,
+        Health::Down { .. }
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_figure_of_lag_counts_when_it_has_fallen_by_a_quarter() {
+    let topology = topology("");
+    let seconds = |seconds| Lag::Known(Duration::from_secs(seconds));
+    for (told, counts) in [(8, 8), (7, 8), (10, 10), (8, 10), (7, 7), (9, 9), (0, 0)] {
+        topology.observe(REPLICA, answer(replica("0-1-1", seconds(told))));
+        assert_eq!(seen(&topology).steady_lag, seconds(counts), "{told}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_server_at_an_address_and_two_names_for_one_are_told() {
+    let topology = topology("");
+    let answered = |index, uuid: &str| {
+        let status = Status {
+            uuid: uuid.to_owned(),
+            ..replica("0-1-1", Lag::Unknown)
+        };
+        topology.observe(index, answer(status));
+    };
+    answered(1, "one");
+    answered(2, "two");
+    answered(1, "one");
+    assert_eq!(topology.events().count(EventKind::Identity), 0);
+    answered(1, "three");
+    assert_eq!(topology.events().count(EventKind::Identity), 1);
+    answered(2, "three");
+    assert_eq!(topology.events().count(EventKind::Identity), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,8 +4,10 @@ pub mod clock;
 pub mod like;
 pub mod random;
 pub mod secret;
+pub mod shelf;
 pub mod suggest;
 
 pub use like::like;
 pub use random::Random;
 pub use secret::Secret;
+pub use shelf::Shelf;

@@ -19,6 +19,8 @@ pub struct Execute {
     count: usize,
 }
 
+type Parts<'a> = (&'a [u8], Reader<'a>, Reader<'a>);
+
 const PARAMETER_COUNT_AVAILABLE: u8 = 8;
 /// Where the flags lie, behind the command and the statement's id.
 const FLAGS: usize = 5;
@@ -98,6 +100,25 @@ impl Execute {
         attributes
     }
 
+    /// The values of all parameters, and of query attributes behind them; `None` where they cannot be read. The
+    /// same holds as for the attributes.
+    pub fn values<'a>(
+        &self,
+        payload: &'a [u8],
+        remembered: Option<&'a [u8]>,
+        capabilities: Capabilities,
+    ) -> Option<Attributes<'a>> {
+        if self.count == 0 {
+            return Some(Attributes::default());
+        }
+        let (nulls, types, values) = self.parts(payload, remembered)?;
+        if capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            let checked = Attributes::checked(nulls, types, values, self.count);
+            return checked.ok().map(|(values, _)| values);
+        }
+        Attributes::unnamed(nulls, types, values, self.count).ok()
+    }
+
     fn parse_attributes<'a>(
         &self,
         payload: &'a [u8],
@@ -106,14 +127,20 @@ impl Execute {
         if self.flags & PARAMETER_COUNT_AVAILABLE == 0 {
             return None;
         }
+        let (nulls, types, values) = self.parts(payload, remembered)?;
+        let checked = Attributes::checked(nulls, types, values, self.count);
+        checked.ok().map(|(attributes, _)| attributes)
+    }
+
+    /// The marks of NULL, the types and the values.
+    fn parts<'a>(&self, payload: &'a [u8], remembered: Option<&'a [u8]>) -> Option<Parts<'a>> {
         let bound = self.bound?;
         let nulls = payload.get(bound.checked_sub(self.count.div_ceil(8))?..bound)?;
         let (types, values) = match &self.types {
             Some(types) => (payload.get(types.clone())?, payload.get(types.end..)?),
             None => (remembered?, payload.get(bound + 1..)?),
         };
-        let checked = Attributes::checked(nulls, Reader::new(types), Reader::new(values), self.count);
-        checked.ok().map(|(attributes, _)| attributes)
+        Some((nulls, Reader::new(types), Reader::new(values)))
     }
 }
 
@@ -184,6 +211,22 @@ mod tests {
         assert_eq!(found.unwrap().value, Value::Text(b"db2"));
     }
 
+    #[test]
+    fn values_are_found_with_and_without_names() {
+        let named = Execute::parse(WITH_ATTRIBUTE, 2, Capabilities::QUERY_ATTRIBUTES).unwrap();
+        let values = named.values(WITH_ATTRIBUTE, None, Capabilities::QUERY_ATTRIBUTES);
+        let values: Vec<_> = values.unwrap().map(|attribute| attribute.value).collect();
+        assert_eq!(values[1..], [Value::Null, Value::Text(b"db2")]);
+        let mut plain = b"\x17\x07\0\0\0\0\x01\0\0\0\0\x01\x05\0\x08\0".to_vec();
+        plain.extend_from_slice(&1.5f64.to_le_bytes());
+        plain.extend_from_slice(&(-7i64).to_le_bytes());
+        let execute = Execute::parse(&plain, 2, Capabilities::NONE).unwrap();
+        let values = execute.values(&plain, None, Capabilities::NONE).unwrap();
+        let values: Vec<_> = values.map(|attribute| attribute.value).collect();
+        assert_eq!(values, [Value::Float(1.5), Value::Signed(-7)]);
+        assert!(execute.values(&plain[..20], None, Capabilities::NONE).is_none());
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_survived(
@@ -197,6 +240,10 @@ mod tests {
             if let Ok(execute) = Execute::parse(&bytes, parameters, Capabilities::QUERY_ATTRIBUTES) {
                 let found = execute.attributes(&bytes, parameters, Some(&remembered)).count();
                 prop_assert!(found <= usize::from(count));
+                for capabilities in [Capabilities::NONE, Capabilities::QUERY_ATTRIBUTES] {
+                    let values = execute.values(&bytes, Some(&remembered), capabilities);
+                    prop_assert!(values.is_none_or(|values| values.count() <= usize::from(count)));
+                }
             }
         }
     }

@@ -19,7 +19,8 @@ pub enum Value<'a> {
     Signed(i64),
     Unsigned(u64),
     Text(&'a [u8]),
-    /// A floating point number, a date or a time.
+    Float(f64),
+    /// A date or a time.
     Other,
 }
 
@@ -31,6 +32,8 @@ pub struct Attributes<'a> {
     values: Reader<'a>,
     index: usize,
     count: usize,
+    /// A name follows each type.
+    named: bool,
 }
 
 /// The offset of the text in the whole payload of a QUERY from a client with QUERY_ATTRIBUTES.
@@ -85,8 +88,32 @@ impl<'a> Attributes<'a> {
             values,
             index: 0,
             count,
+            named: true,
         };
-        let mut check = attributes.clone();
+        attributes.check()
+    }
+
+    /// The same for values without names.
+    pub(super) fn unnamed(
+        nulls: &'a [u8],
+        types: Reader<'a>,
+        values: Reader<'a>,
+        count: usize,
+    ) -> Result<Self> {
+        let attributes = Self {
+            nulls,
+            types,
+            values,
+            index: 0,
+            count,
+            named: false,
+        };
+        attributes.check().map(|(attributes, _)| attributes)
+    }
+
+    fn check(self) -> Result<(Self, Reader<'a>)> {
+        let (attributes, count) = (self.clone(), self.count);
+        let mut check = self;
         while check.index < count {
             check.read()?;
         }
@@ -95,7 +122,10 @@ impl<'a> Attributes<'a> {
 
     fn read(&mut self) -> Result<Attribute<'a>> {
         let kind = self.types.u16()?;
-        let name = self.types.lenenc_bytes()?;
+        let name = match self.named {
+            true => self.types.lenenc_bytes()?,
+            false => &[],
+        };
         let is_null = match self.nulls.get(self.index / 8) {
             Some(nulls) => nulls & (1 << (self.index % 8)) != 0,
             None => return Err(Malformed("fewer marks of NULL than query attributes")),
@@ -117,6 +147,7 @@ impl Default for Attributes<'_> {
             values: Reader::new(&[]),
             index: 0,
             count: 0,
+            named: true,
         }
     }
 }
@@ -141,7 +172,7 @@ impl<'a> Value<'a> {
             Self::Text(text) => Some(Cow::Borrowed(text)),
             Self::Signed(number) => Some(Cow::Owned(number.to_string().into_bytes())),
             Self::Unsigned(number) => Some(Cow::Owned(number.to_string().into_bytes())),
-            Self::Null | Self::Other => None,
+            Self::Null | Self::Float(_) | Self::Other => None,
         }
     }
 }
@@ -168,8 +199,11 @@ fn read_value<'a>(reader: &mut Reader<'a>, kind: u16) -> Result<Value<'a>> {
             let value = reader.u64()?;
             (value as i64, value)
         }
-        0x04 => return reader.bytes(4).map(|_| Value::Other),
-        0x05 => return reader.bytes(8).map(|_| Value::Other),
+        0x04 => {
+            let value = f32::from_bits(reader.u32()?);
+            return Ok(Value::Float(value.into()));
+        }
+        0x05 => return reader.u64().map(|bits| Value::Float(f64::from_bits(bits))),
         // Dates and times begin with their length.
         0x07 | 0x0a | 0x0b | 0x0c => {
             let length = reader.u8()?;
@@ -205,6 +239,7 @@ mod tests {
                     Value::Null | Value::Text(_) => 0xfe,
                     Value::Signed(_) => 0x08,
                     Value::Unsigned(_) => 0x8008,
+                    Value::Float(_) => 0x05,
                     Value::Other => 0x0c,
                 });
                 out.put_lenenc_bytes(name);
@@ -215,6 +250,7 @@ mod tests {
                     Value::Text(text) => out.put_lenenc_bytes(text),
                     Value::Signed(number) => out.put_u64(*number as u64),
                     Value::Unsigned(number) => out.put_u64(*number),
+                    Value::Float(value) => out.put_bytes(&value.to_le_bytes()),
                     Value::Other => out.put_bytes(&[4, 1, 2, 3, 4]),
                 }
             }

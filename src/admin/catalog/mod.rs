@@ -5,6 +5,7 @@ mod answer;
 mod clients;
 pub mod failover;
 pub mod process;
+pub mod routes;
 mod servers;
 mod settings;
 mod table;
@@ -25,6 +26,7 @@ pub const TABLES: &[Table] = &[
     clients::SESSION,
     clients::TRANSACTIONS,
     clients::HOLDS,
+    routes::TABLE,
     settings::RULES,
     settings::USERS,
     settings::LISTENERS,

@@ -25,6 +25,9 @@ pub const TABLE: Table = Table {
         Column::integer("max_connections"),
         Column::integer("in_flight"),
         Column::decimal("latency_ms"),
+        Column::integer("statements"),
+        Column::integer("reads"),
+        Column::integer("errors"),
         Column::text("version"),
         Column::text("problem"),
     ],
@@ -40,6 +43,13 @@ fn rows(state: &State) -> Vec<Row> {
 fn row(state: &State, index: usize, view: &ServerView) -> Row {
     let load = state.shared.topology.load(index);
     let server = state.shared.servers.get(index);
+    let traffic = || {
+        state
+            .shared
+            .traffic
+            .iter()
+            .filter_map(|traffic| traffic.server(index))
+    };
     let latency = load.latency.load(Ordering::Relaxed);
     vec![
         (&view.name).into(),
@@ -57,6 +67,12 @@ fn row(state: &State, index: usize, view: &ServerView) -> Row {
         (latency > 0)
             .then(|| Value::millis(Duration::from_micros(latency)))
             .into(),
+        traffic()
+            .map(|server| server.statements.get())
+            .sum::<u64>()
+            .into(),
+        traffic().map(|server| server.reads.get()).sum::<u64>().into(),
+        traffic().map(|server| server.errors.get()).sum::<u64>().into(),
         version(state, index).into(),
         problem(view).into(),
     ]

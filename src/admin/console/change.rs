@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::reply::{Reply, Wrong};
 use crate::admin::State;
+use crate::admin::catalog::routes;
 use crate::admin::language::{Reload, ServerSetting};
 use crate::topology::Admin;
 use crate::util::suggest::nearest;
@@ -81,7 +82,9 @@ pub fn reset_stats(state: &State) -> Reply {
     for index in 0..topology.snapshot().servers.len() {
         topology.load(index).latency.store(0, Ordering::Relaxed);
     }
-    Reply::Done("the counters begin anew".to_owned())
+    let counts = routes::counts(state).into_iter().map(|(_, count)| count);
+    state.forget_routes(counts.collect());
+    Reply::Done("routes and latencies are counted anew".to_owned())
 }
 
 pub fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {

@@ -16,11 +16,11 @@ use crate::routing::rules::{Client, Subject};
 use crate::routing::{Asker, Policy, Router, Servers};
 use crate::session::Seen;
 use crate::sql::{self, Dialect, Flavour};
+use crate::wire::result::ResultSet;
 
 pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
     let shared = &state.shared;
-    let text = statement.as_bytes();
-    let dialect = dialect(state);
+    let (text, dialect) = (statement.as_bytes(), dialect(state));
     let facts = sql::analyse(text, dialect);
     let listener = shared.config.listeners.first();
     let schema = who.schema.as_deref().map(str::as_bytes);
@@ -34,13 +34,11 @@ pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
         facts: &facts,
         text,
     });
-    let mut policy = Policy::new(&shared.config);
-    if !actions.is_empty() {
-        policy = policy.steered(&shared.rules, &actions);
-    }
-    let balancer = Balancer::new(shared.config.routing.balance, shared.config.routing.slow_start, 1)
-        .with_names(shared.servers.iter().map(|server| server.name()));
-    let mut router = Router::new(shared.topology.clone(), balancer);
+    let policy = Policy::new(&shared.config);
+    let policy = match actions.is_empty() {
+        true => policy,
+        false => policy.steered(&shared.rules, &actions),
+    };
     let asker = Asker {
         mode: listener.map_or(ListenerMode::Split, |listener| listener.mode),
         policy: &policy,
@@ -51,35 +49,49 @@ pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
         source: 0,
         tried: Servers::default(),
     };
-    let explanation = router.explain(&facts, asker, Instant::now());
+    let explanation = router(state).explain(&facts, asker, Instant::now());
     let snapshot = shared.topology.snapshot();
     let refused = shared.rules.block(&actions).is_some();
-    let why = if refused {
-        "a rule forbids it".to_owned()
-    } else {
-        explanation.decision.why.text().to_owned()
+    let why = match refused {
+        true => "a rule forbids it",
+        false => explanation.decision.why.text(),
     };
+    let explained = Explained {
+        facts: &facts,
+        explanation: &explanation,
+        rules: Told::of(&shared.rules, &actions, &snapshot),
+        why: why.to_owned(),
+        refused,
+        snapshot: &snapshot,
+        busy: &busy(state, snapshot.servers.len()),
+        home: snapshot.primary.unwrap_or(0),
+        last: None,
+        level: policy.level(&facts),
+        digest: sql::digest_text(text, dialect),
+    };
+    answer(&explained.show())
+}
+
+/// One of its own: what it learns is nobody's.
+fn router(state: &State) -> Router {
+    let (shared, routing) = (&state.shared, &state.shared.config.routing);
+    let names = shared.servers.iter().map(|server| server.name());
+    let balancer = Balancer::new(routing.balance, routing.slow_start, 1).with_names(names);
+    Router::new(shared.topology.clone(), balancer)
+}
+
+fn busy(state: &State, servers: usize) -> Vec<Busy> {
     let busy = |index| {
-        let load = shared.topology.load(index);
+        let load = state.shared.topology.load(index);
         Busy {
             in_flight: load.in_flight.load(Ordering::Relaxed),
             latency: load.latency.load(Ordering::Relaxed),
         }
     };
-    let shown = Explained {
-        facts: &facts,
-        explanation: &explanation,
-        rules: Told::of(&shared.rules, &actions, &snapshot),
-        why,
-        refused,
-        snapshot: &snapshot,
-        busy: &(0..snapshot.servers.len()).map(busy).collect::<Vec<_>>(),
-        home: snapshot.primary.unwrap_or(0),
-        last: None,
-        level: policy.level(&facts),
-        digest: sql::digest_text(text, dialect),
-    }
-    .show();
+    (0..servers).map(busy).collect()
+}
+
+fn answer(shown: &ResultSet) -> Answer {
     let value = |field: &Option<Vec<u8>>| match field {
         Some(bytes) => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
         None => Value::Null,

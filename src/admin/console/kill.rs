@@ -32,7 +32,11 @@ async fn kill_query(state: &State, id: u32, entry: &Arc<Entry>) -> Result<Reply,
     let Some(server) = config.servers.get(index) else {
         return Err(Wrong::NoSession(id));
     };
-    let source = Source::of(config, server);
+    let mut source = Source::of(config, server);
+    if let Some(login) = &config.failover.login {
+        // The account that changes servers may most.
+        source = source.with_login(login);
+    }
     let kill = async {
         let mut connection = source.connect().await?;
         connection.query_drop(format!("KILL QUERY {thread}")).await?;

@@ -3,7 +3,7 @@
 use super::reply::{Who, Wrong};
 use crate::admin::State;
 use crate::admin::catalog::{self, Answer, Kind, Row, Value, process};
-use crate::admin::language::{COMMANDS, Condition, Expression, Item, Operator, Query, Source};
+use crate::admin::language::{COMMANDS, Condition, Expression, Item, Operator, Query, Source, TABLE_NAMES};
 use crate::util::suggest::nearest;
 
 /// The one database that there is.
@@ -42,6 +42,11 @@ fn of_clients(name: &str) -> Option<Answer> {
         "databases" | "schemas" => Answer::of_texts(&["Database"], vec![vec![DATABASE.into()]]),
         "schemata" => Answer::of_texts(&["SCHEMA_NAME"], vec![vec![DATABASE.into()]]),
         "tables" => tables(),
+        TABLE_NAMES => {
+            let row = |table: &catalog::Table| vec![table.name.into(), "VIEW".into()];
+            let rows = catalog::TABLES.iter().map(row).collect();
+            Answer::of_texts(&["Tables_in_splitrail", "Table_type"], rows)
+        }
         "columns" => columns(),
         "warnings" | "errors" => none(&["Level", "Code", "Message"]),
         "engines" => none(&["Engine", "Support", "Comment"]),

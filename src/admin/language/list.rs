@@ -81,7 +81,10 @@ pub const COMMANDS: &[Form] = &[
         "it refuses new connections; those that stand stay",
     ),
     operates("RESUME LISTENER listener", "it takes new connections again"),
-    operates("RESET STATS", "sets the counters of this proxy to zero"),
+    operates(
+        "RESET STATS",
+        "counts routes and latencies anew; what /metrics shows goes on",
+    ),
     operates("RELOAD TLS", "loads the certificates for clients again"),
     operates(
         "RELOAD ACCOUNTS",

@@ -11,7 +11,7 @@ mod tokens;
 pub use command::{Command, Reload, ServerSetting};
 pub use list::{COMMANDS, Form};
 pub use parameters::{bind, parameters};
-pub use parser::{Bad, parse};
+pub use parser::{Bad, TABLE_NAMES, parse};
 pub use query::{Condition, Operator, Order, Query, Source};
 pub use small_talk::{Expression, Item};
 pub use tokens::LONGEST;

@@ -23,6 +23,9 @@ pub enum Bad {
     },
 }
 
+/// What SHOW TABLES shows, and what its column is called.
+pub const TABLE_NAMES: &str = "tables_in_splitrail";
+
 fn did_you_mean(suggestion: &Option<&'static str>) -> String {
     match suggestion {
         Some(word) => format!("; did you mean {}? HELP lists all commands", word.to_uppercase()),
@@ -211,12 +214,19 @@ impl Parser<'_> {
             }
             return self.describe();
         }
+        let is_full = self.text_since(0).to_ascii_uppercase().contains("FULL");
         let table = self.table()?;
         // Of which database is all the same: there is one.
         if self.takes("FROM") || self.takes("IN") {
             self.word("a database")?;
         }
-        Query::of(&table).read_rest(self).map(Command::Query)
+        let mut query = Query::of(&table);
+        if table == "tables" {
+            query = Query::of(TABLE_NAMES);
+            query.columns = vec![TABLE_NAMES.to_owned()];
+            query.columns.extend(is_full.then(|| "Table_type".to_owned()));
+        }
+        query.read_rest(self).map(Command::Query)
     }
 
     /// Some tables' names are two words here, with a `_` between them elsewhere.
@@ -431,7 +441,12 @@ mod tests {
             Query::of("servers")
         );
         assert_eq!(query("SHOW FAILOVER ANALYSIS"), Query::of("failover_analysis"));
-        assert_eq!(query("SHOW FULL TABLES FROM splitrail"), Query::of("tables"));
+        assert_eq!(query("SHOW TABLES").columns, ["tables_in_splitrail"]);
+        assert_eq!(query("SHOW FULL TABLES FROM splitrail").columns.len(), 2);
+        assert_eq!(
+            query("SELECT * FROM information_schema.tables"),
+            Query::of("tables")
+        );
         assert_eq!(
             query("SHOW SESSION VARIABLES LIKE 'x%'").like.as_deref(),
             Some("x%")

@@ -171,7 +171,7 @@ impl Arrival {
         from: ClientAddress,
     ) -> Result<(), LoginError> {
         let accounts = &desk.accounts;
-        let account = accounts.find(login.user, from, Flavour::MySql).await;
+        let account = accounts.find(login.user, from, Flavour::MySql, None).await;
         let claim = ClientLogin {
             user: login.user,
             reply: login.auth,

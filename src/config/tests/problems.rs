@@ -38,8 +38,8 @@ colour: blue
             "13 limits.buffer_memory: `12 parsecs` is not a size / write a size such as 512KiB, 64MiB or 1GiB, \
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
-            "15 colour: there is no such setting / the top level has: accounts, compression, consistency, \
-             failover, limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, \
+            "15 colour: there is no such setting / the top level has: accounts, admin, compression, consistency, \
+             failover, http, limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, \
              switchover, tls, workers",
         ]
     );

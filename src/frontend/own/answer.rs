@@ -4,7 +4,7 @@ use super::explain::{Explained, show_level};
 use super::rules::Told;
 use super::servers::{self, Busy};
 use super::session::Shown;
-use super::{holds, session};
+use super::{counters, holds, session};
 use crate::frontend::client::{Client, FIRST};
 use crate::frontend::outcome::End;
 use crate::frontend::wishes;
@@ -32,6 +32,11 @@ impl Client {
             Own::ShowGtid => session::gtid(&self.session),
             Own::ShowHolds => holds::show(self.session.holds),
             Own::ShowVariables => session::variables(&self.session.preferences),
+            Own::ShowCounters => {
+                let shared = &self.worker.shared;
+                let held = shared.results.as_ref().map(|cache| cache.held());
+                counters::show(&shared.ruled, &shared.mirrored, held)
+            }
             Own::ShowStatus => servers::show(&self.worker.shared.topology.snapshot(), &self.busy()),
         };
         self.send_rows(&rows).await

@@ -3,6 +3,7 @@
 //! What they show is put into rows by functions that know no client; `answer.rs` gathers it and sends them.
 
 mod answer;
+pub mod counters;
 pub mod explain;
 pub mod holds;
 pub mod rules;

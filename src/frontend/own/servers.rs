@@ -96,6 +96,7 @@ pub(super) mod tests {
             backup: false,
             replication: Replication::Running,
             lag: Lag::Known(Duration::from_millis(12)),
+            steady_lag: Lag::Known(Duration::from_millis(12)),
             usable_since: None,
             quarantine: None,
         }
@@ -108,6 +109,7 @@ pub(super) mod tests {
             primary: Some(0),
             servers: servers.into(),
             readers: Arc::new(Readers::default()),
+            tidy: Arc::default(),
         }
     }
 

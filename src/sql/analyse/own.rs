@@ -8,7 +8,7 @@ use super::super::own::{Own, Setting};
 use super::super::verb::Verb;
 use super::head::Head;
 
-const BAD_SHOW: &str = "SHOW SPLITRAIL takes one of SESSION, GTID, HOLDS, VARIABLES and STATUS";
+const BAD_SHOW: &str = "SHOW SPLITRAIL takes one of SESSION, GTID, HOLDS, VARIABLES, STATUS and COUNTERS";
 const BAD_SET: &str = "SET splitrail.name = value takes a string, a number, a word or DEFAULT, and no other variable \
     may be set with it";
 
@@ -70,6 +70,7 @@ fn show(text: &[u8], dialect: Dialect) -> Option<Own> {
         () if head.is("holds") => Own::ShowHolds,
         () if head.is("variables") => Own::ShowVariables,
         () if head.is("status") => Own::ShowStatus,
+        () if head.is("counters") => Own::ShowCounters,
         () => return Some(Own::Malformed(BAD_SHOW)),
     };
     head.next();
