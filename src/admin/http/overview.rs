@@ -147,10 +147,10 @@ fn traffic(state: &State) -> Json {
 
 fn cache(state: &State) -> Json {
     state.shared.results.as_ref().map_or(Json::Null, |results| {
-        let counts = results.counts();
+        let held = results.held();
         json!({
-            "hits": counts.hits.load(Ordering::Relaxed),
-            "misses": counts.misses.load(Ordering::Relaxed),
+            "hits": held.hits,
+            "misses": held.misses,
         })
     })
 }

@@ -82,15 +82,15 @@ fn workers(families: &mut Families<'_>, state: &State) -> fmt::Result {
 fn results(families: &mut Families<'_>, state: &State) -> fmt::Result {
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     if let Some(results) = &state.shared.results {
-        let counts = results.counts();
+        let held = results.held();
         families.counter(
             Name::new(
                 "splitrail_result_cache_lookups",
                 "Statements for which a rule keeps results",
             ),
             [
-                Sample::new(count(&counts.hits)).with("result", "hit"),
-                Sample::new(count(&counts.misses)).with("result", "miss"),
+                Sample::new(held.hits).with("result", "hit"),
+                Sample::new(held.misses).with("result", "miss"),
             ],
         )?;
     }
