@@ -19,6 +19,7 @@ help:
 	@echo 'make servers   fetches the servers that the tests and the demo start'
 	@echo "make clients   client libraries' own test suites, direct and through splitrail"
 	@echo 'make compare   splitrail beside HAProxy and MySQL Router on the same server'
+	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
 .PHONY: demo
@@ -46,6 +47,12 @@ servers:
 .PHONY: clients
 clients: rust servers
 	tests/clients/run
+
+# Needs chromium and npm.
+.PHONY: dashboard-test
+dashboard-test: rust servers
+	cargo build --locked
+	tests/dashboard/run
 
 .PHONY: compare
 compare: rust servers
