@@ -45,7 +45,8 @@
 //! - Nothing that came off a network is trusted: no parser panics, every length is bounded before it is used.
 //! - A server connection with traces of a session (a transaction, locks, user variables, temporary tables) is never
 //!   given to another one: it is held, or closed.
-//! - A statement is never sent twice, unless not one byte of it can have reached a server.
+//! - A statement that may have changed anything for good is never sent twice. Reads are, and the statements of a
+//!   transaction that was rolled back with its server.
 //! - Nothing on the path of a statement reads the clock, takes a lock or hops to another thread, unless it has to
 //!   wait for a connection, rules throttle statements or keep results, or reads go where the latency is least.
 //! - No secret is printed: they live in [`util::Secret`] and in [`accounts::Credential`], which hide themselves.

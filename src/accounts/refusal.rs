@@ -37,6 +37,9 @@ impl Flavour {
     }
 }
 
+/// ER_NET_READ_ERROR: no other refusal has this code.
+const UNREACHABLE: u16 = 1158;
+
 // === impl Refusal ===
 
 impl Refusal {
@@ -47,6 +50,11 @@ impl Refusal {
             message,
             reason: reason.to_owned(),
         }
+    }
+
+    /// Nobody has judged the login: the accounts could not be read.
+    pub fn is_unreachable(&self) -> bool {
+        self.code == UNREACHABLE
     }
 
     pub(super) fn because(self, reason: impl Into<String>) -> Self {
@@ -139,7 +147,7 @@ pub fn bad_handshake() -> Refusal {
 /// The accounts could not be read, so nobody can be let in.
 pub fn server_unreachable(server: &str, why: &str) -> Refusal {
     let message = format!("cannot read the accounts of server '{server}'");
-    Refusal::new(1158, b"08S01", message, why)
+    Refusal::new(UNREACHABLE, b"08S01", message, why)
 }
 
 /// Something failed that should not, like the system's source of random numbers.

@@ -1,15 +1,17 @@
 //! The accounts that may log in, from the configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::accounts::{Accounts, BackendLogin, Credential, Source, StaticPassword, StaticUser, Whereabouts};
 use crate::config::{self, Account, AccountCredential, AccountPlugin, Config};
+use crate::topology::Topology;
 use crate::util::Secret;
 use crate::wire::auth::Plugin;
 
-/// Where the servers' own accounts are read: the primary, with the monitor's login.
+/// Where the servers' own accounts are read at first: the primary of the file, with the monitor's login.
 pub fn source(config: &Config) -> Source {
     let primary = config
         .servers
@@ -17,6 +19,19 @@ pub fn source(config: &Config) -> Source {
         .find(|server| server.role == config::Role::Primary);
     let server = primary.unwrap_or(&config.servers[0]);
     Source::of(config, server)
+}
+
+/// Has them read on the primary of the moment. Ends when nobody reads them.
+pub async fn follow_primary(sources: watch::Sender<Source>, topology: Arc<Topology>, config: Config) {
+    let mut known = topology.primary();
+    loop {
+        known = topology.primary_changed_from(known).await;
+        let Some(server) = known.and_then(|index| config.servers.get(index)) else {
+            continue;
+        };
+        // Without a directory nobody listens.
+        let _ = sources.send(Source::of(&config, server));
+    }
 }
 
 pub fn build(config: &Config, source: watch::Receiver<Source>) -> Result<Accounts, String> {

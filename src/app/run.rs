@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::failover;
 use crate::frontend::listener::Door;
 use crate::frontend::shared::Shared;
-use crate::frontend::{login, worker};
+use crate::frontend::{eviction, login, parking, worker};
 use crate::monitor;
 use crate::net::tls::TlsError;
 use crate::net::{Interrupt, buffer};
@@ -61,8 +61,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
     raise_open_files();
     buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
     let servers = servers(&config)?;
-    // The directory stops when the sender goes: it lives as long as the proxy.
-    let (_primary, source) = watch::channel(accounts::source(&config));
+    let (sources, source) = watch::channel(accounts::source(&config));
     let accounts = accounts::build(&config, source).map_err(StartError::Accounts)?;
     let tls = secure::for_clients(&config)?;
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::unbounded_channel()).unzip();
@@ -92,6 +91,14 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
     tasks.spawn(coordinator);
+    tasks.spawn(eviction::run(shared.clone()));
+    tasks.spawn(parking::run(shared.clone()));
+    // Directories stop when the last sender goes: one stays here for the clients that are still served at the end.
+    tasks.spawn(accounts::follow_primary(
+        sources.clone(),
+        shared.topology.clone(),
+        shared.config.clone(),
+    ));
     for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         shared.open(turn, door, listener);

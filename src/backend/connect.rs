@@ -92,7 +92,7 @@ async fn open(
     wanted: &State,
     attributes: Attributes<'_>,
 ) -> Result<Box<Connection>, BackendError> {
-    let mut link = Link::new(dial(server).await?);
+    let mut link = reach(server).await?;
     let (greeting, sequence) = read_greeting(server, &mut link).await?;
     let mut login = LoginAttempt {
         server,
@@ -248,6 +248,15 @@ impl Connection {
         (self.insert_id, self.warned_session) = (Some(0), 0);
         self.tracked(tracked)
     }
+}
+
+/// A link that can be given up from its first byte on: a server that is given up while it is dialled is not to be
+/// used through a back door.
+async fn reach(server: &Server) -> Result<Link, BackendError> {
+    let cutoff = server.cutoff();
+    let mut link = Link::new(dial(server).await?);
+    link.obey(cutoff);
+    Ok(link)
 }
 
 async fn dial(server: &Server) -> Result<Socket, BackendError> {

@@ -12,7 +12,7 @@ use super::server::Server;
 use super::slots::Permit;
 use crate::net::Link;
 use crate::session::tracked::ToldState;
-use crate::session::{State, Template, Variables};
+use crate::session::{Checksum, State, Template, Variables};
 use crate::wire::command::Command;
 use crate::wire::err::ErrPacket;
 use crate::wire::framing::{self, Expect, Framer, Kind, Next};
@@ -223,6 +223,41 @@ impl Connection {
             self.link.inbox.consume(position);
             if framer.is_done() {
                 return Ok((answer, prepared));
+            }
+            if self.link.fill().await.map_err(|error| self.lost(error))? == 0 {
+                return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// Sends a request once more, and answers the sum of what the server answers.
+    pub async fn sum_of(&mut self, payload: &[u8]) -> Result<Checksum, BackendError> {
+        let sent = self.link.send_payload(0, payload).await;
+        sent.map_err(|error| self.lost(error))?;
+        let mut framer = Framer::new(self.capabilities, Expect::Results);
+        let mut checksum = Checksum::default();
+        loop {
+            let mut position = 0;
+            loop {
+                let (bytes, unseen) = (self.link.inbox.bytes(), position);
+                let next = framer.next(bytes, &mut position);
+                let next = next.map_err(|error| self.malformed(error))?;
+                checksum.bytes(&bytes[unseen..position]);
+                let Next::Packet { kind, length } = next else {
+                    break;
+                };
+                let payload = &bytes[position + HEADER..position + length];
+                let taken = checksum.packet(kind, payload, self.capabilities);
+                taken.map_err(|error| self.malformed(error))?;
+                if let Kind::Ok = kind {
+                    let ok = OkPacket::parse(payload, self.capabilities);
+                    self.status = ok.map_err(|error| self.malformed(error))?.status;
+                }
+                position += length;
+            }
+            self.link.inbox.consume(position);
+            if framer.is_done() {
+                return Ok(checksum);
             }
             if self.link.fill().await.map_err(|error| self.lost(error))? == 0 {
                 return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));

@@ -44,6 +44,26 @@ pub enum BackendError {
     Silent { server: String, limit: Duration },
     #[error("server '{server}' sent what is not the protocol: {source}")]
     Protocol { server: String, source: Malformed },
+    /// Nobody takes writes, and this one has not been sent.
+    #[error(
+        "no server took this statement as the primary: {how} ({why}). It has not been run; try restarting transaction"
+    )]
+    NoPrimary { why: String, how: String },
+    #[error(
+        "the transaction was rolled back because its server was lost, and could not be run again: {why}; try restarting transaction"
+    )]
+    NotReplayed { why: String },
+    #[error(
+        "the transaction was rolled back because its server was lost, and could not be run again: \
+         its statement {number} was answered otherwise than before; try restarting transaction"
+    )]
+    Different { number: usize },
+    #[error("server '{server}' was lost, and with it what the session had there: {why}")]
+    SessionLost { server: String, why: String },
+    #[error(
+        "server '{server}' was lost before it answered: it is not known whether the statement took effect"
+    )]
+    OutcomeUnknown { server: String },
     /// The server did not take the session's state; the connection is closed.
     #[error("server '{server}' did not restore the session: {code} {message}")]
     Restore {
@@ -103,8 +123,15 @@ impl BackendError {
             | Self::ConnectTimeout { .. }
             | Self::Tls { .. }
             | Self::Lost { .. }
+            | Self::SessionLost { .. }
             | Self::Silent { .. }
             | Self::ClientLeft { .. } => (1158, *b"08S01", self.to_string()),
+            // What applications take for an ordinary deadlock: nothing of it has been done, and it may be done again.
+            Self::NoPrimary { .. } | Self::NotReplayed { .. } | Self::Different { .. } => {
+                (1213, *b"40001", self.to_string())
+            }
+            // "Got error during COMMIT", "transaction resolution unknown".
+            Self::OutcomeUnknown { .. } => (1180, *b"08007", self.to_string()),
             Self::Stopping => (1053, *b"08S01", self.to_string()),
             Self::Login { .. } => (1045, *b"28000", self.to_string()),
             Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),

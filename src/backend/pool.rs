@@ -276,6 +276,16 @@ impl Pools {
         });
     }
 
+    /// Closes all idle connections of this thread to a server.
+    pub fn evict(&self, server: usize) {
+        let mut gone = Vec::new();
+        for (_, pool) in self.pools.borrow().iter().filter(|(key, _)| key.server == server) {
+            let mut idle = pool.idle.borrow_mut();
+            let places = 0..idle.places();
+            gone.extend(places.map(|place| idle.take(place)));
+        }
+    }
+
     /// Idle connections of this thread to a server.
     pub fn idle(&self, server: usize) -> usize {
         let pools = self.pools.borrow();

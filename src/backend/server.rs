@@ -1,7 +1,7 @@
 //! A server that connections are made to, and what is known of it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -9,6 +9,11 @@ use arc_swap::ArcSwapOption;
 use super::profile::Profile;
 use super::slots::Slots;
 use crate::config;
+use crate::net::Cutoff;
+
+/// Held to add or go through connections, and never across an await.
+#[allow(clippy::disallowed_types)]
+type Mutex<T> = std::sync::Mutex<T>;
 
 #[derive(Debug)]
 pub struct Server {
@@ -23,6 +28,8 @@ pub struct Server {
     profile: ArcSwapOption<Profile>,
     /// Moves on when somebody changed a global variable: older connections began with the old value.
     generation: AtomicU64,
+    /// All connections there are, and some that are gone.
+    cutoffs: Mutex<Vec<Weak<Cutoff>>>,
 }
 
 // === impl Server ===
@@ -43,6 +50,7 @@ impl Server {
             compression_levels: (config.compression.zlib_level, config.compression.zstd_level),
             profile: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
+            cutoffs: Mutex::default(),
         })
     }
 
@@ -76,6 +84,28 @@ impl Server {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// For a connection that is about to be opened: from now on it can be given up.
+    pub fn cutoff(&self) -> Arc<Cutoff> {
+        let cutoff = Arc::new(Cutoff::default());
+        let mut cutoffs = self.cutoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        if cutoffs.len() == cutoffs.capacity() {
+            cutoffs.retain(|cutoff| cutoff.strong_count() > 0);
+        }
+        cutoffs.push(Arc::downgrade(&cutoff));
+        cutoff
+    }
+
+    /// Gives up all connections that there are, whatever runs there; answers how many.
+    pub fn evict(&self) -> usize {
+        self.outdate_connections();
+        let cutoffs = std::mem::take(&mut *self.cutoffs.lock().unwrap_or_else(PoisonError::into_inner));
+        let standing: Vec<_> = cutoffs.iter().filter_map(Weak::upgrade).collect();
+        for cutoff in &standing {
+            cutoff.cut();
+        }
+        standing.len()
+    }
+
     pub fn connect_timeout(&self) -> Duration {
         self.pool.connect_timeout
     }
@@ -96,25 +126,12 @@ impl Servers {
         self.0.iter()
     }
 
+    /// There is one at least.
+    pub fn first(&self) -> &Arc<Server> {
+        &self.0[0]
+    }
+
     pub fn get(&self, index: usize) -> Option<&Arc<Server>> {
         self.0.get(index)
-    }
-
-    /// The server that takes writes: the configuration has exactly one.
-    pub fn primary(&self) -> &Arc<Server> {
-        self.0
-            .iter()
-            .find(|server| server.config.role == config::Role::Primary)
-            .unwrap_or(&self.0[0])
-    }
-
-    /// One of the replicas, another one for each turn.
-    pub fn replica(&self, turn: usize) -> Option<&Arc<Server>> {
-        let replicas = || {
-            self.0
-                .iter()
-                .filter(|server| server.config.role == config::Role::Replica)
-        };
-        replicas().nth(turn % replicas().count().max(1))
     }
 }

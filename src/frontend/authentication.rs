@@ -1,6 +1,9 @@
 //! The exchange in which a client proves who it is, at login and when it changes its user.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::registry::Place;
 use super::worker::Worker;
@@ -14,6 +17,8 @@ use crate::wire::Capabilities;
 
 /// No packet of the exchange is longer: passwords, encrypted or not.
 const LONGEST: usize = 64 << 10;
+/// How often accounts are asked for that cannot be read because there is no primary.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 pub struct Exchange<'a> {
     pub link: &'a mut Link,
@@ -102,9 +107,7 @@ impl Exchange<'_> {
             false => Flavour::MySql,
         };
         let accounts = &self.worker.shared.accounts;
-        let directory = self.worker.directory();
-        let found = accounts.find(proof.user, from, flavour, directory).await;
-        let account = found.map_err(Some)?;
+        let account = self.account(proof.user, from, flavour).await.map_err(Some)?;
         let known = account.clone();
         let login = ClientLogin {
             user: proof.user,
@@ -138,6 +141,23 @@ impl Exchange<'_> {
             self.sequence = header.sequence.wrapping_add(1);
             step = auth.receive(accounts, self.link.payload(header));
             self.link.inbox.consume(header.total());
+        }
+    }
+
+    /// Who comes while there is no primary to ask for accounts waits for one.
+    async fn account(&self, user: &[u8], from: ClientAddress, flavour: Flavour) -> Result<Account, Refusal> {
+        let shared = &self.worker.shared;
+        let directory = self.worker.directory();
+        let until = Instant::now() + shared.lot.patience;
+        loop {
+            let found = shared.accounts.find(user, from, flavour, directory).await;
+            let waits = matches!(&found, Err(refusal) if refusal.is_unreachable())
+                && shared.waits_for_primary()
+                && Instant::now() < until;
+            if !waits {
+                return found;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 

@@ -48,15 +48,31 @@ impl Client {
         // A listener for replicas keeps its clients where they are as long as there is somebody.
         if self.mode == ListenerMode::Replica
             && self.session.holds.is_empty()
-            && !self.worker.shared.is_usable(self.server.index)
+            && self.worker.shared.is_no_replica(self.server.index)
         {
             self.server = self.worker.shared.server_for(self.mode).clone();
         }
+        self.follow_primary();
         let home = self.server.index;
         let stays = |connection: &Connection| connection.server.index == home;
         match &self.connection {
             Some(connection) if stays(connection) || self.session.holds.leave_traces() => Ok(()),
             _ => self.take(home).await,
+        }
+    }
+
+    /// Home is where the primary is, as soon as nothing of the session is left on the old one.
+    pub fn follow_primary(&mut self) {
+        let shared = &self.worker.shared;
+        let primary = shared.topology.primary().unwrap_or(self.server.index);
+        if primary == self.server.index
+            || self.mode == ListenerMode::Replica
+            || self.session.holds.leave_traces()
+        {
+            return;
+        }
+        if let Some(server) = shared.servers.get(primary) {
+            self.server = server.clone();
         }
     }
 
@@ -112,7 +128,7 @@ impl Client {
     }
 
     /// A connection to this server, in place of one that is kept for no good reason.
-    async fn take(&mut self, server: usize) -> Result<(), BackendError> {
+    pub async fn take(&mut self, server: usize) -> Result<(), BackendError> {
         if self.connection.is_some() {
             self.session.holds.remove(Hold::Diagnostics);
             self.ask_if_unsure().await;
@@ -297,6 +313,8 @@ impl Client {
 
     /// Nobody may use them any more.
     pub fn drop_connections(&mut self) {
+        self.gateway.pass = None;
+        self.replay.forget();
         self.connection = None;
         self.aside = None;
         self.show_thread();

@@ -8,11 +8,14 @@ use tokio::time::Instant;
 use super::binding::Seat;
 use super::caching::Caching;
 use super::deadline::{Deadline, Stopped};
+use super::gateway::Gateway;
 use super::outcome::{Broken, End, Outcome};
 use super::registry::{Entry, Place};
 use super::relay::Relay;
+use super::replay::Replay;
+use super::replay::recover::Recovered;
 use super::reply;
-use super::request::{self, PassError};
+use super::request;
 use super::rows::{OwnStatus, Rows, Speaks};
 use super::rules::Steering;
 use super::trace::Trace;
@@ -71,6 +74,9 @@ pub struct Client {
     pub source: u64,
     pub speaks: Speaks,
     pub trace: Trace,
+    /// What it has of the gate before the primary.
+    pub gateway: Gateway,
+    pub replay: Replay,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
@@ -225,8 +231,39 @@ impl Client {
         self.adopt(&facts.features).await
     }
 
-    /// The same, without what the session's statements before left there.
+    /// The same, without what the session's statements before left there. Waits for a primary where that helps, and
+    /// brings back a transaction that was lost with its server.
     pub async fn ready_at(&mut self, facts: &Facts) -> Result<(), BackendError> {
+        loop {
+            self.notice_loss();
+            if self.replay.severed {
+                Box::pin(self.rebuild()).await?;
+            }
+            if self.may_write(facts)
+                && let Err(error) = self.enter_gate().await
+            {
+                if !error.is_lost() {
+                    return Err(error);
+                }
+                self.connection = None;
+                self.sever();
+                continue;
+            }
+            match self.at_hand(facts).await {
+                Err(error) if self.may_wait(&error) && !self.session.holds.leave_traces() => {
+                    self.wait_for_primary(&error).await?;
+                }
+                found => {
+                    if found.is_ok() && self.gateway.turn.is_some() {
+                        self.worker.shared.lot.works(self.server.index);
+                    }
+                    return found;
+                }
+            }
+        }
+    }
+
+    async fn at_hand(&mut self, facts: &Facts) -> Result<(), BackendError> {
         self.hand_over_tracking(&facts.features).await?;
         self.relocate_for(facts).await?;
         match &facts.features.kill {
@@ -234,34 +271,6 @@ impl Client {
             None if facts.class == Class::Last && self.connection.is_some() => Ok(()),
             None => self.bind().await,
         }
-    }
-
-    /// Forwards the request at the front of the inbox as it is, and its response.
-    pub async fn pass(&mut self, expect: Expect, facts: &Facts) -> Result<Outcome, End> {
-        if let Err(error) = self.ready(facts).await {
-            self.skip().await?;
-            return self.refuse(error).await;
-        }
-        let Some(connection) = &mut self.connection else {
-            return Err(End::Broken);
-        };
-        let index = connection.server.index;
-        if let Some(recording) = &mut self.caching.recording {
-            recording.source(index, &self.worker.shared.topology);
-        }
-        let limit = self.worker.shared.config.limits.max_allowed_packet;
-        match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
-            Ok(_) => {}
-            Err(PassError::Client(error)) => return Err(self.client_failed(&error).await),
-            // The server may have said why before it closed: it is in the response.
-            Err(PassError::Server(_)) => {
-                let answered = self.relay(expect, None).await;
-                let _ = self.finish(answered, facts).await;
-                return Err(End::ServerLost);
-            }
-        }
-        let answered = self.relay(expect, None).await;
-        self.finish(answered, facts).await
     }
 
     /// Sends a request that was rewritten, and forwards its response.
@@ -274,6 +283,7 @@ impl Client {
         if let Err(error) = self.ready(facts).await {
             return self.refuse(error).await;
         }
+        self.record_payload(payload, facts);
         let answered = self.ask(payload, expect, None).await;
         self.finish(answered, facts).await
     }
@@ -349,6 +359,7 @@ impl Client {
             rows,
             stopped: &stopped,
             recording: self.caching.recording.as_mut(),
+            checksum: self.replay.checksum(),
         };
         let Some(deadline) = deadline else {
             return relay.run(expect).await;
@@ -366,7 +377,35 @@ impl Client {
     }
 
     /// Draws the conclusions from a response, or tells the client why there is none.
-    pub async fn finish(&mut self, answered: Result<Outcome, Broken>, facts: &Facts) -> Result<Outcome, End> {
+    pub async fn finish(
+        &mut self,
+        mut answered: Result<Outcome, Broken>,
+        facts: &Facts,
+    ) -> Result<Outcome, End> {
+        loop {
+            match answered {
+                Err(Broken::Server {
+                    error,
+                    started: false,
+                }) if !self.is_visiting() => {
+                    self.connection = None;
+                    self.show_thread();
+                    tracing::warn!(client = self.id, %error, "statement lost");
+                    match Box::pin(self.recover(error, facts)).await {
+                        Recovered::Answered(again) => answered = again,
+                        Recovered::Told(told) => return told,
+                    }
+                }
+                answered => return self.conclude_answer(answered, facts).await,
+            }
+        }
+    }
+
+    async fn conclude_answer(
+        &mut self,
+        answered: Result<Outcome, Broken>,
+        facts: &Facts,
+    ) -> Result<Outcome, End> {
         let features = &facts.features;
         self.conclude_trace(facts);
         match answered {
@@ -375,6 +414,8 @@ impl Client {
                     self.session.settle_elsewhere(features, &outcome.observed);
                 } else {
                     self.session.settle(features, &outcome.observed);
+                    self.replay.end(&self.session, features);
+                    self.leave_gate();
                 }
                 self.signal.idle_limit.set(self.session.idle_limit);
                 self.notice_procedures(features);
@@ -414,12 +455,8 @@ impl Client {
                 if started {
                     return Err(End::ServerLost);
                 }
-                let kept = self.is_visiting() || self.session.holds.is_empty();
-                if !self.is_visiting() {
-                    self.session.holds = Default::default();
-                }
-                let outcome = self.refuse(error).await?;
-                if kept { Ok(outcome) } else { Err(End::ServerLost) }
+                // What the session holds is on another connection.
+                self.refuse(error).await
             }
         }
     }
@@ -467,6 +504,7 @@ impl Client {
     /// Tells the client what went wrong on the way to the server. If the connection went that the session held, so
     /// did part of the session, and it ends.
     pub async fn refuse(&mut self, error: BackendError) -> Result<Outcome, End> {
+        self.leave_gate();
         let (code, sqlstate, message) = error.for_client();
         self.error(code, &sqlstate, &message).await?;
         if self.has_lost_its_hold() {
@@ -477,6 +515,9 @@ impl Client {
             ..Outcome::default()
         };
         outcome.observed.failed();
+        if std::mem::take(&mut self.replay.doomed) {
+            return Err(End::ServerLost);
+        }
         Ok(outcome)
     }
 

@@ -88,6 +88,10 @@ impl Client {
                 self.let_go(soft).await;
                 Ok(())
             }
+            Ok(Filled::Evicted) => {
+                self.drop_evicted();
+                Ok(())
+            }
             Ok(Filled::End) => Err(End::Gone),
             Ok(Filled::Interrupted(interrupt)) => Err(self.interrupted(interrupt).await),
             Err(_) => Err(End::Broken),
@@ -118,6 +122,20 @@ impl Client {
             self.skip().await?;
             let text = "Out of memory: limits.buffer_memory is used up; try again later";
             return self.error(1041, b"08004", text).await;
+        }
+        self.follow_primary();
+        self.gateway.begin();
+        self.notice_loss();
+        let is_answered = !matches!(
+            command,
+            Command::QUIT | Command::STMT_CLOSE | Command::STMT_SEND_LONG_DATA
+        );
+        if self.replay.severed
+            && is_answered
+            && let Err(error) = self.rebuild().await
+        {
+            self.skip().await?;
+            return self.refuse(error).await.map(drop);
         }
         self.steer(Actions::default());
         self.caching.begin(self.session.in_transaction());

@@ -222,6 +222,7 @@ impl Client {
             return Ok(Attempt::Home);
         }
         self.note_source(index);
+        self.record_elsewhere(&request, facts, index);
         let sent = if wait {
             self.send_after_wait(&request, &out, index).await
         } else {

@@ -16,7 +16,7 @@ use super::rules::Steering;
 use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{Key, Profile, connect};
+use crate::backend::{BackendError, Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal, Socket};
@@ -177,7 +177,7 @@ impl Arrival {
         let Some(profile) = meet(&self.worker.shared).await else {
             let text = format!(
                 "cannot connect to server '{}'",
-                self.worker.shared.servers.primary().name()
+                self.worker.shared.primary().name()
             );
             return Err(self.refuse(1158, b"08S01", &text).await);
         };
@@ -404,8 +404,6 @@ impl Arrival {
         };
         let levels = [Some(self.listener.consistency), accepted.consistency];
         let policy = Policy::new(&self.worker.shared.config).with_levels(levels);
-        let source = self.address.map(|address| address.ip());
-        let source = foldhash::fast::FixedState::default().hash_one(source);
         let mut client = Client {
             link: self.link,
             worker: self.worker,
@@ -427,9 +425,11 @@ impl Arrival {
             configured_policy: policy,
             steering: Steering::default(),
             caching: Default::default(),
-            source,
+            source: source(self.address),
             speaks: Default::default(),
             trace: Default::default(),
+            gateway: Default::default(),
+            replay: Default::default(),
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,
@@ -437,6 +437,12 @@ impl Arrival {
         client.select_rules();
         client
     }
+}
+
+/// What stands for where a client comes from.
+fn source(address: Option<SocketAddr>) -> u64 {
+    let address = address.map(|address| address.ip());
+    foldhash::fast::FixedState::default().hash_one(address)
 }
 
 // === impl Opened ===
@@ -474,7 +480,7 @@ pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
 impl Client {
     /// Proves to the client that the server knows it, too.
     pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
-        if let Err(error) = self.bind_strictly().await {
+        if let Err(error) = self.bind_for_login().await {
             let (code, sqlstate, message) = error.for_client();
             self.why = Some(error.to_string());
             let packet = reply::error(sequence, self.capabilities, code, &sqlstate, &message);
@@ -496,6 +502,21 @@ impl Client {
             .map_err(|_| End::Broken)
     }
 
+    /// A client that comes while there is no primary waits for one.
+    async fn bind_for_login(&mut self) -> Result<(), BackendError> {
+        loop {
+            match self.bind_strictly().await {
+                Err(error) if self.may_wait(&error) => self.wait_for_primary(&error).await?,
+                bound => {
+                    if bound.is_ok() && self.gateway.turn.take().is_some() {
+                        self.worker.shared.lot.works(self.server.index);
+                    }
+                    return bound;
+                }
+            }
+        }
+    }
+
     /// Only now: the OK that ends a login is not compressed yet.
     fn start_compression(&mut self, zstd_level: Option<u8>) {
         let levels = &self.worker.shared.config.compression;
@@ -514,7 +535,7 @@ async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
     if let Some(profile) = shared.profile() {
         return Some(profile);
     }
-    let primary = shared.servers.primary();
+    let primary = shared.primary();
     let others = shared
         .servers
         .iter()

@@ -18,7 +18,7 @@ use super::shown::{self, Audience};
 use crate::backend::Connection;
 use crate::net::link::Filled;
 use crate::net::{Interrupt, Link, Signal};
-use crate::session::{Hold, Observation, Session};
+use crate::session::{Checksum, Hold, Observation, Session};
 use crate::wire::bytes::Put;
 use crate::wire::eof::EofPacket;
 use crate::wire::err::ErrPacket;
@@ -50,6 +50,8 @@ pub struct Relay<'a> {
     pub recording: Option<&'a mut Recording>,
     /// When the request was sent, where it matters how soon it is answered.
     pub since: Option<Instant>,
+    /// Gets what the server answers, for comparing it with another run.
+    pub checksum: Option<&'a mut Checksum>,
     /// Where one of the two sides compresses.
     pub numbers: Option<Numbers>,
 }
@@ -138,7 +140,7 @@ impl Relay<'_> {
                     let lost = self.connection.lost(io::ErrorKind::UnexpectedEof.into());
                     return Err(self.broken(&outcome, lost));
                 }
-                Ok(Filled::Bytes | Filled::Wanted) => {}
+                Ok(Filled::Bytes | Filled::Wanted | Filled::Evicted) => {}
                 Err(error) => return Err(self.broken(&outcome, self.connection.lost(error))),
             }
         }
@@ -169,11 +171,19 @@ impl Relay<'_> {
         let (mut position, mut copied) = (0, 0);
         let bytes = self.connection.link.inbox.bytes();
         let pause = loop {
-            let Next::Packet { kind, length } = framer.next(bytes, &mut position)? else {
+            let unseen = position;
+            let next = framer.next(bytes, &mut position)?;
+            if let Some(checksum) = &mut self.checksum {
+                checksum.bytes(&bytes[unseen..position]);
+            }
+            let Next::Packet { kind, length } = next else {
                 break Pause::ForMore;
             };
             let packet = &bytes[position..position + length];
             let payload = &packet[HEADER..];
+            if let Some(checksum) = &mut self.checksum {
+                checksum.packet(kind, payload, self.connection.capabilities)?;
+            }
             let verdict = match (kind, &self.rows) {
                 (Kind::Row, Some(rows)) => Verdict::of(rows.replace(payload)),
                 _ => {

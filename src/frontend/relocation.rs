@@ -68,6 +68,9 @@ impl Client {
             return Ok(());
         }
         self.run_for_transaction(b"COMMIT").await?;
+        if let Some(transcript) = &mut self.replay.transcript {
+            transcript.break_off("it moved from a replica to the primary");
+        }
         if let Some(connection) = &mut self.connection {
             connection.status = connection.status.without(Status::IN_TRANSACTION);
         }

@@ -9,6 +9,7 @@ use crate::accounts::ClientAddress;
 use crate::backend::Profile;
 use crate::routing::Policy;
 use crate::session::Session;
+use crate::sql::Facts;
 use crate::wire::auth::Scramble;
 use crate::wire::change_user::ChangeUser;
 
@@ -18,7 +19,7 @@ impl Client {
     /// What the server would have forgotten is forgotten: the session gets a connection like one just reset.
     pub async fn reset_connection(&mut self) -> Result<(), End> {
         self.skip().await?;
-        if let Err(error) = self.bind().await {
+        if let Err(error) = self.ready_at(&Facts::default()).await {
             return self.refuse(error).await.map(drop);
         }
         let Some(connection) = &mut self.connection else {
@@ -30,6 +31,8 @@ impl Client {
             return Err(End::ServerLost);
         }
         self.session.reset();
+        self.replay.forget();
+        self.leave_gate();
         self.policy = self.configured_policy;
         self.trace = Default::default();
         self.steering.forget_all();

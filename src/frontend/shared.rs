@@ -12,14 +12,17 @@ use super::caching::ResultCache;
 use super::listener::{Door, Pauses};
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
+use super::parking::Lot;
 use super::registry::{Place, Registry};
+use super::replay;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Balance, Config, Listener, ListenerMode};
+use crate::config::{Balance, Config, FailoverMode, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::routing::rules::RuleSet;
+use crate::session::Budget;
 use crate::topology::Topology;
 
 /// What one thread tells another.
@@ -35,6 +38,8 @@ pub enum Message {
     InterruptAll(Interrupt),
     /// Somebody waits for a connection to this server.
     Spare(usize),
+    /// The connections to this server have been given up.
+    Evict(usize),
 }
 
 /// A connection that was accepted.
@@ -61,6 +66,12 @@ pub struct Shared {
     pub pauses: Pauses,
     /// Of each thread.
     pub traffic: Box<[Traffic]>,
+    /// Statements that wait for a primary.
+    pub lot: Arc<Lot>,
+    /// What became of statements whose server was lost.
+    pub recovery: replay::Counts,
+    /// How much of open transactions is kept; none if nothing is.
+    pub replays: Option<Arc<Budget>>,
     /// Replaced when certificates are loaded again.
     pub tls: ArcSwapOption<rustls::ServerConfig>,
     pub draining: AtomicBool,
@@ -107,7 +118,14 @@ impl Shared {
             let most = usize::try_from(config.routing.result_cache).unwrap_or(usize::MAX);
             Arc::new(ResultCache::new(most, topology.clone()))
         });
+        let lot = Lot::new(&config.failover);
+        let kept = &config.failover.replay;
+        let replays = replay::record::is_enabled(&config.failover)
+            .then(|| Budget::new(kept.per_transaction, kept.total));
         Arc::new(Self {
+            lot,
+            recovery: Default::default(),
+            replays,
             config,
             servers,
             accounts,
@@ -129,26 +147,35 @@ impl Shared {
 
     /// What clients are shown: the primary's greeting, once it has given one.
     pub fn profile(&self) -> Option<Arc<Profile>> {
-        self.servers
-            .primary()
+        self.primary()
             .profile()
             .or_else(|| self.servers.iter().find_map(|server| server.profile()))
     }
 
+    /// The primary of the moment. Whether it takes writes is another question.
+    pub fn primary(&self) -> &Arc<Server> {
+        let primary = self.topology.primary().and_then(|index| self.servers.get(index));
+        primary.unwrap_or_else(|| self.servers.first())
+    }
+
     /// Where the statements of a listener's clients go.
     pub fn server_for(&self, mode: ListenerMode) -> &Arc<Server> {
-        match mode {
-            ListenerMode::Split | ListenerMode::Primary => self.servers.primary(),
-            ListenerMode::Replica => {
-                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-                let turns = turn..turn + self.servers.iter().count();
-                let mut replicas = turns.filter_map(|turn| self.servers.replica(turn));
-                let usable = replicas.find(|server| self.is_usable(server.index));
-                usable
-                    .or(self.servers.replica(turn))
-                    .unwrap_or(self.servers.primary())
-            }
+        let primary = self.primary();
+        if mode != ListenerMode::Replica {
+            return primary;
         }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let is_replica = |server: &&Arc<Server>| server.index != primary.index;
+        let replicas: Vec<_> = self.servers.iter().filter(is_replica).collect();
+        let place = turn % replicas.len().max(1);
+        let mut in_turn = replicas.iter().skip(place).chain(&replicas);
+        let usable = in_turn.find(|server| self.is_usable(server.index));
+        usable.or(replicas.get(place)).copied().unwrap_or(primary)
+    }
+
+    /// Whether clients of a listener for replicas are better off elsewhere than on this server.
+    pub fn is_no_replica(&self, server: usize) -> bool {
+        !self.is_usable(server) || self.topology.primary() == Some(server)
     }
 
     /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
@@ -163,6 +190,12 @@ impl Shared {
             .servers
             .get(server)
             .is_some_and(|server| server.is_usable())
+    }
+
+    /// Whether it is worth waiting for a primary: one is to come, or may.
+    pub fn waits_for_primary(&self) -> bool {
+        let automatic = self.config.failover.mode == FailoverMode::Automatic;
+        (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
     }
 
     /// The thread with the fewest clients, which has one more now; among several `here`, if it is one of them.

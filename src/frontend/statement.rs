@@ -92,11 +92,20 @@ impl Client {
                 return Ok(());
             }
         }
+        self.prepare_at_home(&payload, id, &template).await
+    }
+
+    async fn prepare_at_home(
+        &mut self,
+        payload: &[u8],
+        id: u32,
+        template: &Arc<Template>,
+    ) -> Result<(), End> {
         if let Err(error) = self.ready(&Facts::default()).await {
             return self.refuse(error).await.map(drop);
         }
-        let answered = self.ask(&payload, Expect::Prepared, Some(id)).await;
-        let answered = self.remember(answered, id, &template).await;
+        let answered = self.ask_prepared(payload, id).await;
+        let answered = self.remember(answered, id, template).await;
         self.finish(answered, &Facts::default()).await.map(drop)
     }
 
@@ -156,7 +165,7 @@ impl Client {
     }
 
     /// What a statement of this session was prepared from.
-    fn template(&self, id: u32) -> Option<Arc<Template>> {
+    pub fn template(&self, id: u32) -> Option<Arc<Template>> {
         let statement = self.session.statements.get(id)?;
         Some(statement.template.clone())
     }
@@ -216,7 +225,7 @@ impl Client {
     }
 
     /// Whether the request at the front of the inbox executes a statement, and with a cursor.
-    fn opens_cursor(&self) -> Option<bool> {
+    pub fn opens_cursor(&self) -> Option<bool> {
         let bytes = self.link.inbox.bytes();
         let executes = bytes.get(HEADER) == Some(&Command::STMT_EXECUTE.0);
         let flags = bytes.get(HEADER + 5).filter(|_| executes)?;
@@ -229,7 +238,7 @@ impl Client {
             .and_then(|bytes| bytes.try_into().ok())
             .map(u32::from_le_bytes);
         if let Some(template) = named.and_then(|id| self.template(id))
-            && let Err(error) = self.relocate_for(&template.facts).await
+            && let Err(error) = self.ready_at(&template.facts).await
         {
             self.skip().await?;
             return self.refuse(error).await.map(drop);
@@ -253,12 +262,20 @@ impl Client {
             self.announce_values(id, header, command);
         }
         self.begin_write(facts, Some(&template), true);
-        let outcome = match types {
-            None => self.pass(Expect::Results, facts).await?,
-            Some((at, types)) => {
+        // From here on the request names the statement as this very connection knows it.
+        if let Err(error) = self.adopt(&facts.features).await {
+            self.skip().await?;
+            return self.refuse(error).await.map(drop);
+        }
+        self.record_execution(header, id, self.cannot_repeat(id, command), facts);
+        let outcome = match (types, self.whole_request()) {
+            (None, Some(header)) => self.pass_whole(header, Expect::Results, facts, Some(id)).await?,
+            (None, None) => self.pass_long(Expect::Results, facts).await?,
+            (Some((at, types)), _) => {
                 let mut payload = self.read().await?;
                 put_types(&mut payload, at, &types);
-                self.pass_payload(&payload, Expect::Results, facts).await?
+                let answered = self.ask(&payload, Expect::Results, None).await;
+                self.finish(answered, facts).await?
             }
         };
         self.executed(id, &outcome);
@@ -364,6 +381,9 @@ impl Client {
                 self.unbind();
                 Err(self.tell(answer, code, &sqlstate, &text).await)
             }
+            Err(error) if answer && self.may_stand_up(&error) => {
+                Box::pin(self.prepared_anew(&error, &template.facts)).await
+            }
             Err(error) => {
                 self.skip().await.map_err(Unprepared::End)?;
                 let broken = Err(Broken::Server {
@@ -374,6 +394,18 @@ impl Client {
                     Ok(_) => Err(Unprepared::Told),
                     Err(end) => Err(Unprepared::End(end)),
                 }
+            }
+        }
+    }
+
+    /// The same on another connection, since the one at hand is lost.
+    async fn prepared_anew(&mut self, error: &BackendError, facts: &Facts) -> Result<u32, Unprepared> {
+        match self.stand_up(error, facts).await {
+            Ok(()) => self.prepared(true).await,
+            Err(error) => {
+                self.skip().await.map_err(Unprepared::End)?;
+                let told = self.refuse(error).await;
+                Err(told.map_or_else(Unprepared::End, |_| Unprepared::Told))
             }
         }
     }
@@ -403,7 +435,7 @@ impl Client {
 
     /// The server's id of a statement on the present connection, where it is prepared if it is not yet;
     /// or the server's refusal to prepare it.
-    async fn server_id(
+    pub async fn server_id(
         &mut self,
         template: &Arc<Template>,
     ) -> Result<Result<u32, (u16, [u8; 5], String)>, crate::backend::BackendError> {

@@ -184,6 +184,12 @@ impl Worker {
                 }
             }
             Message::Spare(server) => self.pools.spare(server),
+            Message::Evict(server) => {
+                self.pools.evict(server);
+                for signal in self.clients.borrow().values() {
+                    signal.evict();
+                }
+            }
         }
     }
 

@@ -5,9 +5,11 @@
 
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::buffer::Inbox;
+use super::cutoff::{self, Cutoff};
 use super::signal::{Interrupt, Signal};
 use super::socket::Socket;
 use super::zip::Zip;
@@ -23,6 +25,8 @@ pub struct Link {
     /// Goes out before whatever is sent next.
     held: Vec<u8>,
     layers: Option<Box<Layers>>,
+    /// By which somebody else can give the connection up.
+    cutoff: Option<Arc<Cutoff>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +50,8 @@ pub enum Filled {
     Interrupted(Interrupt),
     /// Somebody needs the server connection that is kept for the peer.
     Wanted,
+    /// A server connection may have been given up.
+    Evicted,
 }
 
 // === impl Link ===
@@ -57,7 +63,17 @@ impl Link {
             inbox: Inbox::default(),
             held: Vec::new(),
             layers: None,
+            cutoff: None,
         }
+    }
+
+    /// From here on whoever has the other half can end all waiting.
+    pub fn obey(&mut self, cutoff: Arc<Cutoff>) {
+        self.cutoff = Some(cutoff);
+    }
+
+    pub fn is_cut(&self) -> bool {
+        self.cutoff.as_ref().is_some_and(|cutoff| cutoff.is_cut())
     }
 
     pub fn socket(&self) -> &Socket {
@@ -112,6 +128,9 @@ impl Link {
             if threshold < Interrupt::Stop && signal.is_wanted.take() {
                 return Poll::Ready(Ok(Filled::Wanted));
             }
+            if threshold < Interrupt::Stop && signal.is_evicted.take() {
+                return Poll::Ready(Ok(Filled::Evicted));
+            }
             match self.poll_fill(context) {
                 Poll::Ready(Ok(0)) => Poll::Ready(Ok(Filled::End)),
                 Poll::Ready(Ok(_)) => Poll::Ready(Ok(Filled::Bytes)),
@@ -126,6 +145,16 @@ impl Link {
     }
 
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let polled = self.poll_read(context);
+        match &self.cutoff {
+            Some(cutoff) if polled.is_pending() && cutoff.listen(context) => {
+                Poll::Ready(Err(cutoff::error()))
+            }
+            _ => polled,
+        }
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(layers) = &mut self.layers else {
             let polled = self.socket.poll_read(context, self.inbox.spare());
             match &polled {
@@ -188,6 +217,19 @@ impl Link {
 
     /// Writes what it can of `rest`, moving it on; ready when nothing is left.
     pub fn poll_send(&mut self, context: &mut Context<'_>, rest: &mut &[u8]) -> Poll<io::Result<()>> {
+        if self.is_cut() {
+            return Poll::Ready(Err(cutoff::error()));
+        }
+        let polled = self.poll_write(context, rest);
+        match &self.cutoff {
+            Some(cutoff) if polled.is_pending() && cutoff.listen(context) => {
+                Poll::Ready(Err(cutoff::error()))
+            }
+            _ => polled,
+        }
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>, rest: &mut &[u8]) -> Poll<io::Result<()>> {
         let Some(layers) = &mut self.layers else {
             while !rest.is_empty() {
                 let count = ready!(self.socket.poll_write(context, rest))?;

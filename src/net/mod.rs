@@ -3,12 +3,14 @@
 //! A [`Link`] is one side of a proxied connection. It moves bytes and knows nothing of what they say.
 
 pub mod buffer;
+pub mod cutoff;
 pub mod link;
 pub mod signal;
 pub mod socket;
 pub mod tls;
 pub mod zip;
 
+pub use cutoff::Cutoff;
 pub use link::Link;
 pub use signal::{Interrupt, Signal};
 pub use socket::{DetachedSocket, Socket};

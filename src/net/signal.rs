@@ -31,6 +31,8 @@ pub struct Signal {
     pub holds_softly: Cell<Option<usize>>,
     /// That connection is needed by somebody.
     pub is_wanted: Cell<bool>,
+    /// A server connection of the session may have been given up.
+    pub is_evicted: Cell<bool>,
     /// How long it may wait; `None`: as long as the configuration lets it.
     pub idle_limit: Cell<Option<Duration>>,
 }
@@ -51,6 +53,14 @@ impl Signal {
     /// Asks for the server connection that the session could do without.
     pub fn want_connection(&self) {
         self.is_wanted.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Has a session that waits for its client look after its server connections.
+    pub fn evict(&self) {
+        self.is_evicted.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }

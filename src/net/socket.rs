@@ -82,6 +82,22 @@ impl Socket {
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Whether the peer has hung up with nothing left to read. Asks the kernel only if there is any news.
+    pub fn has_ended(&self) -> bool {
+        if !self.has_news() {
+            return false;
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        let peeked = match self {
+            Self::Tcp(stream) => SockRef::from(stream).peek(&mut byte),
+            Self::Unix(stream) => SockRef::from(stream).peek(&mut byte),
+        };
+        match peeked {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+
     /// Waits until the peer has said that it sends no more, or has gone. Nothing is read.
     pub async fn read_closed(&self) {
         let interest = tokio::io::Interest::READABLE;

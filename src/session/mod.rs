@@ -2,6 +2,7 @@
 //! No I/O: the frontend tells it what was said, and asks.
 
 pub mod announced;
+pub mod checksum;
 pub mod elsewhere;
 pub mod hold;
 pub mod locks;
@@ -14,9 +15,11 @@ pub mod state;
 pub mod statements;
 pub mod temporary;
 pub mod tracked;
+pub mod transcript;
 pub mod user_variables;
 pub mod variables;
 
+pub use checksum::Checksum;
 pub use hold::{Hold, Holds};
 pub use observation::Observation;
 pub use preferences::{BadPreference, Preferences, Wishes};
@@ -24,5 +27,6 @@ pub use seen::Seen;
 pub use session::Session;
 pub use state::State;
 pub use statements::{Statement, Statements, Template};
+pub use transcript::{Budget, Form, Transcript};
 pub use user_variables::UserVariables;
 pub use variables::Variables;

@@ -1,6 +1,6 @@
 //! [`Topology`]: told by the monitor and the sessions, read by everybody.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -28,6 +28,9 @@ type Mutex<T> = std::sync::Mutex<T>;
 pub struct Topology {
     snapshot: ArcSwap<Snapshot>,
     gate: Gate,
+    /// The same as in the snapshot, for those who need no more; [`NOBODY`] if there is none.
+    primary: AtomicUsize,
+    primary_changed: Notify,
     events: Events,
     servers: Box<[Shared]>,
     inner: Mutex<Inner>,
@@ -74,6 +77,9 @@ struct Inner {
     trail: Trail,
 }
 
+/// Stands for no server.
+const NOBODY: usize = usize::MAX;
+
 // === impl Topology ===
 
 impl Topology {
@@ -99,6 +105,8 @@ impl Topology {
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(inner.snapshot()),
             gate: Gate::new(config.servers.len(), primary),
+            primary: AtomicUsize::new(primary.unwrap_or(NOBODY)),
+            primary_changed: Notify::new(),
             events: Events::new(config.monitor.events as usize),
             servers: config.servers.iter().map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
@@ -116,6 +124,26 @@ impl Topology {
     /// What the server surely has. A server that was not reached lately is known to have nothing.
     pub fn position(&self, index: usize) -> Guard<Arc<Known>> {
         self.servers[index].known.load()
+    }
+
+    /// The primary, by one load of one word. Whether it takes writes, the gate knows.
+    pub fn primary(&self) -> Option<usize> {
+        let index = self.primary.load(Ordering::Acquire);
+        (index != NOBODY).then_some(index)
+    }
+
+    /// Waits until another server than this one is the primary.
+    pub async fn primary_changed_from(&self, known: Option<usize>) -> Option<usize> {
+        loop {
+            let changed = self.primary_changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let primary = self.primary();
+            if primary != known {
+                return primary;
+            }
+            changed.await;
+        }
     }
 
     /// Whether writes may be sent, and where.
@@ -145,6 +173,8 @@ impl Topology {
         inner.epoch = epoch;
         inner.trail = Trail::default();
         self.publish(&mut inner);
+        self.primary.store(index, Ordering::Release);
+        self.primary_changed.notify_waiters();
     }
 
     /// Whether a server is kept from all use, and why: it has what the primary lacks.

@@ -81,11 +81,13 @@ fn router(state: &State) -> Router {
 }
 
 fn busy(state: &State, servers: usize) -> Vec<Busy> {
+    let (primary, parked) = (state.shared.topology.primary(), state.shared.lot.parked());
     let busy = |index| {
         let load = state.shared.topology.load(index);
         Busy {
             in_flight: load.in_flight.load(Ordering::Relaxed),
             latency: load.latency.load(Ordering::Relaxed),
+            parked: if primary == Some(index) { parked } else { 0 },
         }
     };
     (0..servers).map(busy).collect()

@@ -35,7 +35,7 @@ impl Client {
             Own::ShowCounters => {
                 let shared = &self.worker.shared;
                 let held = shared.results.as_ref().map(|cache| cache.held());
-                counters::show(&shared.ruled, &shared.mirrored, held)
+                counters::show(&shared.ruled, &shared.mirrored, held, &shared.recovery)
             }
             Own::ShowStatus => servers::show(&self.worker.shared.topology.snapshot(), &self.busy()),
         };
@@ -117,17 +117,32 @@ impl Client {
             held: held.map(|connection| connection.server.name()),
             level: show_level(self.policy.level),
             rules: self.selected_rules(),
+            replayable: self.replayable(),
+            parked: self.worker.shared.lot.parked(),
         }
         .show()
     }
 
+    /// Whether the session's open transaction could be run again on another server.
+    fn replayable(&self) -> Option<Result<(), String>> {
+        let transcript = self.replay.transcript.as_ref();
+        let obstacle = match transcript {
+            _ if !self.session.in_transaction() => return None,
+            Some(transcript) => transcript.obstacle(self.session.holds).map(Into::into),
+            None => Some(self.why_no_transcript().to_owned()),
+        };
+        Some(obstacle.map_or(Ok(()), Err))
+    }
+
     fn busy(&self) -> Vec<Busy> {
         let topology = &self.worker.shared.topology;
+        let (primary, parked) = (topology.primary(), self.worker.shared.lot.parked());
         let busy = |index| {
             let load = topology.load(index);
             Busy {
                 in_flight: load.in_flight.load(Ordering::Relaxed),
                 latency: load.latency.load(Ordering::Relaxed),
+                parked: if primary == Some(index) { parked } else { 0 },
             }
         };
         (0..topology.snapshot().servers.len()).map(busy).collect()

@@ -1,9 +1,10 @@
-//! SHOW SPLITRAIL COUNTERS: what rules have done since the start, of all threads together.
+//! SHOW SPLITRAIL COUNTERS: what rules and the loss of servers have done since the start, of all threads together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::frontend::caching::Held;
 use crate::frontend::mirror::MirrorCounts;
+use crate::frontend::replay::Counts as Recovery;
 use crate::wire::result::ResultSet;
 
 /// What became of statements for a rule's sake.
@@ -19,7 +20,12 @@ pub struct RuleCounts {
 }
 
 /// `held`: of the cache, where there is one.
-pub fn show(rules: &RuleCounts, mirrored: &MirrorCounts, held: Option<Held>) -> ResultSet {
+pub fn show(
+    rules: &RuleCounts,
+    mirrored: &MirrorCounts,
+    held: Option<Held>,
+    recovery: &Recovery,
+) -> ResultSet {
     let held = held.unwrap_or_default();
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (alike, different, failed) = (of(&mirrored.alike), of(&mirrored.different), of(&mirrored.failed));
@@ -43,6 +49,9 @@ pub fn show(rules: &RuleCounts, mirrored: &MirrorCounts, held: Option<Held>) -> 
     let mut rows = ResultSet::new(&["counter", "value"]);
     for (name, value) in counters {
         rows.push([Some(name.to_owned()), Some(value.to_string())]);
+    }
+    for (name, value) in recovery.list() {
+        rows.push([Some(format!("failover.{name}")), Some(value.to_string())]);
     }
     rows
 }

@@ -10,6 +10,8 @@ pub struct Busy {
     pub in_flight: u32,
     /// Their average time in microseconds; 0 when there was none.
     pub latency: u64,
+    /// Statements that wait for a primary: on the line of the one that they wait for, or of its predecessor.
+    pub parked: usize,
 }
 
 const COLUMNS: &[&str] = &[
@@ -24,6 +26,7 @@ const COLUMNS: &[&str] = &[
     "in_flight",
     "latency",
     "problem",
+    "parked",
 ];
 
 pub fn show(snapshot: &Snapshot, busy: &[Busy]) -> ResultSet {
@@ -42,6 +45,7 @@ pub fn show(snapshot: &Snapshot, busy: &[Busy]) -> ResultSet {
             Some(busy.in_flight.to_string()),
             (busy.latency > 0).then(|| show_latency(busy.latency)),
             problem(server),
+            Some(busy.parked.to_string()),
         ]);
     }
     rows
@@ -119,6 +123,7 @@ pub(super) mod tests {
         let busy = Busy {
             in_flight: 3,
             latency: 1_250,
+            parked: 0,
         };
         assert_eq!(
             line(&replica, busy),

@@ -24,6 +24,10 @@ pub struct Shown<'a> {
     pub level: &'static str,
     /// The rules that the session's statements may match.
     pub rules: String,
+    /// Why its transaction could not be run again elsewhere; none: it could. `None`: there is none.
+    pub replayable: Option<Result<(), String>>,
+    /// Statements of all sessions that wait for a primary.
+    pub parked: usize,
 }
 
 /// The longest value of a variable that is shown whole.
@@ -48,10 +52,16 @@ impl Shown<'_> {
             story.explain("hold", hold.name(), why);
         }
         story.tell("transaction", self.transaction());
+        match &self.replayable {
+            None => {}
+            Some(Ok(())) => story.tell("replayable", "yes"),
+            Some(Err(why)) => story.explain("replayable", "no", why.clone()),
+        }
         story.tell("consistency", self.level);
         let rules = Some(&self.rules).filter(|rules| !rules.is_empty());
         story.tell_or("rules", rules.cloned(), "none");
         story.tell_or("gtid", position(session), "none");
+        story.tell("statements that wait for a primary", self.parked.to_string());
         story.tell("prepared statements", session.statements.len().to_string());
         for (name, value) in session.state.variables.iter() {
             let value = value.get(..LONGEST_VALUE).unwrap_or(value);
@@ -115,6 +125,8 @@ mod tests {
             held: (!session.holds.is_empty()).then_some("db1"),
             level: "session",
             rules: "reports, slow".to_owned(),
+            replayable: Some(Err("there are temporary tables".to_owned())),
+            parked: 3,
         };
         let field = |value: &Option<Vec<u8>>| text(value.as_deref().unwrap_or_default());
         let rows = shown.show();
@@ -141,6 +153,8 @@ mod tests {
         assert_eq!(value("splitrail.trace"), Some("1"));
         assert_eq!(value("splitrail.route"), None);
         assert_eq!(value("gtid"), Some("none"));
+        assert_eq!(value("replayable"), Some("no"));
+        assert_eq!(value("statements that wait for a primary"), Some("3"));
         assert!(
             rows.iter()
                 .any(|row| row.0 == "hold" && row.2.contains("RELEASE_LOCK"))

@@ -1,0 +1,136 @@
+//! Requests that go to a server as they came, and their responses back: with what it takes to send them once more
+//! when the server is lost before it answers, where that does no harm.
+
+use super::client::Client;
+use super::outcome::{Broken, End, Outcome};
+use super::request::{self, PassError};
+use crate::backend::BackendError;
+use crate::session::transcript;
+use crate::sql::{Class, Facts};
+use crate::wire::command::Command;
+use crate::wire::framing::Expect;
+use crate::wire::packet::{HEADER, Header};
+
+// === impl Client ===
+
+impl Client {
+    /// Forwards the request at the front of the inbox as it is, and its response.
+    pub async fn pass(&mut self, expect: Expect, facts: &Facts) -> Result<Outcome, End> {
+        if let Err(error) = self.ready(facts).await {
+            self.skip().await?;
+            return self.refuse(error).await;
+        }
+        match self.whole_request() {
+            Some(header) => {
+                self.record_front(header, expect, facts);
+                self.pass_whole(header, expect, facts, None).await
+            }
+            None => {
+                self.record_long(facts);
+                self.pass_long(expect, facts).await
+            }
+        }
+    }
+
+    /// The request at the front of the inbox, if all of it is there.
+    pub fn whole_request(&self) -> Option<Header> {
+        let bytes = self.link.inbox.bytes();
+        Header::parse(bytes).filter(|header| !header.is_continued() && bytes.len() >= header.total())
+    }
+
+    /// Forwards a request that is there whole. An execution comes with the client's id of its statement.
+    pub async fn pass_whole(
+        &mut self,
+        header: Header,
+        expect: Expect,
+        facts: &Facts,
+        execution: Option<u32>,
+    ) -> Result<Outcome, End> {
+        loop {
+            let repeats = self.may_repeat(facts);
+            let Some(connection) = &mut self.connection else {
+                return Err(End::Broken);
+            };
+            if let Some(recording) = &mut self.caching.recording {
+                recording.source(connection.server.index, &self.worker.shared.topology);
+            }
+            let request = &self.link.inbox.bytes()[..header.total()];
+            let sent = connection.link.send(request).await.is_ok();
+            if !repeats {
+                self.link.inbox.consume(header.total());
+            }
+            // A server that takes no more may have said why before it closed.
+            let answered = self.relay(expect, None).await;
+            match answered {
+                Err(Broken::Server {
+                    error,
+                    started: false,
+                }) if repeats && self.may_wait(&error) => {
+                    self.worker.shared.recovery.repeated.add(1);
+                    if let Err(error) = self.prepare_again(&error, facts, execution).await {
+                        self.link.inbox.consume(header.total());
+                        return self.refuse(error).await;
+                    }
+                }
+                answered => {
+                    if repeats {
+                        self.link.inbox.consume(header.total());
+                    }
+                    let ends = !sent && answered.is_ok();
+                    let finished = self.finish(answered, facts).await;
+                    return if ends { Err(End::ServerLost) } else { finished };
+                }
+            }
+        }
+    }
+
+    /// Whether it changes nothing, so that it may be sent again as long as its answer has not begun.
+    fn may_repeat(&self, facts: &Facts) -> bool {
+        let alone = self.session.holds.is_empty() || self.session.holds.are_soft();
+        let reads = facts.class.is_read() && transcript::obstacle(&facts.features).is_none();
+        let is_ping =
+            facts.class == Class::Session && self.link.inbox.bytes().get(HEADER) == Some(&Command::PING.0);
+        alone && !self.is_visiting() && self.replay.transcript.is_none() && (reads || is_ping)
+    }
+
+    /// Another connection for a read whose server was lost.
+    async fn prepare_again(
+        &mut self,
+        error: &BackendError,
+        facts: &Facts,
+        execution: Option<u32>,
+    ) -> Result<(), BackendError> {
+        self.connection = None;
+        self.show_thread();
+        self.session.holds = Default::default();
+        self.wait_for_primary(error).await?;
+        self.ready(facts).await?;
+        match execution {
+            Some(id) => self.prepare_at_hand(id).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Forwards a request as it arrives.
+    pub async fn pass_long(&mut self, expect: Expect, facts: &Facts) -> Result<Outcome, End> {
+        let Some(connection) = &mut self.connection else {
+            return Err(End::Broken);
+        };
+        if let Some(recording) = &mut self.caching.recording {
+            recording.source(connection.server.index, &self.worker.shared.topology);
+        }
+        let limit = self.worker.shared.config.limits.max_allowed_packet;
+        match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
+            Ok(_) => {}
+            Err(PassError::Client(error)) => return Err(self.client_failed(&error).await),
+            // The server may have said why before it closed: it is in the response.
+            Err(PassError::Server(_)) => {
+                let answered = self.relay(expect, None).await;
+                let _ = self.finish(answered, facts).await;
+                return Err(End::ServerLost);
+            }
+        }
+        let answered = self.relay(expect, None).await;
+        self.finish(answered, facts).await
+    }
+}

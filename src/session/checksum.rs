@@ -1,0 +1,168 @@
+//! The sum of what a statement answered, for comparing it with another run of the same statement.
+//!
+//! Column definitions and rows count byte by byte, however they were cut on their way; of the packets that end a
+//! result counts what a client would call the result: affected rows, insert id, error code. Status flags, warnings
+//! and what is tracked of the session do not: they say where it ran.
+
+use crate::wire::err::ErrPacket;
+use crate::wire::framing::Kind;
+use crate::wire::ok::OkPacket;
+use crate::wire::{Capabilities, Malformed};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checksum {
+    state: u64,
+    /// Bytes that do not fill a word yet.
+    word: u64,
+    length: u64,
+}
+
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+const SEED: u64 = 0x2545_f491_4f6c_dd1d;
+
+/// Every bit of the two counts in the answer.
+fn fold(one: u64, two: u64) -> u64 {
+    let product = u128::from(one) * u128::from(two);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+// === impl Checksum ===
+
+impl Checksum {
+    /// Bytes of the response that are passed on unseen.
+    pub fn bytes(&mut self, mut bytes: &[u8]) {
+        while !self.length.is_multiple_of(8) {
+            let Some((&first, rest)) = bytes.split_first() else {
+                return;
+            };
+            self.byte(first);
+            bytes = rest;
+        }
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
+        }
+        for byte in rest {
+            self.byte(*byte);
+        }
+    }
+
+    fn byte(&mut self, byte: u8) {
+        let place = self.length % 8;
+        self.word |= u64::from(byte) << (8 * place);
+        self.length += 1;
+        if place == 7 {
+            let word = std::mem::take(&mut self.word);
+            self.mix(word);
+        }
+    }
+
+    fn word(&mut self, word: u64) {
+        self.length += 8;
+        self.mix(word);
+    }
+
+    fn mix(&mut self, word: u64) {
+        self.state = fold(self.state ^ word ^ SEED, FACTOR).wrapping_add(word);
+    }
+
+    /// A number that is not part of the bytes.
+    fn number(&mut self, number: u64) {
+        self.state = fold(self.state ^ number ^ FACTOR, SEED).wrapping_add(number);
+    }
+
+    /// A packet that is looked at.
+    pub fn packet(
+        &mut self,
+        kind: Kind,
+        payload: &[u8],
+        capabilities: Capabilities,
+    ) -> Result<(), Malformed> {
+        match kind {
+            Kind::Row => self.bytes(payload),
+            Kind::Ok => {
+                let ok = OkPacket::parse(payload, capabilities)?;
+                self.number(1);
+                self.number(ok.affected_rows);
+                self.number(ok.last_insert_id);
+            }
+            Kind::End => self.number(2),
+            Kind::Error => {
+                self.number(3);
+                self.number(ErrPacket::parse(payload)?.code.into());
+            }
+            Kind::ColumnsEnd | Kind::Progress | Kind::LocalInfile | Kind::Prepared => {}
+        }
+        Ok(())
+    }
+
+    pub fn sum(&self) -> u64 {
+        fold(self.state ^ self.word ^ SEED, FACTOR ^ self.length).wrapping_add(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn of(bytes: &[u8]) -> u64 {
+        let mut checksum = Checksum::default();
+        checksum.bytes(bytes);
+        checksum.sum()
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_how_a_result_was_cut(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            cuts in proptest::collection::vec(0..200_usize, 0..6),
+        ) {
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
+            cuts.sort_unstable();
+            let (mut checksum, mut from) = (Checksum::default(), 0);
+            for cut in cuts {
+                checksum.bytes(&bytes[from..cut]);
+                from = cut;
+            }
+            checksum.bytes(&bytes[from..]);
+            prop_assert_eq!(checksum.sum(), of(&bytes));
+        }
+
+        #[test]
+        fn one_bit_is_a_difference(bytes in proptest::collection::vec(any::<u8>(), 1..64), bit in 0..512_usize) {
+            let mut other = bytes.clone();
+            let bit = bit % (bytes.len() * 8);
+            other[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_ne!(of(&bytes), of(&other));
+        }
+
+        #[test]
+        fn a_zero_at_the_end_counts(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let mut longer = bytes.clone();
+            longer.push(0);
+            prop_assert_ne!(of(&bytes), of(&longer));
+        }
+    }
+
+    #[test]
+    fn where_it_ran_makes_no_difference_and_what_it_did_does() {
+        let ok = |affected_rows, last_insert_id, warnings| {
+            let mut payload = Vec::new();
+            let packet = OkPacket {
+                affected_rows,
+                last_insert_id,
+                warnings,
+                ..OkPacket::default()
+            };
+            packet.encode(&mut payload, Capabilities::PROTOCOL_41);
+            let mut checksum = Checksum::default();
+            let taken = checksum.packet(Kind::Ok, &payload, Capabilities::PROTOCOL_41);
+            taken.unwrap();
+            checksum.sum()
+        };
+        assert_eq!(ok(1, 7, 0), ok(1, 7, 2));
+        assert_ne!(ok(1, 7, 0), ok(2, 7, 0));
+        assert_ne!(ok(1, 7, 0), ok(1, 8, 0));
+    }
+}
