@@ -55,10 +55,12 @@ fn millis(time: SystemTime) -> u64 {
 }
 
 fn gate(state: &State) -> Json {
+    let parked = state.shared.lot.parked();
     match state.shared.topology.gate().shut_because() {
-        None => json!({ "open": true }),
+        None => json!({ "open": true, "parked": parked }),
         Some(shut) => json!({
             "open": false,
+            "parked": parked,
             "why": &*shut.why,
             "shut_ms": u64::try_from(shut.since.elapsed().as_millis()).unwrap_or(u64::MAX),
         }),

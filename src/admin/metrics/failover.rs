@@ -39,7 +39,72 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         Name::new("splitrail_events", "What happened to the servers"),
         EventKind::ALL.map(|kind| Sample::new(topology.events().count(kind)).with("kind", kind.word())),
     )?;
+    waiting(families, state)?;
     changes(families, state)
+}
+
+/// What a lost primary meant for clients.
+fn waiting(families: &mut Families<'_>, state: &State) -> fmt::Result {
+    let counts = &state.shared.recovery;
+    families.gauge(
+        Name::new(
+            "splitrail_statements_parked",
+            "Statements that wait for a primary now",
+        ),
+        [Sample::new(number(state.shared.lot.parked()))],
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_statements_waited",
+            "Times that a statement began to wait for a primary",
+        ),
+        [Sample::new(counts.parked.get())],
+    )?;
+    let refused = [
+        ("timeout", &counts.timed_out),
+        ("crowded", &counts.crowded),
+        ("client_left", &counts.left),
+    ];
+    families.counter(
+        Name::new(
+            "splitrail_statements_given_up",
+            "Statements that waited for a primary in vain, by reason",
+        ),
+        refused.map(|(reason, count)| Sample::new(count.get()).with("reason", reason)),
+    )?;
+    let replays = [
+        ("replayed", &counts.replayed),
+        ("different", &counts.different),
+        ("unreplayable", &counts.unreplayable),
+    ];
+    families.counter(
+        Name::new(
+            "splitrail_transactions_recovered",
+            "Open transactions that lost their server, by what became of them",
+        ),
+        replays.map(|(outcome, count)| Sample::new(count.get()).with("outcome", outcome)),
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_reads_repeated",
+            "Reads sent again, because nothing of their result had come",
+        ),
+        [Sample::new(counts.repeated.get())],
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_outcomes_unknown",
+            "Writes and commits that were sent and never answered",
+        ),
+        [Sample::new(counts.ambiguous.get())],
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_connections_evicted",
+            "Server connections given up in changes of the primary",
+        ),
+        [Sample::new(counts.evicted.get())],
+    )
 }
 
 fn changes(families: &mut Families<'_>, state: &State) -> fmt::Result {
