@@ -65,18 +65,7 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let accounts = accounts::build(&config, source).map_err(StartError::Accounts)?;
     let tls = secure::for_clients(&config)?;
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::unbounded_channel()).unzip();
-    let mut doors = Vec::new();
-    for listener in &config.listeners {
-        let failed = |source| StartError::Listen {
-            name: listener.name.clone(),
-            address: listener.address.to_string(),
-            source,
-        };
-        doors.push((
-            Door::open(&listener.address).await.map_err(failed)?,
-            Arc::new(listener.clone()),
-        ));
-    }
+    let doors = doors(&config).await?;
     let admin_port = admin::mysql::Port::open(&config.admin).await?;
     let http = admin::http::Site::open(&config.http, secure::for_http(&config)?).await?;
     let grace = config.shutdown.grace;
@@ -114,18 +103,36 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
     tasks.shutdown().await;
     end(&shared, threads, grace, &mut terminate).await;
-    for listener in &shared.config.listeners {
-        if let crate::config::Address::Unix(path) = &listener.address {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-    for address in [&shared.config.admin.address, &shared.config.http.address] {
-        if let Some(crate::config::Address::Unix(path)) = address {
-            let _ = std::fs::remove_file(path);
-        }
-    }
+    remove_sockets(&shared.config);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Those that lie in folders.
+fn remove_sockets(config: &Config) {
+    let of_clients = config.listeners.iter().map(|listener| &listener.address);
+    let of_operators = [&config.admin.address, &config.http.address];
+    for address in of_clients.chain(of_operators.into_iter().flatten()) {
+        if let crate::config::Address::Unix(path) = address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+async fn doors(config: &Config) -> Result<Vec<(Door, Arc<crate::config::Listener>)>, StartError> {
+    let mut doors = Vec::new();
+    for listener in &config.listeners {
+        let failed = |source| StartError::Listen {
+            name: listener.name.clone(),
+            address: listener.address.to_string(),
+            source,
+        };
+        doors.push((
+            Door::open(&listener.address).await.map_err(failed)?,
+            Arc::new(listener.clone()),
+        ));
+    }
+    Ok(doors)
 }
 
 fn servers(config: &Config) -> Result<Servers, StartError> {

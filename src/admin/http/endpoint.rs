@@ -143,6 +143,7 @@ impl Endpoint {
         all.extend(TABLES.iter().filter(|table| table.name != "session").map(table));
         all.extend(lookups());
         all.extend(actions());
+        all.extend(switches());
         all
     }
 
@@ -273,6 +274,13 @@ fn actions() -> Vec<Endpoint> {
             "makes a server follow the primary",
         )
         .with_body(OF_REJOIN),
+    ]
+}
+
+fn switches() -> Vec<Endpoint> {
+    use Method::Post;
+    let operate = |method, path, action, about| Endpoint::new(method, path, Access::Operate, action, about);
+    vec![
         operate(
             Post,
             "/api/v1/failover/pause",

@@ -72,6 +72,12 @@ fn waiting(families: &mut Families<'_>, state: &State) -> fmt::Result {
         ),
         refused.map(|(reason, count)| Sample::new(count.get()).with("reason", reason)),
     )?;
+    recovered(families, state)
+}
+
+/// What became of what had begun on a server that was lost.
+fn recovered(families: &mut Families<'_>, state: &State) -> fmt::Result {
+    let counts = &state.shared.recovery;
     let replays = [
         ("replayed", &counts.replayed),
         ("different", &counts.different),

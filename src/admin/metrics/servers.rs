@@ -40,6 +40,12 @@ fn health(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
         ),
         looked.each(|view, _| Some(truth(view.is_usable()))),
     )?;
+    words(families, looked)?;
+    replication(families, looked)
+}
+
+/// Roles and states: each word that there is, and whether it is the one.
+fn words(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
     let roles = looked.snapshot.servers.iter().flat_map(|view| {
         let role = move |(role, name)| {
             Sample::new(truth(view.role == role))
@@ -66,7 +72,10 @@ fn health(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
             "What the operator wants of it; one of them is 1",
         ),
         states,
-    )?;
+    )
+}
+
+fn replication(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
     families.gauge(
         Name::new(
             "splitrail_server_quarantined",
