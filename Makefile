@@ -20,6 +20,8 @@ help:
 	@echo "make clients   client libraries' own test suites, direct and through splitrail"
 	@echo 'make compare   splitrail beside HAProxy and MySQL Router on the same server'
 	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
+	@echo 'make package   the Debian package, in target/package'
+	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
 .PHONY: demo
@@ -61,9 +63,23 @@ compare: rust servers
 	benches/compare/run --split
 	benches/compare/run --scaling --busy
 
+# Each round's seed, figures and broken promises are added to target/tmp/chaos/runs.md.
+.PHONY: chaos
+# Both flavours, unless one is named.
+chaos: export FLAVOUR := $(if $(filter file,$(origin FLAVOUR)),,$(FLAVOUR))
+chaos: rust servers
+	cargo test --locked --test integration chaos:: -- --ignored --nocapture --test-threads 1
+
 .PHONY: fuzz
 fuzz: rust
 	fuzz/run
+
+# cargo-deb is not needed: dpkg-deb does it.
+.PHONY: package
+package: rust
+	cargo build --locked --profile dist --bin splitrail
+	@ls -lh target/dist/splitrail
+	scripts/package.sh target/dist/splitrail target/package
 
 # A C compiler is for the cryptography library.
 .PHONY: rust

@@ -28,7 +28,7 @@
 //! | 0 | [`wire`], [`sql`], [`gtid`], [`util`] |
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`], [`topology`] |
-//! | 3 | [`backend`], [`routing`] |
+//! | 3 | [`backend`], [`routing`], [`draft`] |
 //! | 4 | [`monitor`], [`frontend`] |
 //! | 5 | [`admin`], [`sandbox`] |
 //! | 4 | [`monitor`], [`failover`], [`frontend`] |
@@ -45,6 +45,11 @@
 //! - Nothing that came off a network is trusted: no parser panics, every length is bounded before it is used.
 //! - A server connection with traces of a session (a transaction, locks, user variables, temporary tables) is never
 //!   given to another one: it is held, or closed.
+//! - A statement is never sent twice, unless not one byte of it can have reached a server.
+//! - Nothing on the path of a statement asks the kernel for the time, takes a lock or hops to another thread, unless
+//!   it has to wait for a connection, rules throttle statements or keep results, or reads go where the latency is
+//!   least. What is [counted](frontend::digests) of it is its thread's own, timed by a [clock](util::stopwatch) that
+//!   takes no system call.
 //! - A statement that may have changed anything for good is never sent twice. Reads are, and the statements of a
 //!   transaction that was rolled back with its server.
 //! - Nothing on the path of a statement reads the clock, takes a lock or hops to another thread, unless it has to
@@ -56,6 +61,7 @@ pub mod admin;
 pub mod app;
 pub mod backend;
 pub mod config;
+pub mod draft;
 pub mod failover;
 pub mod frontend;
 pub mod gtid;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use splitrail::admin::client;
 use splitrail::config::{self, Config};
-use splitrail::{app, sandbox};
+use splitrail::{app, draft, sandbox};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,6 +24,10 @@ struct Arguments {
 enum Command {
     /// Run the proxy
     Run(File),
+    /// Write a first configuration: the servers that replication leads to from one of them
+    Init(draft::init::Options),
+    /// Make a configuration of a proxysql.cnf or a maxscale.cnf
+    Convert(draft::convert::Options),
     /// Report every problem of a configuration, and exit with 2 if there is one
     Check(File),
     /// Ask or steer a running proxy: `splitrail ctl show servers`, `splitrail ctl help`
@@ -32,6 +36,8 @@ enum Command {
     Status(client::Status),
     /// Print or run the SQL that makes the schema and the accounts which the proxy needs on the servers
     Setup(app::setup::Options),
+    /// Print the JSON schema of the configuration, for editors that complete and check it
+    Schema,
     /// Start real servers with a proxy before them, to try things out
     Sandbox(sandbox::Options),
 }
@@ -50,6 +56,8 @@ fn main() -> anyhow::Result<ExitCode> {
             &file.config,
             &mut std::io::stderr(),
         )?)),
+        Command::Init(options) => draft::init::init(&options).map(|()| ExitCode::SUCCESS),
+        Command::Convert(options) => draft::convert::convert(&options).map(|()| ExitCode::SUCCESS),
         Command::Ctl(options) => {
             let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
             let done = runtime()?.block_on(client::ctl(&options, &mut out, &mut err));
@@ -64,6 +72,11 @@ fn main() -> anyhow::Result<ExitCode> {
             Some(config) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
             None => Ok(ExitCode::from(2)),
         },
+        Command::Schema => {
+            use std::io::Write;
+            writeln!(std::io::stdout(), "{:#}", config::schema())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Sandbox(options) => {
             runtime()?.block_on(sandbox::run(options))?;
             Ok(ExitCode::SUCCESS)
@@ -95,6 +108,6 @@ fn run(file: &File) -> anyhow::Result<ExitCode> {
     for warning in config.warnings(&file.config) {
         tracing::warn!("{warning}");
     }
-    app::run(config)?;
+    app::run(config, &file.config)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("routing", 3),
     ("backend", 3),
     ("cluster", 3),
+    ("draft", 3),
     ("monitor", 4),
     ("failover", 4),
     ("frontend", 4),

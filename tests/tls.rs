@@ -213,7 +213,7 @@ on_both_flavours! {
         // A mistake costs nothing but a line in the log.
         std::fs::write(proxy.folder().join("proxy.key"), "no key").unwrap();
         proxy.signal(Signal::HUP);
-        proxy.wait_for_log(&["ERROR", "proxy.key", "the old ones stay"]).await;
+        proxy.wait_for_log(&["ERROR", "proxy.key", "the old one stays"]).await;
         connect(with(&new)).await.unwrap();
     }
 

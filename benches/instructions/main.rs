@@ -8,6 +8,7 @@
 
 mod codec;
 mod sql;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -23,7 +24,7 @@ const ALLOWED: f64 = 1.05;
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/instructions.txt");
 
 fn cases() -> Vec<Case> {
-    [sql::CASES, codec::CASES].concat()
+    [sql::CASES, codec::CASES, statistics::CASES].concat()
 }
 
 fn main() -> Result<()> {

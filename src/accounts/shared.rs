@@ -1,7 +1,9 @@
 //! All that logins share: who may log in, the proxy's RSA keys and the passwords that clients have shown.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use thiserror::Error;
 
 use crate::wire::auth::KeyPair;
@@ -19,7 +21,8 @@ const PASSWORDS: usize = 4096;
 
 /// One for the whole process, used by all threads.
 pub struct Accounts {
-    listed: HashMap<Vec<u8>, Vec<StaticUser>>,
+    /// By name; replaced when the configuration is read again.
+    listed: ArcSwap<HashMap<Vec<u8>, Vec<StaticUser>>>,
     directory: Option<Whereabouts>,
     keys: KeyPair,
     passwords: PasswordCache,
@@ -30,21 +33,30 @@ pub struct Accounts {
 #[error("no RSA keys could be made")]
 pub struct Setup;
 
+fn by_name(listed: Vec<StaticUser>) -> HashMap<Vec<u8>, Vec<StaticUser>> {
+    let mut by_name: HashMap<Vec<u8>, Vec<StaticUser>> = HashMap::new();
+    for user in listed {
+        by_name.entry(user.user.clone()).or_default().push(user);
+    }
+    by_name
+}
+
 // === impl Accounts ===
 
 impl Accounts {
     /// Makes the RSA keys, which takes some tenths of a second. Without `directory`, only listed accounts count.
     pub fn new(listed: Vec<StaticUser>, directory: Option<Whereabouts>) -> Result<Self, Setup> {
-        let mut by_name: HashMap<Vec<u8>, Vec<StaticUser>> = HashMap::new();
-        for user in listed {
-            by_name.entry(user.user.clone()).or_default().push(user);
-        }
         Ok(Self {
-            listed: by_name,
+            listed: ArcSwap::from_pointee(by_name(listed)),
             directory,
             keys: KeyPair::generate().map_err(|_| Setup)?,
             passwords: PasswordCache::new(PASSWORDS),
         })
+    }
+
+    /// Other accounts are listed from now on. Who is logged in stays so.
+    pub fn set_listed(&self, listed: Vec<StaticUser>) {
+        self.listed.store(Arc::new(by_name(listed)));
     }
 
     /// Starts to read the servers' own accounts, where they count, on the runtime that runs this.
@@ -63,7 +75,8 @@ impl Accounts {
         directory: Option<&Directory>,
     ) -> Result<Account, Refusal> {
         let host = address.label(address.name(true));
-        match (self.listed.get(user), directory) {
+        let listed = self.listed.load_full();
+        match (listed.get(user), directory) {
             (Some(listed), _) => Ok(listed
                 .iter()
                 .find_map(|user| user.account(address, flavour))
@@ -75,7 +88,11 @@ impl Accounts {
     }
 
     fn allows_anyone_at(&self, address: ClientAddress) -> bool {
-        self.listed.values().flatten().any(|user| user.allows(address))
+        self.listed
+            .load()
+            .values()
+            .flatten()
+            .any(|user| user.allows(address))
     }
 
     /// Takes up a client's login or COM_CHANGE_USER.

@@ -37,13 +37,11 @@ pub async fn follow_primary(sources: watch::Sender<Source>, topology: Arc<Topolo
 pub fn build(config: &Config, source: watch::Receiver<Source>) -> Result<Accounts, String> {
     let timeout = config.monitor.timeout.max(Duration::from_secs(1));
     let directory = config.accounts.backend.then_some(Whereabouts { source, timeout });
-    let listed = config
-        .accounts
-        .listed
-        .iter()
-        .map(listed)
-        .collect::<Result<_, _>>()?;
-    Accounts::new(listed, directory).map_err(|error| error.to_string())
+    Accounts::new(all_listed(config)?, directory).map_err(|error| error.to_string())
+}
+
+pub fn all_listed(config: &Config) -> Result<Vec<StaticUser>, String> {
+    config.accounts.listed.iter().map(listed).collect()
 }
 
 fn listed(account: &Account) -> Result<StaticUser, String> {

@@ -2,6 +2,8 @@
 
 pub mod accounts;
 pub mod logging;
+mod notify;
+pub mod reload;
 pub mod run;
 pub mod secure;
 pub mod setup;

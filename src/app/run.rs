@@ -1,6 +1,7 @@
 //! The running proxy: threads, listeners, signals, and the order in which it ends.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,11 +11,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::notify::notify;
+use super::reload::Reloader;
 use super::{accounts, secure};
 use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
-use crate::config::Config;
+use crate::config::{Address, Config};
 use crate::failover;
+use crate::frontend::audit::Audit;
 use crate::frontend::listener::Door;
 use crate::frontend::shared::Shared;
 use crate::frontend::{eviction, login, parking, worker};
@@ -39,6 +43,8 @@ pub enum StartError {
     Admin(#[from] admin::mysql::PortError),
     #[error("{0}")]
     Http(#[from] admin::http::SiteError),
+    #[error("audit.file: {path} cannot be written: {source}")]
+    Audit { path: String, source: io::Error },
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
@@ -46,18 +52,18 @@ pub enum StartError {
 /// How often a proxy that knows no server yet asks again.
 const LEARN_AGAIN: Duration = Duration::from_millis(500);
 
-/// Runs the proxy until it is told to end.
-pub fn run(config: Config) -> Result<(), StartError> {
+/// Runs the proxy until it is told to end. The file is read again when a reload is asked for.
+pub fn run(config: Config, file: &Path) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, file));
     // The threads of clients that were not waited for end with the process.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: Config) -> Result<(), StartError> {
+async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     raise_open_files();
     buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
     let servers = servers(&config)?;
@@ -68,12 +74,12 @@ async fn serve(config: Config) -> Result<(), StartError> {
     let doors = doors(&config).await?;
     let admin_port = admin::mysql::Port::open(&config.admin).await?;
     let http = admin::http::Site::open(&config.http, secure::for_http(&config)?).await?;
-    let grace = config.shutdown.grace;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
     let (failover, coordinator) = failover::start(&config, topology.clone());
-    let shared = Shared::new(config, servers, accounts, topology, tls, senders);
+    let audit = open_audit(&config)?;
+    let shared = Shared::new(config, servers, accounts, topology, tls, senders, audit);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     let mut tasks = JoinSet::new();
@@ -86,37 +92,30 @@ async fn serve(config: Config) -> Result<(), StartError> {
     tasks.spawn(accounts::follow_primary(
         sources.clone(),
         shared.topology.clone(),
-        shared.config.clone(),
+        shared.settings().config.clone(),
     ));
     for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         shared.open(turn, door, listener);
     }
-    let admin = State::new(shared.clone(), Some(failover), reloads(&shared));
+    let reloader = Arc::new(Reloader::new(file.to_owned(), shared.clone()));
+    let admin = State::new(shared.clone(), Some(failover), reloads(&reloader));
     if let Some(port) = admin_port {
         tasks.spawn(port.serve(admin.clone()));
     }
     if let Some(site) = http {
         tasks.spawn(site.serve(admin.clone()));
     }
-    terminate.wait(&shared).await;
+    notify("READY=1");
+    terminate.wait(&reloader).await;
+    notify("STOPPING=1");
+    let settings = shared.settings().clone();
+    let grace = settings.config.shutdown.grace;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
     tasks.shutdown().await;
     end(&shared, threads, grace, &mut terminate).await;
-    remove_sockets(&shared.config);
-    tracing::info!("stopped");
+    clear_up(&shared).await;
     Ok(())
-}
-
-/// Those that lie in folders.
-fn remove_sockets(config: &Config) {
-    let of_clients = config.listeners.iter().map(|listener| &listener.address);
-    let of_operators = [&config.admin.address, &config.http.address];
-    for address in of_clients.chain(of_operators.into_iter().flatten()) {
-        if let crate::config::Address::Unix(path) = address {
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 async fn doors(config: &Config) -> Result<Vec<(Door, Arc<crate::config::Listener>)>, StartError> {
@@ -127,12 +126,25 @@ async fn doors(config: &Config) -> Result<Vec<(Door, Arc<crate::config::Listener
             address: listener.address.to_string(),
             source,
         };
-        doors.push((
-            Door::open(&listener.address).await.map_err(failed)?,
-            Arc::new(listener.clone()),
-        ));
+        let door = Door::open(&listener.address).await.map_err(failed)?;
+        doors.push((door, Arc::new(listener.clone())));
     }
     Ok(doors)
+}
+
+/// Nothing of the process is left but its files.
+async fn clear_up(shared: &Shared) {
+    forget_sockets(&shared.settings().config);
+    shared.audit.finish().await;
+    tracing::info!("stopped");
+}
+
+fn open_audit(config: &Config) -> Result<Audit, StartError> {
+    let path = config.audit.file.as_deref().unwrap_or(std::path::Path::new(""));
+    Audit::open(&config.audit).map_err(|source| StartError::Audit {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 fn servers(config: &Config) -> Result<Servers, StartError> {
@@ -223,13 +235,13 @@ impl Signals {
         })
     }
 
-    /// Until the first signal to end. SIGHUP loads the certificates again.
-    async fn wait(&mut self, shared: &Shared) {
+    /// Until the first signal to end. SIGHUP reads the configuration and the certificates again.
+    async fn wait(&mut self, reloader: &Reloader) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => drop(reload_certificates(shared)),
+                _ = self.hang_up.recv() => drop(reloader.reload()),
             }
         }
     }
@@ -242,25 +254,25 @@ impl Signals {
     }
 }
 
-fn reload_certificates(shared: &Shared) -> Result<String, String> {
-    match secure::for_clients(&shared.config) {
-        Ok(tls) => {
-            shared.tls.store(tls);
-            tracing::info!("certificates loaded again");
-            Ok("certificates loaded again".to_owned())
-        }
-        Err(error) => {
-            tracing::error!(%error, "certificates not loaded: the old ones stay");
-            Err(format!("the old certificates stay: {error}"))
+fn forget_sockets(config: &Config) {
+    let listeners = config.listeners.iter().map(|listener| &listener.address);
+    let operators = [&config.admin.address, &config.http.address];
+    for address in listeners.chain(operators.into_iter().flatten()) {
+        if let Address::Unix(path) = address {
+            let _ = std::fs::remove_file(path);
         }
     }
 }
 
 /// What operators may ask for that only this place can do.
-fn reloads(shared: &Arc<Shared>) -> admin::Reloads {
-    let shared = shared.clone();
+fn reloads(reloader: &Arc<Reloader>) -> admin::Reloads {
+    let (tls, config) = (reloader.clone(), reloader.clone());
+    let told = |changes: Vec<String>| match changes.as_slice() {
+        [] => "nothing is different".to_owned(),
+        changes => changes.join("; "),
+    };
     admin::Reloads {
-        tls: Some(Box::new(move || reload_certificates(&shared))),
-        config: None,
+        tls: Some(Box::new(move || tls.reload_certificates())),
+        config: Some(Box::new(move || config.reload().map(told))),
     }
 }

@@ -193,7 +193,7 @@ fn changing(flavour: Flavour) -> &'static [&'static str] {
     match flavour {
         Flavour::MySql => &[
             "RELOAD, PROCESS, REPLICATION CLIENT, REPLICATION SLAVE ON *.*",
-            "REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, BACKUP_ADMIN, CLONE_ADMIN ON *.*",
+            "REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, SYSTEM_USER, BACKUP_ADMIN, CLONE_ADMIN ON *.*",
             "SELECT, INSERT, CREATE ON splitrail.*",
         ],
         Flavour::MariaDb => &[

@@ -206,7 +206,7 @@ impl Connection {
         };
         let mut payload = Vec::new();
         request.encode(&mut payload, self.capabilities);
-        let limit = self.server.pool.acquire_timeout;
+        let limit = self.server.pool().acquire_timeout;
         let again = async {
             let sent = self.link.send_payload(0, &payload).await;
             sent.map_err(|error| lost(&self.server, error))?;

@@ -89,7 +89,7 @@ impl Connection {
     pub fn is_usable(&self, now: Instant) -> bool {
         let too_old = self
             .server
-            .pool
+            .pool()
             .max_age
             .is_some_and(|age| now.duration_since(self.opened) > age);
         let outdated = self.is_outdated();
@@ -147,7 +147,7 @@ impl Connection {
         &mut self,
         commands: [(Command, &[u8]); N],
     ) -> Result<[Answer; N], BackendError> {
-        let limit = self.server.pool.acquire_timeout;
+        let limit = self.server.pool().acquire_timeout;
         match tokio::time::timeout(limit, self.converse(commands)).await {
             Ok(answers) => answers,
             Err(_) => Err(BackendError::Silent {
@@ -339,7 +339,7 @@ impl Connection {
         let (answer, prepared) = self.read_answer(Expect::Prepared).await?;
         let id = prepared.map_or(0, |prepared| prepared.statement);
         if answer == Answer::Ok {
-            let limit = self.server.pool.max_prepared_per_connection as usize;
+            let limit = self.server.pool().max_prepared_per_connection as usize;
             let gone = self.prepared.insert(template, id, limit);
             self.close_statements(&gone).await?;
         }

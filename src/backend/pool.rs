@@ -179,7 +179,7 @@ impl Pools {
         attributes: Attributes<'_>,
     ) -> Result<Box<Connection>, BackendError> {
         let name = || server.name().to_owned();
-        let deadline = Instant::now() + server.pool.acquire_timeout;
+        let deadline = Instant::now() + server.pool().acquire_timeout;
         loop {
             let Some(mut place) = server.slots.wait(key.clone()) else {
                 return Err(BackendError::PoolQueueFull { server: name() });
@@ -196,7 +196,7 @@ impl Pools {
                     Ok(Ok(grant)) => grant,
                     Ok(Err(_)) => continue,
                     Err(_) => {
-                        let (limit, maximum) = (server.pool.acquire_timeout, server.slots.maximum());
+                        let (limit, maximum) = (server.pool().acquire_timeout, server.slots.maximum());
                         return Err(BackendError::PoolTimeout {
                             server: name(),
                             limit,
@@ -231,6 +231,9 @@ impl Pools {
         }
         if !connection.link.inbox.bytes().is_empty() {
             // What nobody asked for would be taken for the answer to the next statement.
+            return None;
+        }
+        if connection.server.slots.is_over() {
             return None;
         }
         connection.link.inbox.release();
@@ -325,7 +328,10 @@ async fn own(
 /// Whether a connection has been idle for too long; its permit is given back then. All threads together keep the
 /// minimum, so it is the permits that decide.
 fn is_surplus(connection: &mut Connection, now: Instant) -> bool {
-    let settings = &connection.server.pool;
+    if connection.server.slots.is_over() {
+        return true;
+    }
+    let settings = connection.server.pool().clone();
     let idle = now.duration_since(connection.used);
     if settings.idle_timeout.is_none_or(|limit| idle <= limit) {
         return false;

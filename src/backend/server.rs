@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use super::profile::Profile;
 use super::slots::Slots;
@@ -21,7 +21,8 @@ pub struct Server {
     pub config: config::Server,
     pub slots: Arc<Slots>,
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    pub pool: config::Pool,
+    /// Replaced when the configuration is read again.
+    pool: ArcSwap<config::Pool>,
     pub compression: config::ServerCompression,
     pub compression_levels: (u32, u32),
     /// From the latest greeting.
@@ -45,13 +46,35 @@ impl Server {
             config: config.servers[index].clone(),
             slots,
             tls,
-            pool: config.pool.clone(),
+            pool: ArcSwap::from_pointee(config.pool.clone()),
             compression: config.compression.server,
             compression_levels: (config.compression.zlib_level, config.compression.zstd_level),
             profile: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             cutoffs: Mutex::default(),
         })
+    }
+
+    /// What counts for connections from now on.
+    pub fn pool(&self) -> Guard<Arc<config::Pool>> {
+        self.pool.load()
+    }
+
+    /// Takes up what may change while it runs: the pool's settings, and how many connections there may be.
+    pub fn configure(&self, old: &config::Config, new: &config::Config) {
+        if old.pool != new.pool {
+            self.pool.store(Arc::new(new.pool.clone()));
+            self.slots.set_max_waiting(new.pool.max_waiting as usize);
+        }
+        let maximum = |config: &config::Config| {
+            config
+                .servers
+                .get(self.index)
+                .map(|server| server.max_connections)
+        };
+        if let Some(most) = maximum(new).filter(|most| Some(*most) != maximum(old)) {
+            self.slots.set_maximum(most as usize);
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -107,7 +130,7 @@ impl Server {
     }
 
     pub fn connect_timeout(&self) -> Duration {
-        self.pool.connect_timeout
+        self.pool().connect_timeout
     }
 }
 

@@ -17,7 +17,7 @@ type Mutex<T> = std::sync::Mutex<T>;
 #[derive(Debug)]
 pub struct Slots {
     maximum: AtomicUsize,
-    max_waiting: usize,
+    max_waiting: AtomicUsize,
     open: AtomicUsize,
     /// The length of the queue, so that those who give back need not lock it when nobody waits.
     waiting: AtomicUsize,
@@ -70,7 +70,7 @@ impl Slots {
     pub fn new(maximum: usize, max_waiting: usize) -> Arc<Self> {
         Arc::new(Self {
             maximum: AtomicUsize::new(maximum),
-            max_waiting,
+            max_waiting: AtomicUsize::new(max_waiting),
             open: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             queue: Mutex::default(),
@@ -85,10 +85,23 @@ impl Slots {
         self.maximum.load(Ordering::Relaxed)
     }
 
-    /// What is open beyond it stays until it is not needed.
+    /// What there is beyond a lower maximum stays until it is closed; a higher one lets those in who wait.
     pub fn set_maximum(self: &Arc<Self>, maximum: usize) {
         self.maximum.store(maximum, Ordering::SeqCst);
-        self.hand_on();
+        let mut places = maximum.saturating_sub(self.open());
+        while places > 0 && self.has_waiters() {
+            self.hand_on();
+            places -= 1;
+        }
+    }
+
+    pub fn set_max_waiting(&self, max_waiting: usize) {
+        self.max_waiting.store(max_waiting, Ordering::Relaxed);
+    }
+
+    /// There are more than there may be, since the maximum was lowered.
+    pub fn is_over(&self) -> bool {
+        self.open() > self.maximum()
     }
 
     pub fn has_waiters(&self) -> bool {
@@ -109,7 +122,7 @@ impl Slots {
     /// Joins the queue; `None` when it is full.
     pub fn wait(self: &Arc<Self>, key: Key) -> Option<Place> {
         let mut queue = self.lock();
-        if queue.len() >= self.max_waiting {
+        if queue.len() >= self.max_waiting.load(Ordering::Relaxed) {
             return None;
         }
         let (sender, receiver) = oneshot::channel();

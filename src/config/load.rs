@@ -9,8 +9,8 @@ use super::reader::{Context, Field, Section};
 use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
 use super::{
-    Accounts, Admin, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool, Routing,
-    Rule, Server, Switchover, Tls,
+    Accounts, Admin, Audit, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool,
+    Routing, Rule, Server, Statistics, Switchover, Tls,
 };
 use super::{Address, secrets, tree};
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub limits: Limits,
     pub shutdown: Shutdown,
     pub log: Log,
+    pub statistics: Statistics,
+    pub audit: Audit,
     /// Threads that serve clients.
     pub workers: usize,
     pub server_version: ServerVersion,
@@ -151,6 +153,8 @@ impl Config {
             limits: section.field("limits").section(Limits::read),
             shutdown: section.field("shutdown").section(Shutdown::read),
             log: section.field("log").section(Log::read),
+            statistics: section.field("statistics").section(Statistics::read),
+            audit: section.field("audit").section(Audit::read),
             workers: workers(&section.field("workers")),
             server_version: ServerVersion::read(&section.field("server_version")),
         }

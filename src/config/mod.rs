@@ -7,10 +7,12 @@
 mod account;
 mod address;
 mod admin;
+mod audit;
 mod check;
 mod choice;
 mod compression;
 mod consistency;
+mod difference;
 mod duration;
 mod failover;
 mod host_pattern;
@@ -26,9 +28,12 @@ mod problem;
 mod reader;
 mod routing;
 mod rules;
+mod schema;
 mod secrets;
 mod server;
+mod shape;
 mod size;
+mod statistics;
 mod substitute;
 mod tls;
 mod tree;
@@ -37,9 +42,11 @@ mod values;
 pub use account::{Account, AccountCredential, AccountPlugin, Accounts, BackendLogin, Login};
 pub use address::Address;
 pub use admin::{Admin, AdminRole, AdminUser};
+pub use audit::Audit;
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
 pub use consistency::{Consistency, ConsistencyLevel};
+pub use difference::differences;
 pub use duration::parse as parse_duration;
 pub use failover::{Failover, FailoverMode, Hook, Promote, Replay, Switchover};
 pub use host_pattern::HostPattern;
@@ -47,7 +54,7 @@ pub use http::{Http, Open, Token};
 pub use limits::Limits;
 pub use listener::{Listener, ListenerMode};
 pub use load::{Config, ServerVersion, Shutdown};
-pub use log::{Log, LogFormat, LogLevel};
+pub use log::{Literals, Log, LogFormat, LogLevel, SlowLog};
 pub use monitor::{Ejection, Monitor};
 pub use network::Network;
 pub use pool::Pool;
@@ -57,7 +64,9 @@ pub use rules::{
     CacheRule, Mirror, Pattern, Rewrite, Rule, RuleActions, RuleMatch, RuleTarget, TablePattern, Throttle,
     ThrottlePer,
 };
+pub use schema::schema;
 pub use server::{MOST_SERVERS, Role, Server, ServerState};
+pub use statistics::Statistics;
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 
 #[cfg(test)]

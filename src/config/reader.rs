@@ -10,6 +10,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use super::problem::{Problem, Problems};
+use super::shape::{Shape, Shapes};
 use super::tree::{Entry, Kind, Node};
 use crate::util::suggest::nearest;
 
@@ -21,6 +22,8 @@ pub(super) struct Context<'a> {
     unknown: RefCell<Vec<Unknown>>,
     /// Every setting that was asked for, list positions left out: `servers[].weight`.
     known: RefCell<BTreeSet<String>>,
+    /// The forms in which values were asked for.
+    shapes: RefCell<Shapes>,
 }
 
 /// A key that its section does not have; the suggestion waits until all keys are known.
@@ -67,6 +70,7 @@ impl<'a> Context<'a> {
             problems: RefCell::default(),
             unknown: RefCell::default(),
             known: RefCell::default(),
+            shapes: RefCell::default(),
         }
     }
 
@@ -90,9 +94,13 @@ impl<'a> Context<'a> {
     }
 
     /// Every setting that exists, as far as the file led to it.
-    #[cfg(test)]
     pub(super) fn known(&self) -> BTreeSet<String> {
         self.known.borrow().clone()
+    }
+
+    /// Every form of every setting, as far as the file led to it.
+    pub(super) fn shapes(&self) -> Shapes {
+        self.shapes.take()
     }
 
     /// All problems in the order of their lines, `None` when there are none.
@@ -189,6 +197,23 @@ impl<'a> Field<'a> {
         self.context.report(self.line, &self.path, message, help);
     }
 
+    /// Notes a form that this value may have, given or not.
+    pub(super) fn note(&self, shape: Shape) {
+        let mut path = without_positions(&self.path);
+        let mut shapes = self.context.shapes.borrow_mut();
+        if let Some((section, _)) = path.rsplit_once('.')
+            && shapes
+                .get(section)
+                .is_some_and(|all| all.contains(&Shape::OwnKeys))
+        {
+            path = join(section, "*");
+        }
+        let all = shapes.entry(path).or_default();
+        if !all.contains(&shape) {
+            all.push(shape);
+        }
+    }
+
     pub(super) fn is_given(&self) -> bool {
         self.node.is_some()
     }
@@ -277,6 +302,7 @@ impl<'a> Field<'a> {
 
     /// The items of a list; a single word is a list of one.
     pub(super) fn items(&self) -> Vec<Field<'a>> {
+        self.note(Shape::List);
         match self.node {
             None
             | Some(Node {
@@ -326,6 +352,7 @@ impl<'a> Field<'a> {
 
     /// The entries of a section whose keys are the user's own.
     pub(super) fn entries(&self) -> Vec<(&'a str, Field<'a>)> {
+        self.note(Shape::OwnKeys);
         let Some(Node {
             kind: Kind::Map(entries),
             ..

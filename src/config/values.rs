@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::choice::Choice;
 use super::reader::Field;
+use super::shape::Shape;
 use super::substitute::{Unusable, substitute};
 use super::tree::Kind;
 use super::{Address, Network, Pattern, duration, size};
@@ -105,12 +106,19 @@ impl Field<'_> {
     }
 
     pub(super) fn count(&self, range: RangeInclusive<u32>, default: u32) -> u32 {
+        self.note_count(&range, false);
         let allowed = format!("write a whole number from {} to {}", range.start(), range.end());
         self.parse(allowed, |text| count(text, &range)).unwrap_or(default)
     }
 
+    fn note_count(&self, range: &RangeInclusive<u32>, or_off: bool) {
+        let (least, most) = (*range.start(), *range.end());
+        self.note(Shape::Count { least, most, or_off });
+    }
+
     /// A count, or `off`.
     pub(super) fn optional_count(&self, range: RangeInclusive<u32>, default: Option<u32>) -> Option<u32> {
+        self.note_count(&range, true);
         let allowed = format!(
             "write a whole number from {} to {}, or off",
             range.start(),
@@ -121,6 +129,7 @@ impl Field<'_> {
     }
 
     pub(super) fn duration(&self, range: RangeInclusive<Duration>, default: Duration) -> Duration {
+        self.note(Shape::Duration { or_off: false });
         let allowed = durations(&range);
         self.parse(allowed, |text| duration(text, &range))
             .unwrap_or(default)
@@ -132,12 +141,14 @@ impl Field<'_> {
         range: RangeInclusive<Duration>,
         default: Option<Duration>,
     ) -> Option<Duration> {
+        self.note(Shape::Duration { or_off: true });
         let allowed = format!("{}, or off", durations(&range));
         self.parse(allowed, |text| or_off(text, |text| duration(text, &range)))
             .unwrap_or(default)
     }
 
     pub(super) fn size(&self, range: RangeInclusive<u64>, default: u64) -> u64 {
+        self.note(Shape::Size);
         let (least, most) = (size::show(*range.start()), size::show(*range.end()));
         let allowed = format!("write a size such as 512KiB, 64MiB or 1GiB, from {least} to {most}");
         let parse = |text: &str| within(size::parse(text).ok_or(Bad::NotA("a size"))?, &range);
@@ -149,6 +160,7 @@ impl Field<'_> {
     }
 
     pub(super) fn choice<T: Choice>(&self) -> Option<T> {
+        self.note(Shape::Words(T::words()));
         let text = self.text()?;
         let value = T::from_word(&text);
         if value.is_none() {
@@ -196,6 +208,7 @@ impl Field<'_> {
     }
 
     pub(super) fn address(&self, default_port: Option<u16>) -> Option<Address> {
+        self.note(Shape::Text);
         let text = self.text()?;
         let address = Address::parse(&text, default_port);
         address

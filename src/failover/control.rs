@@ -64,6 +64,11 @@ impl Control {
         self.run_within(statements, self.limit).await
     }
 
+    /// As [`Control::run`], for what is known to take so much longer.
+    pub(super) async fn run_patiently(&self, statements: &str, longer: Duration) -> Result<Sets, Trouble> {
+        self.run_within(statements, self.limit + longer).await
+    }
+
     /// What is run may be run twice: a connection that was kept may have died since, and then a new one is tried.
     pub(super) async fn run_within(&self, statements: &str, limit: Duration) -> Result<Sets, Trouble> {
         let was_kept = self.connection.try_lock().is_ok_and(|place| place.is_some());

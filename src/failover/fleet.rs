@@ -33,6 +33,9 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Sessions that are killed at most.
 const MOST_SESSIONS: usize = 10_000;
 
+/// MySQL looks every two seconds only whether a thread has ended that was connecting to a host that is gone.
+const STOPPING: Duration = Duration::from_millis(2_500);
+
 // === impl Fleet ===
 
 impl Fleet {
@@ -158,6 +161,7 @@ impl Hands {
                 Some(answer) if answer == "0" => Ok(()),
                 _ => Err(Trouble::Late(*timeout)),
             },
+            kind if stops_a_thread(kind) => control.run_patiently(&text, STOPPING).await.map(|_| ()),
             _ => control.run(&text).await.map(|_| ()),
         }
     }
@@ -176,6 +180,17 @@ impl Hands {
         }
         Ok(())
     }
+}
+
+/// Whether an IO thread that is just connecting has to end before the statements are done.
+fn stops_a_thread(kind: &StepKind) -> bool {
+    matches!(
+        kind,
+        StepKind::StopFetching { .. }
+            | StepKind::Reconnect { .. }
+            | StepKind::Follow(_)
+            | StepKind::Detach { .. }
+    )
 }
 
 /// The row's first field.

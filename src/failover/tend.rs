@@ -115,8 +115,7 @@ impl Coordinator {
         let status = member.status.as_deref()?;
         let settings = &self.config.failover;
         if !status.read_only && settings.enforce_read_only {
-            let sentence = "it takes no writes: it is not the primary";
-            return Some(Chore::Do(vec![step(scene, server, StepKind::ReadOnly, sentence)]));
+            return Some(Chore::Do(no_writes(scene, server)));
         }
         let follows_primary = scene.channel(server, primary);
         status.channels.as_ref()?;
@@ -218,6 +217,24 @@ impl Coordinator {
             );
         }
     }
+}
+
+/// A server that is not the primary stops to take writes. Commits that wait there for an acknowledgement keep it from
+/// becoming read-only, and nobody acknowledges them any more. They are let go only when nobody is left whom the
+/// server could tell that they are done.
+fn no_writes(scene: &Scene, server: usize) -> Vec<Step> {
+    let status = scene.members[server].status.as_deref();
+    let waits = status.is_some_and(|status| status.semi_sync.source == Some(true));
+    let mut steps = Vec::new();
+    if waits {
+        let text = "its clients are sent away: it is not the primary";
+        steps.push(step(scene, server, StepKind::KillSessions, text));
+        let text = "commits wait there for nobody";
+        steps.push(step(scene, server, StepKind::SemiSync { on: false }, text));
+    }
+    let text = "it takes no writes: it is not the primary";
+    steps.push(step(scene, server, StepKind::ReadOnly, text));
+    steps
 }
 
 /// A server comes behind the primary: from another source, or from having been a primary itself.

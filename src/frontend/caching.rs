@@ -258,8 +258,7 @@ impl Client {
     /// Answers a statement whose result a rule keeps, if it is there. False: the statement is to be run, and its
     /// result will be kept.
     pub async fn answer_again(&mut self, header: Header, start: usize, facts: &Facts) -> Result<bool, End> {
-        let worker = self.worker.clone();
-        let (Some((name, rule)), Some(cache)) = (self.cache_rule(), &worker.shared.results) else {
+        let (Some((name, rule)), Some(cache)) = (self.cache_rule(), self.settings.results.clone()) else {
             return Ok(false);
         };
         let bytes = self.link.inbox.bytes();
@@ -382,7 +381,7 @@ impl Client {
         let (Some(keeping), Some(source)) = (recording.keeping, recording.source) else {
             return;
         };
-        let Some(cache) = &self.worker.shared.results else {
+        let Some(cache) = self.settings.results.clone() else {
             return;
         };
         let is_plain = outcome.observed.warnings == 0 && recording.bytes.len() <= keeping.most;
@@ -428,7 +427,7 @@ impl Client {
     /// A prepared one names tables as it did when it was prepared. Of one that is not `whole` only the beginning
     /// is known.
     pub fn begin_write(&mut self, facts: &Facts, template: Option<&Template>, whole: bool) {
-        let Some(cache) = &self.worker.shared.results else {
+        let Some(cache) = self.settings.results.clone() else {
             return;
         };
         let state = template.map_or(&self.session.state, |template| &template.state);

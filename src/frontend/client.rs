@@ -18,10 +18,12 @@ use super::reply;
 use super::request;
 use super::rows::{OwnStatus, Rows, Speaks};
 use super::rules::Steering;
+use super::settings::Settings;
 use super::trace::Trace;
+use super::underway::Underway;
 use super::worker::Worker;
 use crate::backend::{BackendError, Connection, Key, Server};
-use crate::config::ListenerMode;
+use crate::config::{ConsistencyLevel, ListenerMode};
 use crate::net::{Link, Signal};
 use crate::routing::Policy;
 use crate::session::{Hold, Session};
@@ -68,12 +70,17 @@ pub struct Client {
     pub policy: Policy,
     /// The same before the session had settings of its own.
     pub configured_policy: Policy,
+    /// The level that the account asks for.
+    pub account_level: Option<ConsistencyLevel>,
+    /// As of the statement under way.
+    pub settings: Arc<Settings>,
     pub steering: Steering,
     pub caching: Caching,
     /// Stands for where it comes from.
     pub source: u64,
     pub speaks: Speaks,
     pub trace: Trace,
+    pub underway: Underway,
     /// What it has of the gate before the primary.
     pub gateway: Gateway,
     pub replay: Replay,
@@ -353,7 +360,7 @@ impl Client {
             capabilities: self.capabilities,
             statement,
             may_move,
-            max_packet: self.worker.shared.config.limits.max_allowed_packet,
+            max_packet: self.worker.shared.settings().config.limits.max_allowed_packet,
             since: self.worker.shared.measures_latency().then(Instant::now),
             numbers: None,
             rows,
@@ -427,6 +434,7 @@ impl Client {
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
                 self.note_latency(facts, &outcome);
+                self.note_answer(&outcome);
                 self.note_seen(facts);
                 self.keep_result(&outcome);
                 self.end_write();
@@ -523,6 +531,7 @@ impl Client {
 
     pub async fn error(&mut self, code: u16, sqlstate: &[u8; 5], message: &str) -> Result<(), End> {
         self.worker.traffic().own_errors.add(1);
+        self.underway.fails(code);
         let packet = reply::error(FIRST, self.capabilities, code, sqlstate, message);
         self.link.send(&packet).await.map_err(|_| End::Broken)
     }

@@ -32,9 +32,13 @@ impl Client {
             if command != Command::QUIT {
                 self.statements += 1;
             }
+            self.keep_up();
             self.entry.begins(command, clock::now());
             let began = self.worker.begin_command();
-            if let Err(end) = self.command(header, command).await {
+            self.begin();
+            let served = self.command(header, command).await;
+            self.end(served.is_err());
+            if let Err(end) = served {
                 return end;
             }
             self.worker.end_command(began);

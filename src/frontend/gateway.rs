@@ -125,7 +125,7 @@ impl Client {
     pub fn may_wait(&self, error: &BackendError) -> bool {
         let shared = &self.worker.shared;
         let gone = shared.topology.gate().writable() != Some(self.server.index);
-        let waits = gone || shared.config.failover.mode == FailoverMode::Automatic;
+        let waits = gone || shared.settings().config.failover.mode == FailoverMode::Automatic;
         waits && error.is_lost() && self.mode != ListenerMode::Replica && !shared.lot.patience.is_zero()
     }
 

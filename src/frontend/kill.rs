@@ -238,7 +238,7 @@ impl Client {
 
     /// Reads the whole request at the front of the inbox.
     pub async fn read(&mut self) -> Result<Vec<u8>, End> {
-        let limit = self.worker.shared.config.limits.max_allowed_packet;
+        let limit = self.worker.shared.settings().config.limits.max_allowed_packet;
         match super::request::read_packet(&mut self.link, limit).await {
             Ok(payload) => Ok(payload),
             Err(error) => Err(self.client_failed(&error).await),

@@ -129,8 +129,7 @@ impl Pauses {
 /// elsewhere, and is opened again afterwards.
 pub async fn serve(door: Door, listener: Arc<Listener>, worker: Rc<Worker>) {
     let shared = worker.shared.clone();
-    let mut listeners = shared.config.listeners.iter();
-    let place = listeners.position(|known| *known == *listener);
+    let place = shared.place_of(&listener);
     let Some(mut paused) = place.and_then(|place| shared.pauses.watch(place)) else {
         return accept(door, &listener, &worker).await;
     };

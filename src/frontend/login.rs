@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::audit::{Event, Record};
 use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, Login};
 use super::outcome::End;
@@ -16,7 +17,7 @@ use super::rules::Steering;
 use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{BackendError, Key, Profile, connect};
+use crate::backend::{BackendError, Identity, Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal, Socket};
@@ -99,13 +100,15 @@ pub async fn run(worker: Rc<Worker>, newcomer: Newcomer<Socket>, (id, signal): (
     let end = client.serve().await;
     client.leave();
     client.link.say_goodbye();
+    let reason = client.why.as_deref().unwrap_or(end.reason());
+    client.tell_audit(Event::Logout, |record| record.with("reason", reason));
     let user = String::from_utf8_lossy(&client.login.user).into_owned();
     tracing::info!(
         client = id,
         user,
         peer = peer(client.address),
         listener = client.listener,
-        reason = client.why.as_deref().unwrap_or(end.reason()),
+        reason,
         seconds = started.elapsed().as_secs_f64(),
         statements = client.statements,
         "client disconnected"
@@ -113,7 +116,7 @@ pub async fn run(worker: Rc<Worker>, newcomer: Newcomer<Socket>, (id, signal): (
 }
 
 /// A client's address as the log shows it.
-fn peer(address: Option<SocketAddr>) -> String {
+pub fn peer(address: Option<SocketAddr>) -> String {
     address.map_or_else(|| "local".to_owned(), |address| address.to_string())
 }
 
@@ -123,7 +126,8 @@ impl Arrival {
     async fn arrive(mut self, started: Instant) -> Option<Client> {
         let (id, listener) = (self.id, self.listener.name.clone());
         // How long a server takes is not for the client to answer for: that has limits of its own.
-        let limit = self.worker.shared.config.limits.login_timeout;
+        let shared = self.worker.shared.clone();
+        let limit = shared.settings().config.limits.login_timeout;
         let proved = tokio::time::timeout(limit, self.prove()).await;
         let (address, user) = (self.address, String::from_utf8_lossy(&self.user).into_owned());
         let (end, why) = match proved.unwrap_or(Err(End::LoginTimeout)) {
@@ -136,6 +140,7 @@ impl Arrival {
                 match client.welcome(sequence).await {
                     Ok(()) => {
                         client.start_compression(zstd_level);
+                        client.tell_audit(Event::Login, |record| record);
                         tracing::info!(
                             client = id,
                             user,
@@ -149,12 +154,21 @@ impl Arrival {
                 }
             }
         };
+        let reason = why.as_deref().unwrap_or(end.reason());
+        // Whoever only looks whether somebody listens has not tried to log in.
+        if matches!(end, End::LoginFailed | End::LoginTimeout) {
+            shared.audit.tell(|| {
+                let record = Record::new(Event::LoginFailed).with_number("client", id.into());
+                let record = record.with("user", &user).with("address", peer(address));
+                record.with("listener", &listener).with("reason", reason)
+            });
+        }
         tracing::info!(
             client = id,
             user,
             peer = peer(address),
             listener,
-            reason = why.as_deref().unwrap_or(end.reason()),
+            reason,
             seconds = started.elapsed().as_secs_f64(),
             "client refused"
         );
@@ -163,7 +177,7 @@ impl Arrival {
 
     async fn prove(&mut self) -> Result<Proved, End> {
         self.proxy_header().await?;
-        let limits = &self.worker.shared.config.limits;
+        let limits = self.worker.shared.settings().config.limits.clone();
         if self.worker.shared.registry.connections() > limits.client_connections as usize {
             return Err(self.refuse(1040, b"08004", "Too many connections").await);
         }
@@ -221,7 +235,7 @@ impl Arrival {
             Err(Some(refusal)) => return Err(self.reject(&refusal).await),
             Err(None) => return Err(End::Gone),
         };
-        let per_user = self.worker.shared.config.limits.per_user;
+        let per_user = self.worker.shared.settings().config.limits.per_user;
         if let Err(text) = accepted.count(&mut self.place, &opened.user, per_user) {
             return Err(self.refuse(1226, b"42000", &text).await);
         }
@@ -268,7 +282,7 @@ impl Arrival {
     /// What the server can, as far as it is not ours to give.
     fn offer(&self, profile: &Profile) -> Capabilities {
         use Capabilities as C;
-        let compression = self.worker.shared.config.compression.client;
+        let compression = self.worker.shared.settings().config.compression.client;
         let mut offered = profile
             .capabilities
             .without(C::SSL | C::COMPRESS | C::ZSTD | C::MULTI_FACTOR);
@@ -288,7 +302,7 @@ impl Arrival {
 
     async fn greet(&mut self, profile: &Profile, offered: Capabilities) -> Result<[u8; 20], End> {
         let scramble = crate::wire::auth::Scramble::generate().map_err(|_| End::Broken)?;
-        let version = match &self.worker.shared.config.server_version {
+        let version = match &self.worker.shared.settings().config.server_version {
             ServerVersion::Mirror => profile.version.clone(),
             ServerVersion::Fixed(version) => version.clone().into_bytes(),
         };
@@ -384,15 +398,7 @@ impl Arrival {
             profile,
         } = proved;
         let server = self.worker.shared.server_for(self.listener.mode).clone();
-        let key = Key {
-            server: server.index,
-            identity: accepted.identity,
-            capabilities: opened.capabilities,
-            collation: opened.collation,
-            has_schema: opened.database.is_some(),
-            was_reset: false,
-            tls: false,
-        };
+        let key = opened.key(server.index, accepted.identity);
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
         let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone(), key.clone()));
@@ -403,7 +409,8 @@ impl Arrival {
             filler: opened.filler,
         };
         let levels = [Some(self.listener.consistency), accepted.consistency];
-        let policy = Policy::new(&self.worker.shared.config).with_levels(levels);
+        let settings = self.worker.shared.settings().clone();
+        let policy = Policy::new(&settings.config).with_levels(levels);
         let mut client = Client {
             link: self.link,
             worker: self.worker,
@@ -423,11 +430,14 @@ impl Arrival {
             mode: self.listener.mode,
             policy,
             configured_policy: policy,
+            account_level: accepted.consistency,
+            settings,
             steering: Steering::default(),
             caching: Default::default(),
             source: source(self.address),
             speaks: Default::default(),
             trace: Default::default(),
+            underway: Default::default(),
             gateway: Default::default(),
             replay: Default::default(),
             listener: self.listener.name.clone(),
@@ -461,6 +471,36 @@ impl Opened {
             zstd_level: login.zstd_level,
         }
     }
+
+    /// What its connections to a server have to be like.
+    fn key(&self, server: usize, identity: Arc<crate::backend::Identity>) -> Key {
+        Key {
+            server,
+            identity,
+            capabilities: self.capabilities,
+            collation: self.collation,
+            has_schema: self.database.is_some(),
+            was_reset: false,
+            tls: false,
+        }
+    }
+}
+
+// === impl Opened: what comes of it ===
+
+impl Opened {
+    /// For the server connections that are opened for the client.
+    fn key(&self, server: usize, identity: Arc<Identity>) -> Key {
+        Key {
+            server,
+            identity,
+            capabilities: self.capabilities,
+            collation: self.collation,
+            has_schema: self.database.is_some(),
+            was_reset: false,
+            tls: false,
+        }
+    }
 }
 
 pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
@@ -478,6 +518,17 @@ pub fn dialect(profile: &Profile, collation: u16) -> Dialect {
 // === impl Client ===
 
 impl Client {
+    /// For the audit log: what the client did, or what was done to it.
+    pub fn tell_audit(&self, event: Event, more: impl FnOnce(Record) -> Record) {
+        self.worker.shared.audit.tell(|| {
+            let record = Record::new(event).with_number("client", self.id.into());
+            let record = record
+                .with("user", &self.login.user)
+                .with("address", peer(self.address));
+            more(record.with("listener", &self.listener))
+        });
+    }
+
     /// Proves to the client that the server knows it, too.
     pub async fn welcome(&mut self, sequence: u8) -> Result<(), End> {
         if let Err(error) = self.bind_for_login().await {
@@ -519,7 +570,7 @@ impl Client {
 
     /// Only now: the OK that ends a login is not compressed yet.
     fn start_compression(&mut self, zstd_level: Option<u8>) {
-        let levels = &self.worker.shared.config.compression;
+        let levels = self.worker.shared.settings().config.compression.clone();
         if self.capabilities.has(Capabilities::COMPRESS) {
             self.link
                 .compress(Zip::with_client(Algorithm::Zlib, levels.zlib_level as u8));

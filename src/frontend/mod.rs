@@ -1,16 +1,19 @@
 //! The clients' side: listeners, logins, and the command loop with one file for each kind of command.
 
 pub mod announcing;
+pub mod audit;
 pub mod authentication;
 pub mod binding;
 pub mod caching;
 pub mod client;
 pub mod command;
 pub mod deadline;
+pub mod digests;
 pub mod elsewhere;
 pub mod eviction;
 pub mod gateway;
 pub mod kill;
+pub mod lines;
 pub mod listener;
 pub mod login;
 pub mod mirror;
@@ -29,6 +32,7 @@ pub mod request;
 pub mod reset;
 pub mod rows;
 pub mod rules;
+pub mod settings;
 pub mod shared;
 pub mod shown;
 pub mod statement;
@@ -36,5 +40,6 @@ pub mod templates;
 pub mod trace;
 pub mod traffic;
 pub mod tunnel;
+pub mod underway;
 pub mod wishes;
 pub mod worker;

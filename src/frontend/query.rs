@@ -31,6 +31,8 @@ impl Client {
             return self.answer_own(own, &text, wishes).await;
         }
         let facts = wishes::obeyed(&mut self.session, facts, wishes);
+        let log = &self.settings.config.log;
+        self.underway.is_statement(log, &facts, text);
         let actions = self.wishes(&facts, text);
         self.steer(actions);
         if !actions.is_empty() {

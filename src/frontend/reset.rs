@@ -1,5 +1,6 @@
 //! RESET_CONNECTION and CHANGE_USER: a session begins anew on the same client connection.
 
+use super::audit::Event;
 use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, FIRST};
 use super::login::dialect;
@@ -7,7 +8,6 @@ use super::outcome::End;
 use super::reply;
 use crate::accounts::ClientAddress;
 use crate::backend::Profile;
-use crate::routing::Policy;
 use crate::session::Session;
 use crate::sql::Facts;
 use crate::wire::auth::Scramble;
@@ -82,16 +82,21 @@ impl Client {
             }
             Err(None) => return Err(End::Gone),
         };
-        let per_user = self.worker.shared.config.limits.per_user;
+        let per_user = self.worker.shared.settings().config.limits.per_user;
         if let Err(text) = accepted.count(&mut self.place, request.user, per_user) {
             return Err(self.dismiss(sequence, 1226, b"42000", &text).await);
         }
         self.become_user(&request, accepted, &profile);
-        self.welcome(sequence).await
+        self.welcome(sequence).await?;
+        self.tell_audit(Event::ChangeUser, |record| record);
+        Ok(())
     }
 
     /// The client stays nobody: its connection ends.
     async fn dismiss(&mut self, sequence: u8, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
+        self.tell_audit(Event::LoginFailed, |record| {
+            record.with("reason", format!("change of the user: {code} {message}"))
+        });
         let packet = reply::error(sequence, self.capabilities, code, sqlstate, message);
         let _ = self.link.send(&packet).await;
         self.why.get_or_insert_with(|| format!("{code} {message}"));
@@ -112,14 +117,8 @@ impl Client {
         self.seats.clear();
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
-        let config = &self.worker.shared.config;
-        let mut listeners = config.listeners.iter();
-        let listener = listeners.find(|listener| listener.name == self.listener);
-        let levels = [
-            listener.map(|listener| listener.consistency),
-            accepted.consistency,
-        ];
-        self.configured_policy = Policy::new(config).with_levels(levels);
+        self.account_level = accepted.consistency;
+        self.configured_policy = self.policy_from(accepted.consistency);
         self.policy = self.configured_policy;
         self.trace = Default::default();
         self.select_rules();

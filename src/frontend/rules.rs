@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::audit::Event;
 use super::client::{Client, STOPPING};
 use super::outcome::End;
 use crate::config::CacheRule;
@@ -61,7 +62,7 @@ impl Steering {
 impl Client {
     /// To be repeated whenever the client becomes somebody else.
     pub fn select_rules(&mut self) {
-        let selection = self.worker.shared.rules.select(self.comes());
+        let selection = self.settings.rules.select(self.comes());
         self.steering = Steering {
             selection,
             ..Steering::default()
@@ -86,7 +87,20 @@ impl Client {
     }
 
     fn rules(&self) -> &RuleSet {
-        &self.worker.shared.rules
+        &self.settings.rules
+    }
+
+    /// The rules have changed: executions of what was prepared before are treated as the new ones want.
+    pub fn steer_prepared(&mut self) {
+        if self.steering.selection.is_empty() {
+            return;
+        }
+        let statements = self.session.statements.iter();
+        let wanted = statements.map(|(id, statement)| {
+            let template = &statement.template;
+            (id, self.wishes(&template.facts, &template.text))
+        });
+        self.steering.prepared = wanted.filter(|(_, actions)| !actions.is_empty()).collect();
     }
 
     /// How the statement under way is routed.
@@ -194,7 +208,7 @@ impl Client {
         let Some(said) = self.rules().rewrite(&self.steering.actions) else {
             return Ok(None);
         };
-        let limit = self.worker.shared.config.limits.max_allowed_packet;
+        let limit = self.worker.shared.settings().config.limits.max_allowed_packet;
         // One byte goes before the text.
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(1);
         rules::rewrite(said.value, text, limit).map_err(|TooLong| Refused {
@@ -222,10 +236,24 @@ impl Client {
         }
     }
 
+    fn audit_blocked(&self) {
+        let rule = self.rules().block(&self.steering.actions).map(|said| said.rule);
+        self.tell_audit(Event::Blocked, |record| {
+            let schema = self.session.state.schema.as_deref().unwrap_or_default();
+            let record = record
+                .with("schema", schema)
+                .with("rule", rule.unwrap_or_default());
+            record.with("statement", self.underway.shape())
+        });
+    }
+
     pub async fn tell_refusal(&mut self, refused: &Refused) -> Result<(), End> {
         let ruled = &self.worker.shared.ruled;
         match refused.code {
-            BLOCKED => count(&ruled.blocked),
+            BLOCKED => {
+                count(&ruled.blocked);
+                self.audit_blocked();
+            }
             THROTTLED => count(&ruled.throttled),
             _ => {}
         }

@@ -5,23 +5,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::mpsc;
 
-use super::caching::ResultCache;
+use super::audit::Audit;
+use super::digests::Row;
+use super::lines::LogCounts;
 use super::listener::{Door, Pauses};
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
 use super::parking::Lot;
 use super::registry::{Place, Registry};
 use super::replay;
+use super::settings::Settings;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
 use crate::config::{Balance, Config, FailoverMode, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
-use crate::routing::rules::RuleSet;
 use crate::session::Budget;
 use crate::topology::Topology;
 
@@ -29,17 +31,26 @@ use crate::topology::Topology;
 #[derive(Debug)]
 pub enum Message {
     /// It accepts connections for all threads from now on.
-    Accept { door: Door, listener: Arc<Listener> },
+    Accept {
+        door: Door,
+        listener: Arc<Listener>,
+    },
     /// A connection that another thread accepted.
     Client(Newcomer<DetachedSocket>),
     /// Reaches one client of the thread.
-    Interrupt { client: u32, interrupt: Interrupt },
+    Interrupt {
+        client: u32,
+        interrupt: Interrupt,
+    },
     /// Reaches them all.
     InterruptAll(Interrupt),
     /// Somebody waits for a connection to this server.
     Spare(usize),
     /// The connections to this server have been given up.
     Evict(usize),
+    /// Somebody looks at what was counted of statements.
+    Digests(mpsc::Sender<Vec<Row>>),
+    ForgetDigests,
 }
 
 /// A connection that was accepted.
@@ -53,15 +64,14 @@ pub struct Newcomer<Socket> {
 }
 
 pub struct Shared {
-    pub config: Config,
+    settings: ArcSwap<Settings>,
     pub servers: Servers,
     pub accounts: Accounts,
     pub topology: Arc<Topology>,
-    pub rules: RuleSet,
-    /// Where a rule keeps results.
-    pub results: Option<Arc<ResultCache>>,
     pub mirrored: MirrorCounts,
     pub ruled: RuleCounts,
+    pub logged: LogCounts,
+    pub audit: Audit,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
     /// Of each thread.
@@ -105,6 +115,7 @@ impl Shared {
         topology: Arc<Topology>,
         tls: Option<Arc<rustls::ServerConfig>>,
         workers: Vec<mpsc::UnboundedSender<Message>>,
+        audit: Audit,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
         let traffic = workers
@@ -112,28 +123,23 @@ impl Shared {
             .map(|_| Traffic::new(config.servers.len()))
             .collect();
         let pauses = Pauses::new(config.listeners.len());
-        let rules = RuleSet::compile(&config.rules);
-        let caches = config.rules.iter().any(|rule| rule.actions.cache.is_some());
-        let results = caches.then(|| {
-            let most = usize::try_from(config.routing.result_cache).unwrap_or(usize::MAX);
-            Arc::new(ResultCache::new(most, topology.clone()))
-        });
         let lot = Lot::new(&config.failover);
         let kept = &config.failover.replay;
         let replays = replay::record::is_enabled(&config.failover)
             .then(|| Budget::new(kept.per_transaction, kept.total));
+        let settings = Settings::new(config, None, &topology);
         Arc::new(Self {
             lot,
             recovery: Default::default(),
             replays,
-            config,
+            settings: ArcSwap::from_pointee(settings),
             servers,
             accounts,
             topology,
-            rules,
-            results,
             mirrored: MirrorCounts::default(),
             ruled: RuleCounts::default(),
+            logged: LogCounts::default(),
+            audit,
             registry: Arc::default(),
             pauses,
             traffic,
@@ -143,6 +149,15 @@ impl Shared {
             loads,
             turn: AtomicUsize::new(0),
         })
+    }
+
+    /// What is configured now. Cheap enough for every statement.
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    pub fn set_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
     }
 
     /// What clients are shown: the primary's greeting, once it has given one.
@@ -180,7 +195,7 @@ impl Shared {
 
     /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
     pub fn measures_latency(&self) -> bool {
-        self.config.routing.balance == Balance::LeastLatency
+        self.settings().config.routing.balance == Balance::LeastLatency
     }
 
     /// Whether new statements may go to a server, as far as is known.
@@ -194,7 +209,7 @@ impl Shared {
 
     /// Whether it is worth waiting for a primary: one is to come, or may.
     pub fn waits_for_primary(&self) -> bool {
-        let automatic = self.config.failover.mode == FailoverMode::Automatic;
+        let automatic = self.settings().config.failover.mode == FailoverMode::Automatic;
         (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
     }
 

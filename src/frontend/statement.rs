@@ -42,7 +42,7 @@ enum Unprepared {
 impl Client {
     pub async fn prepare(&mut self) -> Result<(), End> {
         let payload = self.read().await?;
-        let limit = self.worker.shared.config.limits.prepared_per_session as usize;
+        let limit = self.worker.shared.settings().config.limits.prepared_per_session as usize;
         if self.session.statements.len() >= limit {
             let text = format!(
                 "Can't create more than limits.prepared_per_session statements (current value: {limit})"
@@ -57,6 +57,7 @@ impl Client {
         let mut facts = sql::analyse(text, self.session.dialect);
         let wishes = self.wishes(&facts, text);
         self.steer(wishes);
+        self.underway.is_prepared(&facts);
         let changed = match self.blocked() {
             None => self.changed(text),
             Some(blocked) => Err(blocked),
@@ -119,7 +120,7 @@ impl Client {
         let outcome = answered?;
         if let (Some(prepared), Some(connection)) = (outcome.prepared, &mut self.connection) {
             let parameters = prepared.parameters;
-            let limit = connection.server.pool.max_prepared_per_connection as usize;
+            let limit = connection.server.pool().max_prepared_per_connection as usize;
             let gone = connection.prepared.insert(template, prepared.statement, limit);
             let closed = connection.close_statements(&gone).await;
             closed.map_err(|error| Broken::Server { error, started: true })?;
@@ -175,6 +176,7 @@ impl Client {
         let named = self.link.inbox.bytes().get(HEADER + 1..HEADER + 5);
         let named = named.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
         let id = self.session.statements.resolve(u32::from_le_bytes(named));
+        self.begin_execution(id);
         if !self.steer_execution(id) {
             return Ok(None);
         }
@@ -513,7 +515,7 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return Err(End::Broken);
         };
-        let limit = self.worker.shared.config.limits.max_allowed_packet;
+        let limit = self.worker.shared.settings().config.limits.max_allowed_packet;
         match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
             Ok(_) => {}
             Err(PassError::Client(error)) => return Err(self.client_failed(&error).await),

@@ -38,6 +38,7 @@ impl Client {
     /// A place has been found for the statement under way.
     pub fn note_why(&mut self, why: Why) {
         self.trace.why = Some(why);
+        self.underway.goes(why);
     }
 
     /// The statement ran, or tried to, on the connection at hand.

@@ -50,7 +50,7 @@ impl Client {
         let Some(mut connection) = self.connection.take() else {
             return Err(End::Broken);
         };
-        let limit = self.worker.shared.config.limits.max_allowed_packet;
+        let limit = self.worker.shared.settings().config.limits.max_allowed_packet;
         if request::pass_packet(&mut self.link, &mut connection.link, limit)
             .await
             .is_err()

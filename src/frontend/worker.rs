@@ -12,6 +12,8 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::Instant;
 
+use super::digests::Digests;
+use super::lines::Lines;
 use super::listener;
 use super::login;
 use super::mirror::{self, Mirror};
@@ -20,12 +22,12 @@ use super::templates::Templates;
 use super::traffic::{Sampler, Traffic};
 use crate::accounts::Directory;
 use crate::backend::Pools;
-use crate::config::Listener;
+use crate::config::{Listener, Routing};
 use crate::net::{DetachedSocket, Interrupt, Signal, Socket};
 use crate::routing::Router;
 use crate::routing::balance::Balancer;
 use crate::sql::FactsCache;
-use crate::util::clock;
+use crate::util::{Stopwatch, clock};
 
 pub struct Worker {
     pub index: usize,
@@ -36,8 +38,14 @@ pub struct Worker {
     pub facts: RefCell<FactsCache>,
     pub router: RefCell<Router>,
     pub mirror: Mirror,
+    pub stopwatch: Stopwatch,
+    pub digests: RefCell<Digests>,
+    pub lines: Lines,
     sampler: Sampler,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
+    /// What the router and the facts were made with.
+    routing: RefCell<Routing>,
+    seed: u64,
     /// Opened by the thread's first login.
     directory: OnceCell<Option<Directory>>,
     /// The tasks that accept connections here.
@@ -64,6 +72,11 @@ pub fn run(
     Ok(())
 }
 
+fn balancer(shared: &Shared, routing: &Routing, seed: u64) -> Balancer {
+    let names = shared.servers.iter().map(|server| server.name());
+    Balancer::new(routing.balance, routing.slow_start, seed).with_names(names)
+}
+
 // === impl Worker ===
 
 impl Worker {
@@ -81,11 +94,10 @@ impl Worker {
             }
         };
         let pools = Pools::new(Box::new(ask_others));
-        let routing = &shared.config.routing;
+        let routing = shared.settings().config.routing.clone();
         let seed = foldhash::fast::RandomState::default().hash_one(index);
-        let names = shared.servers.iter().map(|server| server.name());
-        let balancer = Balancer::new(routing.balance, routing.slow_start, seed).with_names(names);
-        let router = Router::new(shared.topology.clone(), balancer);
+        let router = Router::new(shared.topology.clone(), balancer(&shared, &routing, seed));
+        let digests = shared.settings().config.statistics.digests as usize;
         let facts = FactsCache::new(routing.digests as usize);
         Self {
             index,
@@ -94,8 +106,13 @@ impl Worker {
             facts: RefCell::new(facts),
             router: RefCell::new(router),
             mirror: Mirror::new(seed),
+            stopwatch: Stopwatch::choose(),
+            digests: RefCell::new(Digests::new(digests)),
+            lines: Lines::new(seed),
             sampler: Sampler::default(),
             templates: Templates::default(),
+            routing: RefCell::new(routing),
+            seed,
             clients: RefCell::default(),
             directory: OnceCell::new(),
             doors: RefCell::default(),
@@ -112,10 +129,8 @@ impl Worker {
         let mut ticks = tokio::time::interval(clock::TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut count = 0u32;
-        let mirrors = |rule: &crate::config::Rule| rule.actions.mirror.is_some();
-        if self.shared.config.rules.iter().any(mirrors) {
-            tokio::task::spawn_local(mirror::run(self.clone()));
-        }
+        // Rules that mirror may come with a reload.
+        tokio::task::spawn_local(mirror::run(self.clone()));
         loop {
             tokio::select! {
                 message = inbox.recv() => match message {
@@ -125,8 +140,10 @@ impl Worker {
                 due = ticks.tick() => {
                     self.traffic().delays.record(clock::tick().saturating_duration_since(due));
                     self.sampler.refill();
+                    self.lines.refill();
                     count = count.wrapping_add(1);
                     self.free_connections();
+                    self.keep_up();
                     if count.is_multiple_of(ROUND) {
                         self.round();
                     }
@@ -184,6 +201,11 @@ impl Worker {
                 }
             }
             Message::Spare(server) => self.pools.spare(server),
+            Message::Digests(asker) => {
+                // It has room for all threads; nobody may be left who waits.
+                let _ = asker.try_send(self.digests.borrow().rows());
+            }
+            Message::ForgetDigests => self.digests.borrow_mut().forget(),
             Message::Evict(server) => {
                 self.pools.evict(server);
                 for signal in self.clients.borrow().values() {
@@ -193,12 +215,30 @@ impl Worker {
         }
     }
 
+    /// Takes up what a reload has changed of how statements are routed.
+    fn keep_up(&self) {
+        let settings = self.shared.settings();
+        let new = &settings.config.routing;
+        let mut routing = self.routing.borrow_mut();
+        if *routing == *new {
+            return;
+        }
+        if (routing.balance, routing.slow_start) != (new.balance, new.slow_start) {
+            let balancer = balancer(&self.shared, new, self.seed);
+            self.router.borrow_mut().set_balancer(balancer);
+        }
+        if routing.digests != new.digests {
+            self.facts.replace(FactsCache::new(new.digests as usize));
+        }
+        *routing = new.clone();
+    }
+
     /// Serves a client here, unless another thread has fewer.
     pub fn let_in(self: &Rc<Self>, socket: Socket, peer: Option<SocketAddr>, listener: &Arc<Listener>) {
         let newcomer = Newcomer {
             socket,
             peer,
-            listener: listener.clone(),
+            listener: self.shared.current(listener),
             place: self.shared.registry.enter(),
         };
         let index = self.shared.admit(self.index);
@@ -254,7 +294,7 @@ impl Worker {
     fn round(&self) {
         let now = clock::now();
         self.pools.sweep(now);
-        let default = self.shared.config.limits.idle_timeout;
+        let default = self.shared.settings().config.limits.idle_timeout;
         for signal in self.clients.borrow().values() {
             let limit = signal.idle_limit.get().or(default);
             let idle = signal.idle_since.get().map(|since| now.duration_since(since));

@@ -111,6 +111,11 @@ impl Decision {
 // === impl Router ===
 
 impl Router {
+    /// Another way to choose among servers, from now on.
+    pub fn set_balancer(&mut self, balancer: Balancer) {
+        self.balancer = balancer;
+    }
+
     pub fn new(topology: Arc<Topology>, balancer: Balancer) -> Self {
         Self {
             topology,

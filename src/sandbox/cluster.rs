@@ -19,6 +19,7 @@ pub struct Builder {
     flavour: Flavour,
     replicas: usize,
     keep: Option<PathBuf>,
+    semi_sync: bool,
     options: Vec<String>,
 }
 
@@ -53,6 +54,12 @@ impl Builder {
         self
     }
 
+    /// Whether commits wait until a replica has them; they do unless told otherwise.
+    pub fn semi_sync(mut self, on: bool) -> Builder {
+        self.semi_sync = on;
+        self
+    }
+
     /// An option for every server, such as `max_connections=20`; it wins over the sandbox's own.
     pub fn option(mut self, option: impl Into<String>) -> Builder {
         self.options.push(option.into());
@@ -81,7 +88,9 @@ impl Builder {
             for replica in replicas {
                 replication::join(primary, replica).await?;
             }
-            replication::wait_for_semi_sync(primary, replicas.len()).await?;
+            if self.semi_sync {
+                replication::wait_for_semi_sync(primary, replicas.len()).await?;
+            }
         }
         Ok(Cluster {
             flavour: self.flavour,
@@ -131,7 +140,7 @@ impl Starter<'_> {
             log: &log,
             pid_file: &pid_file,
             certificates: Some(certificates),
-            semi_sync: role == Role::Primary && self.builder.replicas > 0,
+            semi_sync: self.builder.semi_sync && role == Role::Primary && self.builder.replicas > 0,
             extra: &self.builder.options,
         }
         .arguments();
@@ -177,6 +186,7 @@ impl Cluster {
             flavour,
             replicas: 1,
             keep: None,
+            semi_sync: true,
             options: vec![],
         }
     }

@@ -14,7 +14,7 @@ use super::workspace::Workspace;
 use super::{Error, Flavour, Installation, Role, Server};
 
 /// Raised when what is in a template changes, so that older ones are not used.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 
 /// The account that a proxy watches the servers with.
 pub const MONITOR: &str = "monitor";
@@ -166,7 +166,7 @@ fn statements(flavour: Flavour) -> String {
             format!("GRANT SHOW_ROUTINE ON *.* TO '{MONITOR}'@'%'"),
             format!("GRANT SELECT ON performance_schema.* TO '{MONITOR}'@'%'"),
             format!(
-                "GRANT REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, BACKUP_ADMIN, CLONE_ADMIN \
+                "GRANT REPLICATION_SLAVE_ADMIN, SYSTEM_VARIABLES_ADMIN, CONNECTION_ADMIN, SYSTEM_USER, BACKUP_ADMIN, CLONE_ADMIN \
                  ON *.* TO '{FAILOVER}'@'%'"
             ),
             "INSTALL COMPONENT 'file://component_query_attributes'".to_owned(),

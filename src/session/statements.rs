@@ -50,6 +50,10 @@ impl Statements {
         }
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Statement)> {
+        self.by_id.iter().map(|(id, statement)| (*id, statement))
+    }
+
     pub fn insert(&mut self, id: u32, statement: Statement) {
         self.latest = Some(id);
         self.by_id.insert(id, statement);

@@ -45,9 +45,9 @@ pub fn digest_text(text: &[u8], dialect: Dialect) -> Vec<u8> {
     shape
 }
 
-/// A number for the shape that stays the same from process to process.
-pub(super) fn number(text: &[u8], dialect: Dialect) -> u64 {
-    let hash = Sha256::digest(digest_text(text, dialect));
+/// A number for a shape that stays the same from process to process.
+pub(super) fn number(shape: &[u8]) -> u64 {
+    let hash = Sha256::digest(shape);
     hash.first_chunk::<8>()
         .map_or(0, |head| u64::from_be_bytes(*head))
 }

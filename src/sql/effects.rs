@@ -1,5 +1,7 @@
 //! What follows from the facts about a statement.
 
+use std::sync::Arc;
+
 use super::facts::{Class, Facts};
 use super::features::Features;
 use super::flags::Flags;
@@ -21,6 +23,7 @@ impl Default for Facts {
             hint: Hint::default(),
             own: None,
             digest: 0,
+            shape: Arc::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! names, and what its author wished for. The part that does not depend on literals can be kept in a cache.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::features::Features;
 use super::hint::Hint;
@@ -26,6 +27,8 @@ pub struct Facts {
     /// The same for statements that differ in literals, blanks and comments alone, in every process and release
     /// that writes [`digest_text`](super::digest_text) in the same way.
     pub digest: u64,
+    /// The [`digest_text`](super::digest_text) itself; empty: this is no statement.
+    pub shape: Arc<[u8]>,
 }
 
 /// What a statement is to a router.

@@ -348,6 +348,29 @@ impl Topology {
         self.servers[index].suspected.notified()
     }
 
+    /// Takes up what the configuration says of servers now and did not say before: what an operator set by hand
+    /// stays where the file has not changed.
+    pub fn configure(&self, old: &Config, new: &Config) {
+        let (mut inner, now) = (self.lock(), Instant::now());
+        let servers = old
+            .servers
+            .iter()
+            .zip(&new.servers)
+            .map(|(old, new)| (view(old), view(new)));
+        for (record, (old, new)) in inner.records.iter_mut().zip(servers) {
+            if old.weight != new.weight {
+                record.view.weight = new.weight;
+            }
+            if old.backup != new.backup {
+                record.view.backup = new.backup;
+            }
+            if old.admin != new.admin {
+                record.set_admin(new.admin, now);
+            }
+        }
+        self.publish(&mut inner);
+    }
+
     pub fn set_admin(&self, index: usize, admin: Admin) {
         let mut inner = self.lock();
         inner.records[index].set_admin(admin, Instant::now());

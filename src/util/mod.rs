@@ -1,13 +1,16 @@
 //! Small things that know nothing of the domain.
 
+pub mod calendar;
 pub mod clock;
 pub mod like;
 pub mod random;
 pub mod secret;
 pub mod shelf;
+pub mod stopwatch;
 pub mod suggest;
 
 pub use like::like;
 pub use random::Random;
 pub use secret::Secret;
 pub use shelf::Shelf;
+pub use stopwatch::Stopwatch;

@@ -123,7 +123,7 @@ pub fn gate(state: &State) -> String {
 }
 
 fn events(state: &State) -> Vec<Row> {
-    let most = state.shared.config.monitor.events as usize;
+    let most = state.shared.settings().config.monitor.events as usize;
     let events = state.shared.topology.events().latest(most);
     events.iter().rev().map(|event| event_row(event)).collect()
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod clients;
+mod digests;
 pub mod failover;
 pub mod process;
 pub mod routes;
@@ -27,6 +28,7 @@ pub const TABLES: &[Table] = &[
     clients::TRANSACTIONS,
     clients::HOLDS,
     routes::TABLE,
+    digests::TABLE,
     settings::RULES,
     settings::USERS,
     settings::LISTENERS,

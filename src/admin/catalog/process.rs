@@ -119,7 +119,10 @@ fn version(state: &State) -> Vec<Row> {
         ("started", Value::time(state.started)),
         ("uptime_seconds", uptime.to_string().into()),
         ("pid", std::process::id().to_string().into()),
-        ("workers", state.shared.config.workers.to_string().into()),
+        (
+            "workers",
+            state.shared.settings().config.workers.to_string().into(),
+        ),
         ("epoch", snapshot.epoch.to_string().into()),
         ("clients", state.shared.registry.connections().to_string().into()),
     ];
@@ -130,7 +133,8 @@ fn version(state: &State) -> Vec<Row> {
 }
 
 fn memory(state: &State) -> Vec<Row> {
-    let config = &state.shared.config;
+    let settings = state.shared.settings();
+    let config = &settings.config;
     vec![
         vec!["process".into(), resident().into(), Value::Null],
         vec![

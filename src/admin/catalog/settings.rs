@@ -67,7 +67,15 @@ fn rules(state: &State) -> Vec<Row> {
             rule.continues.into(),
         ]
     };
-    state.shared.config.rules.iter().enumerate().map(row).collect()
+    state
+        .shared
+        .settings()
+        .config
+        .rules
+        .iter()
+        .enumerate()
+        .map(row)
+        .collect()
 }
 
 /// What a structure has that is not empty, without the names of types.
@@ -83,7 +91,8 @@ fn given(debug: &str) -> String {
 }
 
 fn users(state: &State) -> Vec<Row> {
-    let config = &state.shared.config;
+    let settings = state.shared.settings();
+    let config = &settings.config;
     let mut counts = std::collections::HashMap::<Vec<u8>, u64>::new();
     state
         .shared
@@ -161,7 +170,14 @@ fn listeners(state: &State) -> Vec<Row> {
             counts.get(&listener.name).copied().unwrap_or(0).into(),
         ]
     };
-    shared.config.listeners.iter().enumerate().map(row).collect()
+    shared
+        .settings()
+        .config
+        .listeners
+        .iter()
+        .enumerate()
+        .map(row)
+        .collect()
 }
 
 /// A choice as the configuration writes it.
@@ -178,7 +194,8 @@ fn word(choice: &impl std::fmt::Debug) -> String {
 
 /// Sections of plain settings; lists have tables of their own.
 fn config(state: &State) -> Vec<Row> {
-    let config: &Config = &state.shared.config;
+    let settings = state.shared.settings();
+    let config: &Config = &settings.config;
     let sections = [
         ("monitor", format!("{:?}", config.monitor)),
         ("failover", format!("{:?}", config.failover)),

@@ -6,6 +6,7 @@ use super::reply::{Reply, Wrong};
 use crate::admin::State;
 use crate::admin::catalog::routes;
 use crate::admin::language::{Reload, ServerSetting};
+use crate::frontend::digests;
 use crate::topology::Admin;
 use crate::util::suggest::nearest;
 
@@ -60,7 +61,8 @@ pub fn server(state: &State, name: &str, setting: ServerSetting) -> Result<Reply
 }
 
 pub fn listener(state: &State, name: &str, paused: bool) -> Result<Reply, Wrong> {
-    let listeners = &state.shared.config.listeners;
+    let settings = state.shared.settings();
+    let listeners = &settings.config.listeners;
     let place = listeners.iter().position(|listener| listener.name == name);
     let Some(place) = place else {
         let names: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
@@ -84,7 +86,8 @@ pub fn reset_stats(state: &State) -> Reply {
     }
     let counts = routes::counts(state).into_iter().map(|(_, count)| count);
     state.forget_routes(counts.collect());
-    Reply::Done("routes and latencies are counted anew".to_owned())
+    digests::forget(&state.shared);
+    Reply::Done("digests, routes and latencies are counted anew".to_owned())
 }
 
 pub fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {

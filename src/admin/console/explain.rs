@@ -20,11 +20,12 @@ use crate::wire::result::ResultSet;
 
 pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
     let shared = &state.shared;
+    let settings = shared.settings().clone();
     let (text, dialect) = (statement.as_bytes(), dialect(state));
     let facts = sql::analyse(text, dialect);
-    let listener = shared.config.listeners.first();
+    let listener = settings.config.listeners.first();
     let schema = who.schema.as_deref().map(str::as_bytes);
-    let actions = shared.rules.matching(&Subject {
+    let actions = settings.rules.matching(&Subject {
         client: Client {
             user: b"",
             listener: listener.map_or("", |listener| listener.name.as_str()),
@@ -34,10 +35,10 @@ pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
         facts: &facts,
         text,
     });
-    let policy = Policy::new(&shared.config);
+    let policy = Policy::new(&settings.config);
     let policy = match actions.is_empty() {
         true => policy,
-        false => policy.steered(&shared.rules, &actions),
+        false => policy.steered(&settings.rules, &actions),
     };
     let asker = Asker {
         mode: listener.map_or(ListenerMode::Split, |listener| listener.mode),
@@ -51,7 +52,7 @@ pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
     };
     let explanation = router(state).explain(&facts, asker, Instant::now());
     let snapshot = shared.topology.snapshot();
-    let refused = shared.rules.block(&actions).is_some();
+    let refused = settings.rules.block(&actions).is_some();
     let why = match refused {
         true => "a rule forbids it",
         false => explanation.decision.why.text(),
@@ -59,7 +60,7 @@ pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
     let explained = Explained {
         facts: &facts,
         explanation: &explanation,
-        rules: Told::of(&shared.rules, &actions, &snapshot),
+        rules: Told::of(&settings.rules, &actions, &snapshot),
         why: why.to_owned(),
         refused,
         snapshot: &snapshot,
@@ -74,7 +75,9 @@ pub fn route(state: &State, who: &Who, statement: &str) -> Answer {
 
 /// One of its own: what it learns is nobody's.
 fn router(state: &State) -> Router {
-    let (shared, routing) = (&state.shared, &state.shared.config.routing);
+    let shared = &state.shared;
+    let settings = shared.settings();
+    let routing = &settings.config.routing;
     let names = shared.servers.iter().map(|server| server.name());
     let balancer = Balancer::new(routing.balance, routing.slow_start, 1).with_names(names);
     Router::new(shared.topology.clone(), balancer)

@@ -28,7 +28,8 @@ async fn kill_query(state: &State, id: u32, entry: &Arc<Entry>) -> Result<Reply,
     let Some((index, thread)) = entry.place().filter(|_| entry.doing().0 != "idle") else {
         return Ok(Reply::Done(format!("session {id} runs nothing")));
     };
-    let config = &state.shared.config;
+    let settings = state.shared.settings();
+    let config = &settings.config;
     let Some(server) = config.servers.get(index) else {
         return Err(Wrong::NoSession(id));
     };

@@ -5,6 +5,7 @@ use super::{explain, operate, show};
 use crate::admin::State;
 use crate::admin::language::{Command, parse};
 use crate::config::AdminRole;
+use crate::frontend::audit::{self, Record};
 use crate::topology::events::{Event, EventKind};
 
 pub async fn run(state: &State, who: &Who, text: &str) -> Result<Reply, Wrong> {
@@ -14,7 +15,7 @@ pub async fn run(state: &State, who: &Who, text: &str) -> Result<Reply, Wrong> {
 /// The same for a command that is understood already; `text` is what the log shows of it.
 pub async fn execute(state: &State, who: &Who, command: Command, text: &str) -> Result<Reply, Wrong> {
     if !command.operates() {
-        return look(state, who, command);
+        return look(state, who, command).await;
     }
     let done = if who.role < AdminRole::Operate {
         Err(Wrong::Denied)
@@ -26,10 +27,10 @@ pub async fn execute(state: &State, who: &Who, command: Command, text: &str) -> 
 }
 
 /// A command that changes nothing.
-pub fn look(state: &State, who: &Who, command: Command) -> Result<Reply, Wrong> {
+pub async fn look(state: &State, who: &Who, command: Command) -> Result<Reply, Wrong> {
     let answer = match command {
-        Command::Query(query) => show::query(state, &query)?,
-        Command::Session(id) => show::session(state, id)?,
+        Command::Query(query) => show::query(state, &query).await?,
+        Command::Session(id) => show::session(state, id).await?,
         Command::Help => show::help(),
         Command::ExplainRoute(statement) => explain::route(state, who, &statement),
         Command::PromoteCheck(to) => operate::check(state, to.as_deref())?,
@@ -48,6 +49,12 @@ fn write_down(state: &State, who: &Who, text: &str, done: &Result<Reply, Wrong>)
     };
     let (user, from) = (who.user.as_str(), who.from.as_str());
     tracing::info!(user, from, command = text, outcome, "admin command");
+    state.shared.audit.tell(|| {
+        let record = Record::new(audit::Event::Admin)
+            .with("user", user)
+            .with("address", from);
+        record.with("command", text).with("outcome", &outcome)
+    });
     let event = Event::new(EventKind::Admin, None, format!("{user}: {text}: {outcome}"));
     state.shared.topology.events().record(event.with("from", from));
 }

@@ -9,11 +9,11 @@ use crate::util::suggest::nearest;
 /// The one database that there is.
 const DATABASE: &str = "splitrail";
 
-pub fn query(state: &State, query: &Query) -> Result<Answer, Wrong> {
+pub async fn query(state: &State, query: &Query) -> Result<Answer, Wrong> {
     let answer = match &query.source {
         Source::Describe(name) => Answer::describing(catalog::find(name).ok_or_else(|| no_table(name))?),
         Source::Table(name) => match catalog::find(name) {
-            Some(table) => Answer::new(table.columns, (table.rows)(state)),
+            Some(table) => Answer::new(table.columns, table.read(state).await),
             None => of_clients(name).ok_or_else(|| no_table(name))?,
         },
     };
@@ -110,7 +110,7 @@ fn columns() -> Answer {
     Answer::of_texts(&names, rows)
 }
 
-pub fn session(state: &State, id: u32) -> Result<Answer, Wrong> {
+pub async fn session(state: &State, id: u32) -> Result<Answer, Wrong> {
     let condition = Condition {
         column: "id".to_owned(),
         operator: Operator::Equal,
@@ -121,7 +121,7 @@ pub fn session(state: &State, id: u32) -> Result<Answer, Wrong> {
         columns: ["item", "value", "why"].map(str::to_owned).to_vec(),
         ..Query::of("session")
     };
-    let answer = query(state, &wanted)?;
+    let answer = query(state, &wanted).await?;
     match answer.rows.is_empty() {
         true => Err(Wrong::NoSession(id)),
         false => Ok(answer),

@@ -15,8 +15,8 @@ use crate::topology::Admin;
 
 pub async fn run(state: Arc<State>, action: Action, call: &Call) -> Result<Json, Problem> {
     match action {
-        Action::PromoteCheck => check(&state, call),
-        Action::ExplainRoute => explain(&state, call),
+        Action::PromoteCheck => check(&state, call).await,
+        Action::ExplainRoute => explain(&state, call).await,
         Action::Server => set_server(state, call).await,
         _ => {
             let (command, text) = command(action, call)?;
@@ -141,18 +141,18 @@ async fn set_server(state: Arc<State>, call: &Call) -> Result<Json, Problem> {
     Ok(json!({ "done": done.join("; ") }))
 }
 
-fn check(state: &State, call: &Call) -> Result<Json, Problem> {
+async fn check(state: &State, call: &Call) -> Result<Json, Problem> {
     let to = call
         .parameter("to")
         .filter(|to| !to.is_empty())
         .map(str::to_owned);
-    match look(state, &who(call), Command::PromoteCheck(to))? {
+    match look(state, &who(call), Command::PromoteCheck(to)).await? {
         Reply::Rows(answer) => Ok(json!({ "steps": rows(&answer) })),
         Reply::Done(text) => Ok(json!({ "done": text })),
     }
 }
 
-fn explain(state: &State, call: &Call) -> Result<Json, Problem> {
+async fn explain(state: &State, call: &Call) -> Result<Json, Problem> {
     let needed = || Problem::bad("`statement` is needed");
     let statement = call.text("statement")?.ok_or_else(needed)?.to_owned();
     let who = Who {
@@ -160,6 +160,7 @@ fn explain(state: &State, call: &Call) -> Result<Json, Problem> {
         ..who(call)
     };
     look(state, &who, Command::ExplainRoute(statement))
+        .await
         .map(reply)
         .map_err(Problem::from)
 }

@@ -44,7 +44,8 @@ pub fn ready(state: &State) -> Response {
         all &= ready;
         json!({ "listener": listener.name, "ready": ready, "paused": paused })
     };
-    let listeners: Vec<_> = shared
+    let settings = shared.settings();
+    let listeners: Vec<_> = settings
         .config
         .listeners
         .iter()

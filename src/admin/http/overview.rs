@@ -14,8 +14,11 @@ use crate::admin::metrics::{process, totals};
 use crate::config::{AdminRole, FailoverMode};
 use crate::frontend::traffic::{BUCKETS, Times};
 
-pub fn show(state: &State, call: &Call) -> Json {
+pub async fn show(state: &State, call: &Call) -> Json {
     let shared = &state.shared;
+    let settings = shared.settings().clone();
+    let config = &settings.config;
+    let (servers, listeners) = (servers(state).await, table(state, "listeners").await);
     let snapshot = shared.topology.snapshot();
     let primary = snapshot.primary.and_then(|index| snapshot.servers.get(index));
     json!({
@@ -31,11 +34,11 @@ pub fn show(state: &State, call: &Call) -> Json {
         "primary": primary.map(|primary| primary.name.to_string()),
         "gate": gate(state),
         "failover": failover(state),
-        "workers": shared.config.workers,
+        "workers": config.workers,
         "clients": shared.registry.connections(),
-        "max_clients": shared.config.limits.client_connections,
-        "servers": servers(state),
-        "listeners": table(state, "listeners"),
+        "max_clients": config.limits.client_connections,
+        "servers": servers,
+        "listeners": listeners,
         "traffic": traffic(state),
         "cache": cache(state),
         "mirror": mirror(state),
@@ -44,7 +47,7 @@ pub fn show(state: &State, call: &Call) -> Json {
             "resident_bytes": process::resident(),
             "open_files": process::open_files(),
             "buffer_bytes": crate::net::buffer::lent(),
-            "buffer_limit_bytes": shared.config.limits.buffer_memory,
+            "buffer_limit_bytes": config.limits.buffer_memory,
         },
     })
 }
@@ -68,7 +71,7 @@ fn gate(state: &State) -> Json {
 }
 
 fn failover(state: &State) -> Json {
-    let mode = match state.shared.config.failover.mode {
+    let mode = match state.shared.settings().config.failover.mode {
         FailoverMode::Automatic => "automatic",
         FailoverMode::Manual => "manual",
         FailoverMode::Off => "off",
@@ -85,18 +88,18 @@ fn failover(state: &State) -> Json {
     })
 }
 
-fn table(state: &State, name: &str) -> Json {
-    let table = catalog::find(name);
-    table.map_or(Json::Null, |table| {
-        rows(&Answer::new(table.columns, (table.rows)(state)))
-    })
+async fn table(state: &State, name: &str) -> Json {
+    match catalog::find(name) {
+        Some(table) => rows(&Answer::new(table.columns, table.read(state).await)),
+        None => Json::Null,
+    }
 }
 
 /// As SHOW SERVERS has them, with whom they follow and what was sent to them.
-fn servers(state: &State) -> Json {
-    let topology = table(state, "topology");
+async fn servers(state: &State) -> Json {
+    let topology = table(state, "topology").await;
     let about = |name: &Json| topology.as_array()?.iter().find(|row| row["server"] == *name);
-    let mut servers = table(state, "servers");
+    let mut servers = table(state, "servers").await;
     for (index, server) in servers.as_array_mut().into_iter().flatten().enumerate() {
         let Some(fields) = server.as_object_mut() else {
             continue;
@@ -148,13 +151,18 @@ fn traffic(state: &State) -> Json {
 }
 
 fn cache(state: &State) -> Json {
-    state.shared.results.as_ref().map_or(Json::Null, |results| {
-        let held = results.held();
-        json!({
-            "hits": held.hits,
-            "misses": held.misses,
+    state
+        .shared
+        .settings()
+        .results
+        .as_ref()
+        .map_or(Json::Null, |results| {
+            let held = results.held();
+            json!({
+                "hits": held.hits,
+                "misses": held.misses,
+            })
         })
-    })
 }
 
 fn mirror(state: &State) -> Json {

@@ -71,7 +71,7 @@ async fn serve(state: Arc<State>, endpoint: Arc<Endpoint>, request: Request) -> 
 
 async fn answer(state: Arc<State>, endpoint: &Endpoint, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let visitor = access::check(&state.shared.config.http, endpoint.access, &parts)?;
+    let visitor = access::check(&state.shared.settings().config.http, endpoint.access, &parts)?;
     let call = take_apart(endpoint, visitor, parts, body).await?;
     let json = match endpoint.action {
         Action::Page => return page::show(),
@@ -79,9 +79,9 @@ async fn answer(state: Arc<State>, endpoint: &Endpoint, request: Request) -> Res
         Action::Ready => return Ok(health::ready(&state)),
         Action::Metrics => return metrics::show(&state).map_err(Problem::broken),
         Action::OpenApi => openapi::describe(&Endpoint::all()),
-        Action::Overview => overview::show(&state, &call),
-        Action::Table(table) => tables::show(&state, table, &call)?,
-        Action::Session => tables::session(&state, &call)?,
+        Action::Overview => overview::show(&state, &call).await,
+        Action::Table(table) => tables::show(&state, table, &call).await?,
+        Action::Session => tables::session(&state, &call).await?,
         _ => actions::run(state, endpoint.action, &call).await?,
     };
     Ok(document(&json))

@@ -10,7 +10,7 @@ use crate::admin::catalog::{Answer, Table};
 use crate::admin::console::{Reply, Wrong, look};
 use crate::admin::language::{Command, Condition, Operator, Order, Query};
 
-pub fn show(state: &State, table: &Table, call: &Call) -> Result<Json, Problem> {
+pub async fn show(state: &State, table: &Table, call: &Call) -> Result<Json, Problem> {
     let columns = table.columns.iter().map(|column| column.name);
     let known: Vec<_> = ["limit", "offset", "order"].into_iter().chain(columns).collect();
     call.knows(&known)?;
@@ -27,7 +27,7 @@ pub fn show(state: &State, table: &Table, call: &Call) -> Result<Json, Problem> 
     };
     let limit = call.number("limit", MOST_ROWS)?.unwrap_or(USUAL_ROWS) as usize;
     let offset = call.number("offset", u32::MAX)?.unwrap_or(0) as usize;
-    let answer = Answer::new(table.columns, (table.rows)(state));
+    let answer = Answer::new(table.columns, table.read(state).await);
     let mut answer = answer
         .select(&wanted)
         .map_err(|error| Problem::from(Wrong::from(error)))?;
@@ -44,10 +44,10 @@ fn order(text: &str) -> Order {
     }
 }
 
-pub fn session(state: &State, call: &Call) -> Result<Json, Problem> {
+pub async fn session(state: &State, call: &Call) -> Result<Json, Problem> {
     let id = super::actions::session_id(call)?;
     let who = super::actions::who(call);
-    match look(state, &who, Command::Session(id))? {
+    match look(state, &who, Command::Session(id)).await? {
         Reply::Rows(answer) => Ok(json!({ "id": id, "rows": rows(&answer) })),
         Reply::Done(text) => Ok(json!({ "done": text })),
     }

@@ -83,7 +83,7 @@ pub const COMMANDS: &[Form] = &[
     operates("RESUME LISTENER listener", "it takes new connections again"),
     operates(
         "RESET STATS",
-        "counts routes and latencies anew; what /metrics shows goes on",
+        "counts digests, routes and latencies anew; what /metrics shows goes on",
     ),
     operates("RELOAD TLS", "loads the certificates for clients again"),
     operates(

@@ -49,7 +49,9 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
             "splitrail_buffers_limit",
             "Of messages at which commands are refused: limits.buffer_memory",
         ),
-        [Sample::new(number(state.shared.config.limits.buffer_memory))],
+        [Sample::new(number(
+            state.shared.settings().config.limits.buffer_memory,
+        ))],
     )?;
     families.gauge(
         Name::new("splitrail_build_info", "Always 1; the version is a label"),

@@ -16,6 +16,7 @@ struct Seen {
 
 pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
     let shared = &state.shared;
+    let config = &shared.settings().config;
     let seen = look(state);
     families.gauge(
         Name::new(
@@ -29,7 +30,7 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
             "splitrail_clients_limit",
             "Connections of clients that there may be",
         ),
-        [Sample::new(number(shared.config.limits.client_connections))],
+        [Sample::new(number(config.limits.client_connections))],
     )?;
     families.gauge(
         Name::new("splitrail_sessions_working", "Sessions with a command under way"),
@@ -48,7 +49,7 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
             .iter()
             .map(|(hold, count)| Sample::new(number(*count)).with("reason", hold)),
     )?;
-    let listeners = shared.config.listeners.iter().zip(&seen.listeners);
+    let listeners = config.listeners.iter().zip(&seen.listeners);
     families.gauge(
         Name::new(
             "splitrail_listener_clients",
@@ -56,7 +57,7 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         ),
         listeners.map(|(listener, count)| Sample::new(number(*count)).with("listener", &listener.name)),
     )?;
-    let listeners = shared.config.listeners.iter().enumerate();
+    let listeners = config.listeners.iter().enumerate();
     families.gauge(
         Name::new(
             "splitrail_listener_paused",
@@ -69,7 +70,8 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
 }
 
 fn look(state: &State) -> Seen {
-    let listeners = &state.shared.config.listeners;
+    let settings = state.shared.settings();
+    let listeners = &settings.config.listeners;
     let mut seen = Seen {
         // All of them, so that none appears only once it has happened.
         holds: Hold::all().map(|hold| (hold.name(), 0)).collect(),

@@ -81,7 +81,7 @@ fn workers(families: &mut Families<'_>, state: &State) -> fmt::Result {
 
 fn results(families: &mut Families<'_>, state: &State) -> fmt::Result {
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    if let Some(results) = &state.shared.results {
+    if let Some(results) = &state.shared.settings().results {
         let held = results.held();
         families.counter(
             Name::new(

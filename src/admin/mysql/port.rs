@@ -20,6 +20,7 @@ use crate::accounts::{Accounts, ClientAddress, StaticPassword, StaticUser};
 use crate::admin::State;
 use crate::admin::console::Who;
 use crate::config::{Address, AdminUser};
+use crate::frontend::audit::{Event, Record};
 use crate::wire::Capabilities;
 use crate::wire::auth::Plugin;
 use crate::wire::login::{FILLER, Login};
@@ -62,7 +63,7 @@ impl Port {
 
     /// Serves until the task is dropped, and everybody with it.
     pub async fn serve(self, state: Arc<State>) {
-        let admin = &state.shared.config.admin;
+        let admin = state.shared.settings().config.admin.clone();
         let accounts = match accounts(&admin.users) {
             Ok(accounts) => accounts,
             Err(error) => {
@@ -124,30 +125,23 @@ async fn visit(
     stream: BoxStream,
     (id, from, peer): (u32, ClientAddress, String),
 ) {
-    let limit = state.shared.config.limits.login_timeout;
+    let limit = state.shared.settings().config.limits.login_timeout;
     let admitted = match tokio::time::timeout(limit, login(desk, stream, id, from)).await {
         Ok(Ok(admitted)) => admitted,
-        Ok(Err(error)) => {
-            tracing::info!(peer, reason = %error, "admin login failed");
-            return;
-        }
-        Err(_) => {
-            tracing::info!(peer, reason = "it took too long", "admin login failed");
-            return;
-        }
+        Ok(Err(error)) => return login_failed(state, &peer, &error.to_string()),
+        Err(_) => return login_failed(state, &peer, "it took too long"),
     };
     let user = String::from_utf8_lossy(&admitted.user).into_owned();
-    let known = state
-        .shared
-        .config
-        .admin
-        .users
-        .iter()
-        .find(|known| known.name == user);
-    let Some(role) = known.map(|known| known.role) else {
+    let settings = state.shared.settings().clone();
+    let mut users = settings.config.admin.users.iter();
+    let Some(role) = users.find(|known| known.name == user).map(|known| known.role) else {
         return;
     };
     tracing::info!(user, peer, role = role.word(), "admin connected");
+    state.shared.audit.tell(|| {
+        let record = Record::new(Event::AdminLogin).with("user", &user);
+        record.with("address", &peer).with("role", role.word())
+    });
     let database = admitted.database.as_deref().map(String::from_utf8_lossy);
     let who = Who {
         user: user.clone(),
@@ -163,10 +157,18 @@ async fn visit(
     tracing::info!(user, peer, reason, "admin disconnected");
 }
 
+fn login_failed(state: &State, peer: &str, reason: &str) {
+    tracing::info!(peer, reason, "admin login failed");
+    state.shared.audit.tell(|| {
+        let record = Record::new(Event::AdminLoginFailed).with("address", peer);
+        record.with("reason", reason)
+    });
+}
+
 async fn serve(state: &Arc<State>, who: Who, admitted: Admitted) -> io::Result<()> {
     let (reader, writer) = tokio::io::split(admitted.stream);
     let first = introduction(&admitted.user, admitted.capabilities);
-    let feed = Feed::new(reader, first, state.shared.config.admin.idle_timeout);
+    let feed = Feed::new(reader, first, state.shared.settings().config.admin.idle_timeout);
     let mouth = Mouth::new(writer, PACKETS_OF_THE_LOGIN);
     AsyncMysqlIntermediary::run_on(Shim::new(state.clone(), who), feed, mouth).await
 }

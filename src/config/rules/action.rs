@@ -244,7 +244,7 @@ impl Mirror {
 }
 
 /// `5%` or `0.25%`, in 10000ths.
-fn share(text: &str) -> Result<u32, Bad> {
+pub(in crate::config) fn share(text: &str) -> Result<u32, Bad> {
     let number = text.strip_suffix('%').ok_or(Bad::NotA("a percentage"))?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

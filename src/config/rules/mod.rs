@@ -7,6 +7,7 @@ mod reach;
 mod rule;
 mod verb;
 
+pub(super) use action::share;
 pub use action::{CacheRule, Mirror, Rewrite, RuleActions, RuleTarget, Throttle, ThrottlePer};
 pub(super) use matcher::Surroundings;
 pub use matcher::{RuleMatch, TablePattern};

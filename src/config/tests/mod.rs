@@ -2,6 +2,7 @@
 
 mod problems;
 mod sample;
+mod schema;
 mod settings;
 
 use std::path::Path;
@@ -23,7 +24,9 @@ fn read(text: &str) -> Result<Config, Problems> {
 }
 
 pub(super) fn config(text: &str) -> Config {
-    read(text).unwrap_or_else(|problems| panic!("{problems}"))
+    let config = read(text).unwrap_or_else(|problems| panic!("{problems}"));
+    schema::assert_fits(text);
+    config
 }
 
 /// The problems as `line key: message / help`.

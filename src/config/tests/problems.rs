@@ -38,9 +38,9 @@ colour: blue
             "13 limits.buffer_memory: `12 parsecs` is not a size / write a size such as 512KiB, 64MiB or 1GiB, \
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
-            "15 colour: there is no such setting / the top level has: accounts, admin, compression, consistency, \
+            "15 colour: there is no such setting / the top level has: accounts, admin, audit, compression, consistency, \
              failover, http, limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, \
-             switchover, tls, workers",
+             statistics, switchover, tls, workers",
         ]
     );
 }
@@ -362,4 +362,33 @@ fn broken_yaml_is_told_with_its_line() {
         let all = read(text).unwrap_err();
         assert_eq!((all.0.len(), all.0[0].line), (1, line), "{all}");
     }
+}
+
+#[test]
+fn logs_and_statistics_are_checked() {
+    assert_eq!(
+        problem("log: {slow: {treshold: 1s}}"),
+        "2 log.slow.treshold: there is no such setting / did you mean `threshold`?"
+    );
+    assert_eq!(
+        problem("log: {slow: soon}"),
+        "2 log.slow: `soon` is not a duration / write a duration with its unit, such as 500ms, 10s, 5m or 1h, \
+         from 1ms to 1d, or off"
+    );
+    assert_eq!(
+        problem("log: {slow: {literals: hidden}}"),
+        "2 log.slow.literals: `hidden` is not one of the words allowed / it can be masked, shown"
+    );
+    assert_eq!(
+        problem("log: {sample: 0.1}"),
+        "2 log.sample: `0.1` is not a percentage / write a share from 0.01% to 100%, or off"
+    );
+    assert_eq!(
+        problem("statistics: {digests: 1000000}"),
+        "2 statistics.digests: `1000000` is out of range / write a whole number from 0 to 100000"
+    );
+    assert_eq!(
+        problem("audit: {max_bytes: 1KiB}"),
+        "2 audit.max_bytes: `1KiB` is out of range / write a size such as 512KiB, 64MiB or 1GiB, from 64KiB to 64GiB"
+    );
 }

@@ -22,6 +22,7 @@ fn the_sample_shows_the_defaults() {
     assert_eq!(sample.limits, short.limits);
     assert_eq!(sample.shutdown, short.shutdown);
     assert_eq!(sample.log, short.log);
+    assert_eq!((sample.statistics, sample.audit), (short.statistics, short.audit));
     assert_eq!(sample.workers, short.workers);
     assert_eq!(
         sample.listeners,

@@ -187,3 +187,23 @@ fn a_primary_that_serves_no_reads_is_no_fallback_either() {
         WhenAllLag::Stale
     );
 }
+
+#[test]
+fn a_threshold_alone_stands_for_the_slow_log() {
+    let log = |text: &str| config(&format!("servers: [db1]\nlog: {text}")).log;
+    assert_eq!(
+        log("{slow: 50ms}").slow.threshold,
+        Some(Duration::from_millis(50))
+    );
+    assert_eq!(log("{slow: off}").slow.threshold, None);
+    let shown = log("{slow: {literals: shown}, sample: 0.1%}");
+    assert_eq!((shown.slow.literals, shown.sample), (Literals::Shown, 10));
+    assert_eq!(shown.slow.threshold, Some(Duration::from_secs(1)));
+    let audit = |file: &str| {
+        config(&format!("servers: [db1]\naudit: {{file: {file}}}"))
+            .audit
+            .file
+    };
+    assert_eq!(audit("off"), None);
+    assert_eq!(audit("/var/log/audit.log"), Some("/var/log/audit.log".into()));
+}

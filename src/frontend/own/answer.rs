@@ -34,8 +34,8 @@ impl Client {
             Own::ShowVariables => session::variables(&self.session.preferences),
             Own::ShowCounters => {
                 let shared = &self.worker.shared;
-                let held = shared.results.as_ref().map(|cache| cache.held());
-                counters::show(&shared.ruled, &shared.mirrored, held, &shared.recovery)
+                let held = shared.settings().results.as_ref().map(|cache| cache.held());
+                counters::show(shared, held)
             }
             Own::ShowStatus => servers::show(&self.worker.shared.topology.snapshot(), &self.busy()),
         };
@@ -92,7 +92,7 @@ impl Client {
         Explained {
             facts,
             explanation: &explanation,
-            rules: Told::of(&worker.shared.rules, &actions, &snapshot),
+            rules: Told::of(&self.settings.rules, &actions, &snapshot),
             why,
             refused: blocked.is_some(),
             snapshot: &snapshot,

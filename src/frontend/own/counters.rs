@@ -1,10 +1,10 @@
-//! SHOW SPLITRAIL COUNTERS: what rules and the loss of servers have done since the start, of all threads together.
+//! SHOW SPLITRAIL COUNTERS: what rules, logs and the loss of servers have done since the start, of all threads
+//! together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::frontend::caching::Held;
-use crate::frontend::mirror::MirrorCounts;
-use crate::frontend::replay::Counts as Recovery;
+use crate::frontend::shared::Shared;
 use crate::wire::result::ResultSet;
 
 /// What became of statements for a rule's sake.
@@ -20,12 +20,9 @@ pub struct RuleCounts {
 }
 
 /// `held`: of the cache, where there is one.
-pub fn show(
-    rules: &RuleCounts,
-    mirrored: &MirrorCounts,
-    held: Option<Held>,
-    recovery: &Recovery,
-) -> ResultSet {
+pub fn show(shared: &Shared, held: Option<Held>) -> ResultSet {
+    let (rules, mirrored, recovery) = (&shared.ruled, &shared.mirrored, &shared.recovery);
+    let (logged, audit) = (&shared.logged, &shared.audit.counts);
     let held = held.unwrap_or_default();
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (alike, different, failed) = (of(&mirrored.alike), of(&mirrored.different), of(&mirrored.failed));
@@ -45,6 +42,12 @@ pub fn show(
         ("mirror.different", different),
         ("mirror.failed", failed),
         ("mirror.dropped", of(&mirrored.dropped)),
+        ("log.slow", of(&logged.slow)),
+        ("log.sampled", of(&logged.sampled)),
+        ("log.left_out", of(&logged.left_out)),
+        ("audit.written", of(&audit.written)),
+        ("audit.dropped", of(&audit.dropped)),
+        ("audit.lost", of(&audit.lost)),
     ];
     let mut rows = ResultSet::new(&["counter", "value"]);
     for (name, value) in counters {

@@ -106,8 +106,8 @@ impl Client {
     }
 
     pub fn why_no_transcript(&self) -> &'static str {
-        let settings = &self.worker.shared.config.failover;
-        if !super::record::is_enabled(settings) {
+        let settings = self.worker.shared.settings();
+        if !super::record::is_enabled(&settings.config.failover) {
             "failover.replay is off"
         } else {
             "it was begun by a statement that does more than that"

@@ -54,6 +54,7 @@ pub fn analyse(text: &[u8], dialect: Dialect) -> Facts {
     if information_schema && dialect.flavour == Flavour::MariaDb {
         tables = None;
     }
+    let shape = digest::digest_text(text, dialect);
     Facts {
         features,
         class,
@@ -66,7 +67,8 @@ pub fn analyse(text: &[u8], dialect: Dialect) -> Facts {
         },
         hint,
         own,
-        digest: digest::number(text, dialect),
+        digest: digest::number(&shape),
+        shape: shape.into(),
     }
 }
 

@@ -1,0 +1,46 @@
+#!/bin/bash
+# Makes the Debian package of a binary that is built already, with dpkg-deb alone.
+#   scripts/package.sh [BINARY] [FOLDER FOR THE PACKAGE]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+binary=${1:-target/dist/splitrail}
+output=${2:-target/package}
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+architecture=$(dpkg --print-architecture)
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+chmod 755 "$root"
+
+install -D -m 755 "$binary" "$root/usr/bin/splitrail"
+install -D -m 644 deploy/systemd/splitrail.service "$root/lib/systemd/system/splitrail.service"
+# Its owner and group are set when it is installed: it may get passwords.
+install -D -m 640 deploy/debian/proxy.yaml "$root/etc/splitrail/proxy.yaml"
+install -D -m 644 proxy.yaml "$root/usr/share/doc/splitrail/examples/proxy.yaml"
+install -D -m 644 LICENSE "$root/usr/share/doc/splitrail/copyright"
+install -D -m 644 CHANGELOG.md "$root/usr/share/doc/splitrail/changelog.md"
+for page in docs/*.md; do
+    install -D -m 644 "$page" "$root/usr/share/doc/splitrail/$(basename "$page")"
+done
+
+install -d "$root/DEBIAN"
+install -m 755 deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm "$root/DEBIAN/"
+echo /etc/splitrail/proxy.yaml > "$root/DEBIAN/conffiles"
+cat > "$root/DEBIAN/control" <<CONTROL
+Package: splitrail
+Version: $version
+Architecture: $architecture
+Maintainer: The splitrail authors <splitrail@localhost>
+Depends: libc6, libgcc-s1, adduser
+Section: database
+Priority: optional
+Installed-Size: $(du -sk "$root" | cut -f1)
+Description: read/write-splitting proxy for MySQL and MariaDB
+ Clients connect to it as they would to the server: writes go to the primary,
+ reads to replicas, and nobody can tell it from the server itself.
+CONTROL
+
+mkdir -p "$output"
+package="$output/splitrail_${version}_${architecture}.deb"
+dpkg-deb --root-owner-group --build "$root" "$package" >/dev/null
+echo "$package"

@@ -1,0 +1,9 @@
+//! Statistics by kind of statement: each thread counts its own, and whoever looks asks all threads and adds up.
+
+mod ask;
+mod numbers;
+mod table;
+
+pub use ask::{ask, forget};
+pub use numbers::Numbers;
+pub use table::{Digests, Row, Seen, Who};

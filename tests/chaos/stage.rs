@@ -1,0 +1,359 @@
+//! Where a run happens: a cluster behind links, a proxy that may promote, and what both are in the end.
+
+use std::process::Command;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, OptsBuilder, Row, Value};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::history::Content;
+use crate::fixture::link::{Door, Origin};
+use crate::fixture::network::Network;
+use crate::fixture::proxy::free_port;
+use crate::fixture::{Cluster, Flavour, Proxy};
+
+/// How long all may take to become well again once nothing is wrong any more.
+const CONVERGENCE: Duration = Duration::from_secs(30);
+const GLANCE: Duration = Duration::from_millis(100);
+/// Longer than any command takes.
+const COMMAND: Duration = Duration::from_secs(60);
+/// Between the end of a proxy and its next start, as a supervisor would have it.
+const BETWEEN_PROXIES: Duration = Duration::from_millis(200);
+const OPERATOR: &str = "ops";
+
+pub struct Stage<'a> {
+    pub cluster: &'a Cluster,
+    pub network: &'a Network,
+    pub proxy: Proxy<'a>,
+    /// The primary, as far as is known.
+    pub primary: usize,
+    pub semi_sync: bool,
+    /// What commands were answered, and other news.
+    pub notes: Vec<String>,
+    admin: u16,
+}
+
+/// A cluster of a primary and two replicas, as docs/failover.md wants them configured.
+pub async fn cluster(flavour: Flavour, semi_sync: bool) -> Cluster {
+    let start = Cluster::of(flavour).replicas(2);
+    // A replica that is started again goes on by itself, as it does unless told otherwise.
+    let start = match flavour {
+        Flavour::MySql => start.option("skip-replica-start=OFF"),
+        Flavour::MariaDb => start.option("skip-slave-start=OFF"),
+    };
+    let start = match (semi_sync, flavour) {
+        (false, _) => start.asynchronous(),
+        // Who waits for an acknowledgement must not give up waiting.
+        (true, Flavour::MySql) => start.option("rpl-semi-sync-source-timeout=3600000"),
+        (true, Flavour::MariaDb) => start
+            .option("rpl-semi-sync-master-timeout=3600000")
+            .option("rpl-semi-sync-master-wait-point=AFTER_SYNC"),
+    };
+    start.start().await
+}
+
+// === impl Stage ===
+
+impl<'a> Stage<'a> {
+    pub async fn before(
+        cluster: &'a Cluster,
+        network: &'a Network,
+        semi_sync: bool,
+        settings: &str,
+    ) -> Stage<'a> {
+        let admin = free_port();
+        let proxy = Proxy::before(cluster)
+            .with(network.servers(cluster))
+            .with(format!(
+                "failover: {{mode: automatic, user: failover, password: failover, replication: {{user: replication, \
+                 password: replication}}, cooldown: 0s, max_per_hour: 1000, state: failover.json{settings}}}"
+            ))
+            .with(format!(
+                "admin: {{address: \"127.0.0.1:{admin}\", users: [{{name: {OPERATOR}, password: {OPERATOR}, role: \
+                 operate}}]}}"
+            ))
+            .start()
+            .await;
+        network.processes.know(proxy.pid, Origin::Proxy);
+        Stage {
+            cluster,
+            network,
+            proxy,
+            primary: 0,
+            semi_sync,
+            notes: Vec::new(),
+            admin,
+        }
+    }
+
+    pub fn flavour(&self) -> Flavour {
+        self.cluster.flavour
+    }
+
+    /// All servers but the primary.
+    pub fn others(&self) -> Vec<usize> {
+        let all = 0..self.cluster.servers().len();
+        all.filter(|index| *index != self.primary).collect()
+    }
+
+    /// The server's process ends at once, and its port is refused.
+    pub fn kill(&self, server: usize) {
+        self.cluster.servers()[server].kill();
+        self.network.links[server].door(Door::Closed);
+    }
+
+    /// The proxy is killed after a while, and comes back.
+    pub async fn break_proxy(&mut self, after: Duration) {
+        sleep(after).await;
+        self.proxy.kill();
+        sleep(BETWEEN_PROXIES).await;
+        self.proxy.start_again().await;
+        self.network.processes.know(self.proxy.pid, Origin::Proxy);
+    }
+
+    pub async fn switchover(&mut self, to: usize) {
+        let sql = format!("SWITCHOVER TO {}", self.cluster.servers()[to].name);
+        let answer = self.command(&sql).await;
+        self.notes.push(format!("{sql}: {answer:?}"));
+    }
+
+    /// A command on the admin port; what it answered, as text.
+    pub fn command(&self, sql: &str) -> impl Future<Output = Result<String, String>> + Send + use<> {
+        let options = OptsBuilder::default()
+            .ip_or_hostname("127.0.0.1")
+            .tcp_port(self.admin)
+            .user(Some(OPERATOR))
+            .pass(Some(OPERATOR))
+            .prefer_socket(false)
+            .max_allowed_packet(Some(16 << 20))
+            .wait_timeout(Some(28_800));
+        let sql = sql.to_owned();
+        async move {
+            let answer = async {
+                let mut connection = Conn::new(options).await?;
+                let rows: Vec<Row> = connection.query(&sql).await?;
+                Ok::<_, mysql_async::Error>(rows.iter().map(line).collect::<Vec<_>>().join("\n"))
+            };
+            match timeout(COMMAND, answer).await {
+                Ok(answer) => answer.map_err(|error| error.to_string()),
+                Err(_) => Err("no answer".to_owned()),
+            }
+        }
+    }
+
+    /// Waits until there is one primary that all others follow, and returns it, else what is wrong. Who has more
+    /// than the primary is given up by an operator's word, as nobody else may.
+    pub async fn converge(&mut self) -> Result<usize, String> {
+        let began = Instant::now();
+        let mut rejoining: Option<JoinHandle<Result<String, String>>> = None;
+        let mut patience = CONVERGENCE;
+        loop {
+            self.revive().await;
+            let why = match self.primary_of_all().await {
+                Ok(primary) => return Ok(primary),
+                Err(why) => why,
+            };
+            if began.elapsed() > patience {
+                return Err(why);
+            }
+            match &mut rejoining {
+                None => {
+                    if let Some((name, surplus)) = self.quarantined().await {
+                        let after = began.elapsed().as_millis();
+                        self.notes
+                            .push(format!("{name} in quarantine after {after} ms: {surplus}"));
+                        patience += COMMAND;
+                        rejoining = Some(tokio::spawn(self.rejoin(&name)));
+                    }
+                }
+                Some(task) if task.is_finished() && patience > began.elapsed() + CONVERGENCE => {
+                    let answer = task.await.unwrap();
+                    self.notes.push(format!("REJOIN DISCARD: {answer:?}"));
+                    if answer.is_err() {
+                        self.restore().await;
+                    }
+                    patience = began.elapsed() + CONVERGENCE;
+                }
+                Some(_) => {}
+            }
+            sleep(GLANCE).await;
+        }
+    }
+
+    fn rejoin(&self, name: &str) -> impl Future<Output = Result<String, String>> + Send + use<> {
+        self.command(&format!("REJOIN {name} DISCARD"))
+    }
+
+    /// The server in quarantine gets the data of another replica, as from a backup.
+    async fn restore(&mut self) {
+        let Some((name, _)) = self.quarantined().await else {
+            return;
+        };
+        let Ok(Some(primary)) = timeout(COMMAND, self.primary_of_the_proxy()).await else {
+            return;
+        };
+        let servers = self.cluster.servers();
+        let Some(target) = servers.iter().find(|server| server.name == name) else {
+            return;
+        };
+        let sources = servers.iter().enumerate();
+        let source = sources.filter(|(index, server)| *index != primary && server.name != name);
+        let Some((_, source)) = source.last() else {
+            return;
+        };
+        target.stop().await.unwrap();
+        source.stop().await.unwrap();
+        std::fs::remove_dir_all(&target.datadir).unwrap();
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([&source.datadir, &target.datadir])
+            .status();
+        assert!(copied.unwrap().success());
+        let _ = std::fs::remove_file(target.datadir.join("auto.cnf"));
+        self.revive().await;
+        // Relay logs are named for the server that wrote them.
+        let port = self.network.links[primary].port;
+        for sql in [
+            "STOP SLAVE".to_owned(),
+            "RESET SLAVE ALL".to_owned(),
+            format!(
+                "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = 'replication', \
+                 MASTER_PASSWORD = 'replication', MASTER_USE_GTID = slave_pos, MASTER_HEARTBEAT_PERIOD = 1, \
+                 MASTER_CONNECT_RETRY = 1"
+            ),
+            "START SLAVE".to_owned(),
+        ] {
+            target.execute(sql).await.unwrap();
+        }
+        let note = format!("{name} is restored with the data of {}", source.name);
+        self.notes.push(note);
+    }
+
+    /// A server whose data were replaced ends, for whoever looks after it to start it.
+    async fn revive(&self) {
+        for server in self.cluster.servers() {
+            if server.exited().is_some() {
+                server.start().await.unwrap();
+                self.network.know(self.cluster);
+            }
+        }
+    }
+
+    /// A server that the proxy keeps from all use, and why.
+    async fn quarantined(&self) -> Option<(String, String)> {
+        let sql = "SELECT server, problem FROM servers WHERE state = 'quarantine'";
+        let answer = self.command(sql).await.ok()?;
+        let (name, why) = answer.lines().next()?.split_once(" | ")?;
+        Some((name.to_owned(), why.to_owned()))
+    }
+
+    /// To whom the proxy sends writes.
+    pub async fn primary_of_the_proxy(&self) -> Option<usize> {
+        let sql = "/* splitrail: primary */ SELECT @@server_id";
+        let answer = async {
+            let mut connection = Conn::new(self.proxy.options()).await.ok()?;
+            connection.query_first::<usize, _>(sql).await.ok()?
+        };
+        timeout(COMMAND, answer).await.ok()?.map(|id| id - 1)
+    }
+
+    async fn primary_of_all(&self) -> Result<usize, String> {
+        let mut writable = Vec::new();
+        for (index, server) in self.cluster.servers().iter().enumerate() {
+            let rows: Vec<bool> = server
+                .query("SELECT @@global.read_only = 0")
+                .await
+                .map_err(|error| error.to_string())?;
+            if rows == [true] {
+                writable.push(index);
+            }
+        }
+        let [primary] = writable[..] else {
+            return Err(format!("servers {writable:?} are writable"));
+        };
+        for (index, server) in self.cluster.servers().iter().enumerate() {
+            if index != primary {
+                self.follows(index, primary)
+                    .await
+                    .map_err(|why| format!("{}: {why}", server.name))?;
+            }
+        }
+        Ok(primary)
+    }
+
+    async fn follows(&self, index: usize, primary: usize) -> Result<(), String> {
+        let server = &self.cluster.servers()[index];
+        let trouble = self.cluster.trouble(server).await;
+        if let Some(trouble) = trouble.map_err(|error| error.to_string())? {
+            return Err(trouble);
+        }
+        let rows: Vec<Row> = server
+            .query("SHOW REPLICA STATUS")
+            .await
+            .map_err(|error| error.to_string())?;
+        let row = rows.first().ok_or("it follows nobody")?;
+        let port: Option<u16> = row
+            .get_opt("Source_Port")
+            .or_else(|| row.get_opt("Master_Port"))
+            .and_then(Result::ok);
+        let wanted = self.network.links[primary].port;
+        if port != Some(wanted) {
+            return Err(format!("it follows port {port:?} and not {wanted}"));
+        }
+        Ok(())
+    }
+
+    /// What each server has in a run's database, the primary's first, when all have the same, or in the end.
+    pub async fn contents(&self, database: &str) -> Vec<Content> {
+        let deadline = Instant::now() + CONVERGENCE;
+        let order = [vec![self.primary], self.others()].concat();
+        loop {
+            let mut contents = Vec::new();
+            for index in &order {
+                contents.push(content(self.cluster, *index, database).await);
+            }
+            if contents.iter().all(|content| *content == contents[0]) || Instant::now() > deadline {
+                return contents;
+            }
+            sleep(GLANCE).await;
+        }
+    }
+}
+
+async fn content(cluster: &Cluster, server: usize, database: &str) -> Content {
+    let server = &cluster.servers()[server];
+    let writes: Vec<(u64, u32)> = server
+        .query(format!("SELECT token, server FROM {database}.writes"))
+        .await
+        .unwrap_or_default();
+    let halves: Vec<(u64, u32, u32)> = server
+        .query(format!(
+            "SELECT token, COUNT(*), MIN(server) FROM {database}.halves GROUP BY token"
+        ))
+        .await
+        .unwrap_or_default();
+    let counters: Vec<(u64, u64)> = server
+        .query(format!("SELECT client, n FROM {database}.counters"))
+        .await
+        .unwrap_or_default();
+    Content {
+        writes: writes.into_iter().collect(),
+        halves: halves
+            .into_iter()
+            .map(|(token, count, server)| (token, (count, server)))
+            .collect(),
+        counters: counters.into_iter().collect(),
+    }
+}
+
+/// A row as text, its values in their order.
+fn line(row: &Row) -> String {
+    let text = |index| match row.as_ref(index) {
+        Some(Value::Bytes(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        Some(Value::NULL) | None => "-".to_owned(),
+        Some(other) => other.as_sql(true),
+    };
+    (0..row.len()).map(text).collect::<Vec<_>>().join(" | ")
+}
