@@ -80,15 +80,6 @@ impl Link {
         &self.socket
     }
 
-    /// Takes the link apart, if there is nothing but a socket to it.
-    pub fn into_plain_socket(self) -> Result<Socket, Self> {
-        if self.layers.is_none() && self.inbox.bytes().is_empty() {
-            Ok(self.socket)
-        } else {
-            Err(self)
-        }
-    }
-
     pub fn is_plain(&self) -> bool {
         self.layers.is_none()
     }
@@ -147,7 +138,8 @@ impl Link {
     pub fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let polled = self.poll_read(context);
         match &self.cutoff {
-            Some(cutoff) if polled.is_pending() && cutoff.listen(context) => {
+            // What has arrived may be the answer that somebody waits for: the event loop is about to tell of it.
+            Some(cutoff) if polled.is_pending() && cutoff.listen(context) && self.socket.is_quiet() => {
                 Poll::Ready(Err(cutoff::error()))
             }
             _ => polled,

@@ -110,7 +110,7 @@ fn servers_listeners_and_accounts_are_carried_over() {
     );
     assert_eq!(warns(&plan, "server_version"), 9);
     assert_eq!(warns(&plan, "multiplexing"), 17);
-    assert_eq!(warns(&plan, "scheduler"), 44);
+    assert_eq!(warns(&plan, "scheduler"), 45);
     assert_eq!(warns(&plan, "`report` has default_hostgroup 20"), 31);
 }
 

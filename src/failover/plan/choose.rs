@@ -76,7 +76,14 @@ pub fn choose(scene: &Scene, wish: &Wish) -> Result<Choice, Refusal> {
         return Err(Refusal::of("there is nobody to promote"));
     };
     let mut reasons = Vec::new();
-    if best.gap > scene.settings.max_gap && !wish.force {
+    // Where commits wait for a replica and every such replica answers, what the primary alone has was never
+    // acknowledged to anybody: it is told, and is no loss.
+    let counts = if commits_wait(scene) {
+        known(&standings).ahead_of(&best.position)
+    } else {
+        best.gap
+    };
+    if counts > scene.settings.max_gap && !wish.force {
         reasons.push(format!(
             "promoting {} would lose {} transactions ({}), and `failover.max_gap` is {}; FORCE loses them",
             scene.name(standings[best.standing].index),
@@ -270,6 +277,13 @@ fn is_newer(scene: &Scene, index: usize) -> bool {
     let own = series(index);
     let mut others = scene.others().filter(|(other, _)| *other != index);
     others.any(|(other, _)| series(other).is_some_and(|other| own > Some(other)))
+}
+
+/// Whether the primary's commits waited for replicas when it answered last, and all those are here.
+fn commits_wait(scene: &Scene) -> bool {
+    let status = scene.primary.and_then(|primary| scene.member(primary)?.status.as_ref());
+    let waits = status.is_some_and(|status| status.semi_sync.source == Some(true) && status.semi_sync.clients > 0);
+    waits && unaccounted(scene).is_none()
 }
 
 /// Replicas that cannot be reached, while the primary's commits waited for any one of them.
