@@ -21,6 +21,7 @@ help:
 	@echo 'make compare   splitrail beside HAProxy and MySQL Router on the same server'
 	@echo 'make package   the Debian package, in target/package'
 	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1)'
+	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
 .PHONY: demo
@@ -48,6 +49,12 @@ servers:
 .PHONY: clients
 clients: rust servers
 	tests/clients/run
+
+# Needs chromium and npm.
+.PHONY: dashboard-test
+dashboard-test: rust servers
+	cargo build --locked
+	tests/dashboard/run
 
 .PHONY: compare
 compare: rust servers

@@ -16,6 +16,7 @@ mod drafts;
 mod failover_exec;
 mod fixture;
 mod garbage;
+mod http;
 mod infile;
 mod large;
 mod limits;

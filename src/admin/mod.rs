@@ -4,7 +4,9 @@
 pub mod catalog;
 pub mod client;
 pub mod console;
+pub mod http;
 pub mod language;
+mod metrics;
 pub mod mysql;
 pub mod state;
 

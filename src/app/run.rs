@@ -43,6 +43,8 @@ pub enum StartError {
     Admin(#[from] admin::mysql::PortError),
     #[error("audit.file: {path} cannot be written: {source}")]
     Audit { path: String, source: io::Error },
+    #[error("{0}")]
+    Http(#[from] admin::http::SiteError),
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
@@ -69,17 +71,9 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     let accounts = accounts::build(&config, source).map_err(StartError::Accounts)?;
     let tls = secure::for_clients(&config)?;
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::unbounded_channel()).unzip();
-    let mut doors = Vec::new();
-    for listener in &config.listeners {
-        let failed = |source| StartError::Listen {
-            name: listener.name.clone(),
-            address: listener.address.to_string(),
-            source,
-        };
-        let door = Door::open(&listener.address).await.map_err(failed)?;
-        doors.push((door, Arc::new(listener.clone())));
-    }
+    let doors = doors(&config).await?;
     let admin_port = admin::mysql::Port::open(&config.admin).await?;
+    let http = admin::http::Site::open(&config.http, secure::for_http(&config)?).await?;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
@@ -109,6 +103,9 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     if let Some(port) = admin_port {
         tasks.spawn(port.serve(admin.clone()));
     }
+    if let Some(site) = http {
+        tasks.spawn(site.serve(admin.clone()));
+    }
     notify("READY=1");
     terminate.wait(&reloader).await;
     notify("STOPPING=1");
@@ -119,6 +116,20 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     end(&shared, threads, grace, &mut terminate).await;
     clear_up(&shared).await;
     Ok(())
+}
+
+async fn doors(config: &Config) -> Result<Vec<(Door, Arc<crate::config::Listener>)>, StartError> {
+    let mut doors = Vec::new();
+    for listener in &config.listeners {
+        let failed = |source| StartError::Listen {
+            name: listener.name.clone(),
+            address: listener.address.to_string(),
+            source,
+        };
+        let door = Door::open(&listener.address).await.map_err(failed)?;
+        doors.push((door, Arc::new(listener.clone())));
+    }
+    Ok(doors)
 }
 
 /// Nothing of the process is left but its files.
@@ -245,7 +256,7 @@ impl Signals {
 
 fn forget_sockets(config: &Config) {
     let listeners = config.listeners.iter().map(|listener| &listener.address);
-    for address in listeners.chain(&config.admin.address) {
+    for address in listeners.chain(&config.admin.address).chain(&config.http.address) {
         if let Address::Unix(path) = address {
             let _ = std::fs::remove_file(path);
         }

@@ -53,3 +53,13 @@ pub fn for_server(settings: &ServerTls) -> Result<Option<Arc<rustls::ClientConfi
 fn load(files: &CertificateFiles) -> Result<Certificate, TlsError> {
     Certificate::load(&files.certificate, &files.key)
 }
+
+/// What the HTTP listener shows; `None`: plain HTTP.
+pub fn for_http(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, TlsError> {
+    let Some(files) = &config.http.tls else {
+        return Ok(None);
+    };
+    let mut settings = Arc::unwrap_or_clone(tls::server(load(files)?, None, false, false)?);
+    settings.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Some(Arc::new(settings)))
+}

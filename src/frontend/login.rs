@@ -17,7 +17,7 @@ use super::rules::Steering;
 use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{BackendError, Key, Profile, connect};
+use crate::backend::{BackendError, Identity, Key, Profile, connect};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal, Socket};
@@ -473,7 +473,7 @@ impl Opened {
     }
 
     /// What its connections to a server have to be like.
-    fn key(&self, server: usize, identity: Arc<crate::backend::Identity>) -> Key {
+    fn key(&self, server: usize, identity: Arc<Identity>) -> Key {
         Key {
             server,
             identity,

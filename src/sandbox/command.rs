@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, interval, sleep, timeout};
 
 use super::report::{ADMIN, Report};
-use super::server::free_port;
+use super::server::{dice, free_port};
 use super::template::{FAILOVER, MONITOR, REPLICATION};
 use super::{Cluster, Error, Flavour, Server};
 
@@ -44,6 +44,14 @@ struct Proxy {
     pid: u32,
     port: u16,
     admin_port: u16,
+    http: Http,
+}
+
+/// Where its dashboard is, and what opens it.
+#[derive(Clone)]
+pub(super) struct Http {
+    pub(super) port: u16,
+    pub(super) token: String,
 }
 
 /// Starts everything, tells how to use it, and stays until a signal or until the proxy ends.
@@ -65,7 +73,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let told = tell(
         &options,
         &cluster.client,
-        &Report::new(&cluster, (proxy.port, proxy.admin_port), proxy.pid),
+        &Report::new(&cluster, (proxy.port, proxy.admin_port), proxy.pid, &proxy.http),
     );
     let result = tokio::select! {
         () = &mut asked_to_end => Ok(()),
@@ -82,9 +90,10 @@ async fn start(options: &Options) -> Result<(Cluster, Proxy), Error> {
     let cluster = builder.keep(options.keep.clone()).start().await?;
     let (port, admin_port) = (free_port(), free_port());
     let configuration = cluster.folder().join("proxy.yaml");
-    let text = yaml(&cluster, port, admin_port);
+    let http = Http::choose();
+    let text = yaml(&cluster, port, admin_port, &http);
     std::fs::write(&configuration, text).map_err(Error::path("write", &configuration))?;
-    let mut proxy = Proxy::start(&configuration, (port, admin_port))?;
+    let mut proxy = Proxy::start(&configuration, (port, admin_port), http)?;
     cluster.adopt(proxy.pid);
     proxy.wait_until_ready(cluster.primary()).await?;
     Ok((cluster, proxy))
@@ -124,7 +133,7 @@ async fn patrol(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), Error> {
 }
 
 /// The proxy's configuration: the shortest that names everything.
-fn yaml(cluster: &Cluster, port: u16, admin_port: u16) -> String {
+fn yaml(cluster: &Cluster, port: u16, admin_port: u16, http: &Http) -> String {
     let host = &cluster.primary().host;
     let socket = cluster.proxy_socket();
     let mut text = format!(
@@ -142,16 +151,33 @@ fn yaml(cluster: &Cluster, port: u16, admin_port: u16) -> String {
         "failover:\n  user: {FAILOVER}\n  password: {FAILOVER}\n  \
          replication: {{user: {REPLICATION}, password: {REPLICATION}}}\n  salvage: \"{folder}/salvage\"\n"
     );
+    let Http { port, token } = http;
+    text += &format!(
+        "http:\n  address: \"{host}:{port}\"\n  open: read\n  tokens:\n    \
+         - {{name: demo, token: {token}, role: operate}}\n"
+    );
     text + &format!(
         "admin:\n  address: \"{host}:{admin_port}\"\n  users:\n    \
          - {{name: {ADMIN}, password: {ADMIN}, role: operate}}\n"
     )
 }
 
+// === impl Http ===
+
+impl Http {
+    fn choose() -> Self {
+        let letters = (0..8).map(|_| format!("{:04x}", dice(u16::MAX)));
+        Self {
+            port: free_port(),
+            token: letters.collect(),
+        }
+    }
+}
+
 // === impl Proxy ===
 
 impl Proxy {
-    fn start(configuration: &Path, (port, admin_port): (u16, u16)) -> Result<Proxy, Error> {
+    fn start(configuration: &Path, (port, admin_port): (u16, u16), http: Http) -> Result<Proxy, Error> {
         let program = std::env::current_exe().map_err(Error::io("cannot find this program"))?;
         let mut command = Command::new(program);
         command.arg("run").arg("-c").arg(configuration);
@@ -170,6 +196,7 @@ impl Proxy {
             pid,
             port,
             admin_port,
+            http,
         })
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Cluster;
+use super::command::Http;
 
 /// The proxy's admin user, and its password.
 pub const ADMIN: &str = "admin";
@@ -33,6 +34,8 @@ pub struct Report {
     pub admin_user: Option<String>,
     pub admin_password: Option<String>,
     pub http_port: Option<u16>,
+    /// Opens everything there.
+    pub http_token: Option<String>,
     pub servers: Vec<ServerReport>,
 }
 
@@ -51,7 +54,12 @@ pub struct ServerReport {
 // === impl Report ===
 
 impl Report {
-    pub fn new(cluster: &Cluster, (port, admin_port): (u16, u16), proxy_pid: u32) -> Report {
+    pub(super) fn new(
+        cluster: &Cluster,
+        (port, admin_port): (u16, u16),
+        proxy_pid: u32,
+        http: &Http,
+    ) -> Report {
         let servers = cluster.servers().iter().map(|server| ServerReport {
             name: server.name.clone(),
             role: server.role.to_string(),
@@ -75,7 +83,8 @@ impl Report {
             admin_port: Some(admin_port),
             admin_user: Some(ADMIN.to_owned()),
             admin_password: Some(ADMIN.to_owned()),
-            http_port: None,
+            http_port: Some(http.port),
+            http_token: Some(http.token.clone()),
             servers: servers.collect(),
         }
     }
@@ -103,6 +112,12 @@ impl Report {
             } = server;
             let pid = server.pid.map_or("down".to_owned(), |pid| format!("pid {pid}"));
             let _ = writeln!(page, "  {name:<8} {host}:{port:<6} {pid:<12} {role}");
+        }
+        if let (Some(port), Some(token)) = (self.http_port, &self.http_token) {
+            let _ = writeln!(
+                page,
+                "\n  Watch    http://{host}:{port}/\n           token {token}"
+            );
         }
         let at = |port: u16, who: &str, password: &str| {
             format!("{} -h{host} -P{port} -u{who} -p{password}", client.display())

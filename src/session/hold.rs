@@ -61,6 +61,10 @@ const ALL: [Hold; 18] = [
 // === impl Hold ===
 
 impl Hold {
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter()
+    }
+
     /// As it is shown to people.
     pub fn name(self) -> &'static str {
         match self {

@@ -10,4 +10,4 @@ mod run;
 mod show;
 
 pub use reply::{Reply, Who, Wrong};
-pub use run::run;
+pub use run::{execute, look, run};

@@ -9,7 +9,11 @@ use crate::frontend::audit::{self, Record};
 use crate::topology::events::{Event, EventKind};
 
 pub async fn run(state: &State, who: &Who, text: &str) -> Result<Reply, Wrong> {
-    let command = parse(text)?;
+    execute(state, who, parse(text)?, text).await
+}
+
+/// The same for a command that is understood already; `text` is what the log shows of it.
+pub async fn execute(state: &State, who: &Who, command: Command, text: &str) -> Result<Reply, Wrong> {
     if !command.operates() {
         return look(state, who, command).await;
     }
@@ -22,7 +26,8 @@ pub async fn run(state: &State, who: &Who, text: &str) -> Result<Reply, Wrong> {
     done
 }
 
-async fn look(state: &State, who: &Who, command: Command) -> Result<Reply, Wrong> {
+/// A command that changes nothing.
+pub async fn look(state: &State, who: &Who, command: Command) -> Result<Reply, Wrong> {
     let answer = match command {
         Command::Query(query) => show::query(state, &query).await?,
         Command::Session(id) => show::session(state, id).await?,

@@ -281,8 +281,11 @@ fn is_newer(scene: &Scene, index: usize) -> bool {
 
 /// Whether the primary's commits waited for replicas when it answered last, and all those are here.
 fn commits_wait(scene: &Scene) -> bool {
-    let status = scene.primary.and_then(|primary| scene.member(primary)?.status.as_ref());
-    let waits = status.is_some_and(|status| status.semi_sync.source == Some(true) && status.semi_sync.clients > 0);
+    let status = scene
+        .primary
+        .and_then(|primary| scene.member(primary)?.status.as_ref());
+    let waits =
+        status.is_some_and(|status| status.semi_sync.source == Some(true) && status.semi_sync.clients > 0);
     waits && unaccounted(scene).is_none()
 }
 

@@ -1,0 +1,171 @@
+//! Changes of the primary, what led to them and what they cost.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::family::{Families, Name, Sample, number, truth};
+use crate::admin::State;
+use crate::topology::events::EventKind;
+
+pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
+    let topology = &state.shared.topology;
+    let snapshot = topology.snapshot();
+    families.gauge(
+        Name::new(
+            "splitrail_primary_known",
+            "Whether there is a server that takes writes, up or not",
+        ),
+        [Sample::new(truth(snapshot.primary.is_some()))],
+    )?;
+    families.gauge(
+        Name::new("splitrail_epoch", "Grows with every change of the primary"),
+        [Sample::new(number(snapshot.epoch))],
+    )?;
+    let shut = topology.gate().shut_because();
+    families.gauge(
+        Name::new("splitrail_gate_open", "Whether writes may be sent"),
+        [Sample::new(truth(shut.is_none()))],
+    )?;
+    families.gauge(
+        Name::seconds(
+            "splitrail_gate_shut",
+            "For how long writes have been waiting; 0 while the gate is open",
+        ),
+        [Sample::new(
+            shut.map_or(0.0, |shut| shut.since.elapsed().as_secs_f64()),
+        )],
+    )?;
+    families.counter(
+        Name::new("splitrail_events", "What happened to the servers"),
+        EventKind::ALL.map(|kind| Sample::new(topology.events().count(kind)).with("kind", kind.word())),
+    )?;
+    waiting(families, state)?;
+    changes(families, state)
+}
+
+/// What a lost primary meant for clients.
+fn waiting(families: &mut Families<'_>, state: &State) -> fmt::Result {
+    let counts = &state.shared.recovery;
+    families.gauge(
+        Name::new(
+            "splitrail_statements_parked",
+            "Statements that wait for a primary now",
+        ),
+        [Sample::new(number(state.shared.lot.parked()))],
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_statements_waited",
+            "Times that a statement began to wait for a primary",
+        ),
+        [Sample::new(counts.parked.get())],
+    )?;
+    let refused = [
+        ("timeout", &counts.timed_out),
+        ("crowded", &counts.crowded),
+        ("client_left", &counts.left),
+    ];
+    families.counter(
+        Name::new(
+            "splitrail_statements_given_up",
+            "Statements that waited for a primary in vain, by reason",
+        ),
+        refused.map(|(reason, count)| Sample::new(count.get()).with("reason", reason)),
+    )?;
+    recovered(families, state)
+}
+
+/// What became of what had begun on a server that was lost.
+fn recovered(families: &mut Families<'_>, state: &State) -> fmt::Result {
+    let counts = &state.shared.recovery;
+    let replays = [
+        ("replayed", &counts.replayed),
+        ("different", &counts.different),
+        ("unreplayable", &counts.unreplayable),
+    ];
+    families.counter(
+        Name::new(
+            "splitrail_transactions_recovered",
+            "Open transactions that lost their server, by what became of them",
+        ),
+        replays.map(|(outcome, count)| Sample::new(count.get()).with("outcome", outcome)),
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_reads_repeated",
+            "Reads sent again, because nothing of their result had come",
+        ),
+        [Sample::new(counts.repeated.get())],
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_outcomes_unknown",
+            "Writes and commits that were sent and never answered",
+        ),
+        [Sample::new(counts.ambiguous.get())],
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_connections_evicted",
+            "Server connections given up in changes of the primary",
+        ),
+        [Sample::new(counts.evicted.get())],
+    )
+}
+
+fn changes(families: &mut Families<'_>, state: &State) -> fmt::Result {
+    let Some(failover) = &state.failover else {
+        return Ok(());
+    };
+    let counters = failover.counters();
+    let one = |counter: &AtomicU64| [Sample::new(counter.load(Ordering::Relaxed))];
+    families.gauge(
+        Name::new(
+            "splitrail_failover_paused",
+            "Whether an operator has stopped automatic promotions",
+        ),
+        [Sample::new(truth(failover.is_paused()))],
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_failovers",
+            "New primaries because the old one was lost",
+        ),
+        one(&counters.promotions),
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_switchovers",
+            "New primaries because an operator wanted another one",
+        ),
+        one(&counters.switchovers),
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_rejoins",
+            "Servers that were made to follow the primary",
+        ),
+        one(&counters.rejoins),
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_failovers_undone",
+            "Changes that did not work, after which all is as it was",
+        ),
+        one(&counters.undone),
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_failovers_failed",
+            "Changes that did not work, and somebody has to look",
+        ),
+        one(&counters.failed),
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_failover_lost_transactions",
+            "Transactions that promotions are known to have lost",
+        ),
+        one(&counters.lost),
+    )
+}
