@@ -22,7 +22,7 @@ const SAMPLES: [&str; 3] = [
      rules: [{name: a, match: {verb: select, network: ::1}, target: {servers: [a]}}]\n\
      failover: {fence: {command: [a]}, before: {command: [a]}, after: {command: [a]}}\n",
     "servers: [a, {address: b, tls: off}]\nlisteners: ['b:1']\naccounts: backend\ntls: {client: off, server: off}\n\
-     compression: {client: off}\nrules: [{name: a, target: primary}]\n",
+     compression: {client: off}\nlog: {slow: off}\nrules: [{name: a, target: primary}]\n",
     "servers: [a]\naccounts: [{name: a, password: p, hosts: ['%']}]\n",
 ];
 
