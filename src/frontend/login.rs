@@ -471,19 +471,6 @@ impl Opened {
             zstd_level: login.zstd_level,
         }
     }
-
-    /// What its connections to a server have to be like.
-    fn key(&self, server: usize, identity: Arc<crate::backend::Identity>) -> Key {
-        Key {
-            server,
-            identity,
-            capabilities: self.capabilities,
-            collation: self.collation,
-            has_schema: self.database.is_some(),
-            was_reset: false,
-            tls: false,
-        }
-    }
 }
 
 // === impl Opened: what comes of it ===
