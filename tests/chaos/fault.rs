@@ -127,6 +127,8 @@ impl Fault {
     /// How long it lasts.
     pub fn lasts(self, random: &mut Random) -> Duration {
         let at_most = match self {
+            // One that ends before the proxy can be sure proves nothing of a promotion.
+            _ if self.is_silent() => 16_000,
             Fault::Switchover => 1_000,
             Fault::Reset => 300,
             _ => 6_000,

@@ -303,6 +303,10 @@ fn a_commit_that_only_an_absent_replica_may_have_is_not_given_up() {
         fail(&mut scene, 0, Class::Unreachable, 2);
         let wish = wish(&scene, Kind::Failover, By::Proxy);
         assert_eq!(choose(&scene, &wish).unwrap().semi_sync, SemiSyncAfter::On);
+        // What the primary alone has was acknowledged to nobody: it is told, and stops nothing.
+        let seen = std::mem::replace(&mut scene.last_seen, written(mariadb, 0, 1_000_000));
+        assert!(choose(&scene, &wish).unwrap().gap > scene.settings.max_gap);
+        scene.last_seen = seen;
         fail(&mut scene, 2, Class::Timeout, 2);
         assert!(choose(&scene, &wish).unwrap_err().to_string().contains("alone"));
         let forced = Wish { force: true, ..wish };
