@@ -182,9 +182,9 @@ impl Heartbeat {
 async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
     match timeout(limit, asked).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(Error::Server(error))) if matches!(error.code, 1049 | 1146) => {
-            Err("there is no table splitrail.heartbeat; `splitrail setup` makes it".to_owned())
-        }
+        Ok(Err(Error::Server(error))) if matches!(error.code, 1044 | 1049 | 1142 | 1146) => Err(
+            "there is no table splitrail.heartbeat that it may write; `splitrail setup` makes it".to_owned(),
+        ),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {limit:?}")),
     }
