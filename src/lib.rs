@@ -2,7 +2,8 @@
 //!
 //! # A bird's-eye view
 //!
-//! A client connects to a [listener](frontend::listener) and is handed to one of a few threads, where it stays.
+//! A client connects to a [listener](frontend::listener), which is open on one of a few threads, and stays on that
+//! thread or is handed to one with fewer clients.
 //! Each thread has an event loop, its clients and its [pools](backend::pool) of server connections; what threads
 //! share is in [`frontend::shared`]. The client [proves who it is](frontend::authentication) against the
 //! [`accounts`], and then its [command loop](frontend::command) runs: a request goes to a
@@ -13,6 +14,12 @@
 //! Where a statement goes is [decided](routing::decide) from the [facts](sql::Facts) about its text, from what its
 //! session holds and has [seen](session::seen), and from the [`topology`], which the [`monitor`] keeps up to date.
 //! A read may [run elsewhere](frontend::elsewhere) than on the connection that its session holds.
+//!
+//! Who is the primary is for [`failover`] to say, which [judges](failover::verdict) what the monitor saw,
+//! [plans](failover::plan) and acts. Sessions know nothing of it but the [gate](topology::gate) in the topology: while
+//! it is shut, what needs a primary [waits](frontend::parking), and an open transaction whose server is lost is
+//! [run again](frontend::replay) on the next one. People look and steer through [`admin`]: one set of
+//! [tables](admin::catalog) and [commands](admin::console) behind a MySQL port, HTTP and the command line.
 //!
 //! Responses are never decoded into rows. The [framer](wire::framing) follows packet headers and looks at OK, EOF
 //! and ERR alone. In OK packets the server says what a statement did to the session: the proxy asks it to, and
@@ -29,10 +36,8 @@
 //! | 1 | [`config`], [`session`], [`net`] |
 //! | 2 | [`accounts`], [`topology`] |
 //! | 3 | [`backend`], [`routing`], [`draft`] |
-//! | 4 | [`monitor`], [`frontend`] |
-//! | 5 | [`admin`], [`sandbox`] |
 //! | 4 | [`monitor`], [`failover`], [`frontend`] |
-//! | 5 | [`sandbox`] |
+//! | 5 | [`admin`], [`sandbox`] |
 //! | 6 | [`app`] |
 //!
 //! # What must never be
@@ -45,15 +50,12 @@
 //! - Nothing that came off a network is trusted: no parser panics, every length is bounded before it is used.
 //! - A server connection with traces of a session (a transaction, locks, user variables, temporary tables) is never
 //!   given to another one: it is held, or closed.
-//! - A statement is never sent twice, unless not one byte of it can have reached a server.
 //! - Nothing on the path of a statement asks the kernel for the time, takes a lock or hops to another thread, unless
 //!   it has to wait for a connection, rules throttle statements or keep results, or reads go where the latency is
 //!   least. What is [counted](frontend::digests) of it is its thread's own, timed by a [clock](util::stopwatch) that
 //!   takes no system call.
 //! - A statement that may have changed anything for good is never sent twice. Reads are, and the statements of a
 //!   transaction that was rolled back with its server.
-//! - Nothing on the path of a statement reads the clock, takes a lock or hops to another thread, unless it has to
-//!   wait for a connection, rules throttle statements or keep results, or reads go where the latency is least.
 //! - No secret is printed: they live in [`util::Secret`] and in [`accounts::Credential`], which hide themselves.
 
 pub mod accounts;

@@ -1,10 +1,10 @@
 //! The port where operators look and steer, and who they are.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Address;
 use super::choice::Choice;
+use super::operators;
 use super::reader::{Field, Section, Unique};
 use super::secrets;
 use crate::util::Secret;
@@ -41,7 +41,6 @@ impl Choice for AdminRole {
     const WORDS: &'static [(&'static str, Self)] = &[("read", Self::Read), ("operate", Self::Operate)];
 }
 
-const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 6032;
 const LONGEST_NAME: usize = 80;
 
@@ -50,10 +49,9 @@ const LONGEST_NAME: usize = 80;
 impl Admin {
     pub(super) fn read(section: &Section<'_>) -> Self {
         let address = section.field("address");
-        let remote = section.field("remote").choice_or(false);
         let users = section.field("users");
         let admin = Self {
-            address: listens_at(&address),
+            address: operators::address(section, DEFAULT_PORT, "admin port"),
             users: AdminUser::read_all(&users),
             max_connections: section.field("max_connections").count(1..=10_000, 100),
             idle_timeout: section.field("idle_timeout").optional_duration(
@@ -61,13 +59,6 @@ impl Admin {
                 Some(Duration::from_secs(8 * 3600)),
             ),
         };
-        if let Some(Address::Tcp { host, .. }) = &admin.address
-            && !remote
-            && !is_local(host)
-        {
-            let help = "write `remote: true` if operators come from other machines, else 127.0.0.1";
-            address.report("other machines could reach the admin port", help);
-        }
         if address.is_given() && admin.address.is_some() && users.has_no_items() {
             let help = "list `users`, each with name, password and role; or leave the address out";
             section
@@ -83,38 +74,13 @@ impl Admin {
     }
 }
 
-fn listens_at(field: &Field<'_>) -> Option<Address> {
-    let default = Address::Tcp {
-        host: DEFAULT_HOST.to_owned(),
-        port: DEFAULT_PORT,
-    };
-    if !field.is_given() {
-        return Some(default);
-    }
-    if field.literal() == Some("off") {
-        return None;
-    }
-    field.address(Some(DEFAULT_PORT))
-}
-
-fn is_local(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 // === impl AdminUser ===
 
 impl AdminUser {
     fn read_all(field: &Field<'_>) -> Vec<Self> {
         let mut unique = Unique::default();
         let mut users = Vec::new();
-        if !field.is_given() || field.has_no_items() {
-            // So that the names of the settings are known.
-            field.absent_item().nothing(|section| {
-                for name in ["name", "password", "role"] {
-                    section.field(name);
-                }
-            });
-        }
+        operators::name_settings(field, &["name", "password", "role"]);
         for item in field.items() {
             if let Some(user) = item.section(Self::read) {
                 unique.check(&item, "name", &user.name);

@@ -1,10 +1,9 @@
 //! The HTTP listener: the dashboard, the API, metrics and health; and the tokens that open it.
 
-use std::net::IpAddr;
-
 use super::Address;
 use super::admin::AdminRole;
 use super::choice::Choice;
+use super::operators;
 use super::reader::{Field, Section, Unique};
 use super::secrets;
 use super::tls::CertificateFiles;
@@ -54,7 +53,6 @@ impl Choice for Open {
     ];
 }
 
-const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 8032;
 const LONGEST_NAME: usize = 80;
 /// Fewer characters could be guessed.
@@ -64,48 +62,20 @@ const SHORTEST_TOKEN: usize = 16;
 
 impl Http {
     pub(super) fn read(section: &Section<'_>) -> Self {
-        let address = section.field("address");
-        let remote = section.field("remote").choice_or(false);
         let tls = section
             .field("tls")
             .section(|tls| secrets::certificate_files(&tls.field("certificate"), &tls.field("key")));
         let hosts = section.field("hosts");
-        let http = Self {
-            is_chosen: address.is_given(),
-            address: listens_at(&address),
+        Self {
+            is_chosen: section.field("address").is_given(),
+            address: operators::address(section, DEFAULT_PORT, "HTTP listener"),
             open: section.field("open").choice_or(Open::Metrics),
             tokens: Token::read_all(&section.field("tokens")),
             tls,
             hosts: hosts.items().iter().filter_map(|item| item.word(253)).collect(),
             max_connections: section.field("max_connections").count(1..=10_000, 100),
-        };
-        if let Some(Address::Tcp { host, .. }) = &http.address
-            && !remote
-            && !is_local(host)
-        {
-            let help = "write `remote: true` if it is meant for other machines, else 127.0.0.1";
-            address.report("other machines could reach the HTTP listener", help);
         }
-        http
     }
-}
-
-fn listens_at(field: &Field<'_>) -> Option<Address> {
-    let default = Address::Tcp {
-        host: DEFAULT_HOST.to_owned(),
-        port: DEFAULT_PORT,
-    };
-    if !field.is_given() {
-        return Some(default);
-    }
-    if field.literal() == Some("off") {
-        return None;
-    }
-    field.address(Some(DEFAULT_PORT))
-}
-
-fn is_local(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 // === impl Token ===
@@ -114,14 +84,7 @@ impl Token {
     fn read_all(field: &Field<'_>) -> Vec<Self> {
         let mut unique = Unique::default();
         let mut tokens: Vec<Self> = Vec::new();
-        if !field.is_given() || field.has_no_items() {
-            // So that the names of the settings are known.
-            field.absent_item().nothing(|section| {
-                for name in ["name", "token", "role"] {
-                    section.field(name);
-                }
-            });
-        }
+        operators::name_settings(field, &["name", "token", "role"]);
         for item in field.items() {
             let Some(token) = item.section(Self::read) else {
                 continue;

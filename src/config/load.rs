@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::operators::is_local;
 use super::problem::{Problem, Problems};
 use super::reader::{Context, Field, Section};
 use super::rules::{Surroundings, unreachable};
@@ -191,8 +192,6 @@ fn listens_at(listener: &Address, server: &Address) -> bool {
     else {
         return listener == server;
     };
-    let is_local =
-        |host: &str| host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     let is_wildcard = host
         .parse::<IpAddr>()
         .is_ok_and(|address| address.is_unspecified());

@@ -23,6 +23,7 @@ mod load;
 mod log;
 mod monitor;
 mod network;
+mod operators;
 mod pool;
 mod problem;
 mod reader;

@@ -1,5 +1,4 @@
 //! When the primary is dead or is to change: what is the case, what to do about it, and doing it.
-//! When the primary is dead or is to change: what is the case, what to do about it, and the steps of doing it.
 //!
 //! Everything here that decides is pure: a [`Scene`] goes in, an [`Analysis`] or a plan comes out. A plan has two
 //! halves, because what servers have is final only once they are frozen: [`prepare`] says how to stop the old

@@ -1,3 +1,6 @@
+//! Plans for clusters made by hand and for thousands drawn at random: who is promoted, who never is, and in which
+//! steps.
+
 use proptest::prelude::*;
 
 use super::*;

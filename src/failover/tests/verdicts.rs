@@ -1,3 +1,5 @@
+//! What is concluded from probes that fail, and from what replicas say of their connections.
+
 use std::time::Duration;
 
 use super::*;
