@@ -53,7 +53,9 @@ impl State {
 
     /// A server by its name.
     pub fn server(&self, name: &str) -> Option<usize> {
-        let mut servers = self.shared.servers.iter();
-        servers.position(|server| server.name().eq_ignore_ascii_case(name))
+        let snapshot = self.shared.topology.snapshot();
+        let mut servers = snapshot.present().filter(|(_, server)| server.is_configured());
+        let found = servers.find(|(_, server)| server.name.eq_ignore_ascii_case(name));
+        found.map(|(index, _)| index)
     }
 }

@@ -50,7 +50,7 @@ impl Client {
             && self.session.holds.is_empty()
             && self.worker.shared.is_no_replica(self.server.index)
         {
-            self.server = self.worker.shared.server_for(self.mode).clone();
+            self.server = self.worker.shared.server_for(self.mode);
         }
         self.follow_primary();
         let home = self.server.index;
@@ -72,7 +72,7 @@ impl Client {
             return;
         }
         if let Some(server) = shared.servers.get(primary) {
-            self.server = server.clone();
+            self.server = Arc::clone(&server);
         }
     }
 
@@ -174,11 +174,16 @@ impl Client {
             is_login: self.statements == 0,
             filler: self.login.filler,
         };
+        let pools = &self.worker.pools;
+        if let Some(connection) = pools.take_idle(pool, ticket, &self.session.state, attributes) {
+            return Ok(connection);
+        }
         let Some(server) = self.worker.shared.servers.get(server) else {
             return Err(BackendError::Stopping);
         };
-        let pools = &self.worker.pools;
-        let acquired = pools.acquire(server, (key, pool), ticket, &self.session.state, attributes);
+        // A guard is for moments.
+        let server = &Arc::clone(&server);
+        let acquired = pools.acquire(server, (key, pool), None, &self.session.state, attributes);
         tokio::select! {
             biased;
             acquired = acquired => acquired,
@@ -216,8 +221,9 @@ impl Client {
         if let Some(place) = self.seats.iter().position(|seat| seat.key.server == server) {
             return place;
         }
-        let follows = |server: &Arc<Server>| server.config.tls.mode == ServerTlsMode::Follow;
-        let tls = self.link.tls().is_some() && self.worker.shared.servers.get(server).is_some_and(follows);
+        let is_tls = self.link.tls().is_some();
+        let known = self.worker.shared.servers.get(server).filter(|_| is_tls);
+        let tls = known.is_some_and(|server| server.endpoint().tls_mode == ServerTlsMode::Follow);
         let key = Key {
             server,
             tls,

@@ -149,7 +149,7 @@ fn listeners(state: &State) -> Vec<Row> {
     shared
         .registry
         .each(|_, entry| *counts.entry(entry.listener.to_string()).or_default() += 1);
-    let row = |(place, listener): (usize, &crate::config::Listener)| {
+    let row = |listener: &crate::config::Listener| {
         let mode = match listener.mode {
             ListenerMode::Split => "split",
             ListenerMode::Primary => "primary",
@@ -159,7 +159,7 @@ fn listeners(state: &State) -> Vec<Row> {
             listener.name.as_str().into(),
             listener.address.to_string().into(),
             mode.into(),
-            if shared.pauses.is_paused(place) {
+            if shared.pauses.is_paused(&listener.address) {
                 "paused"
             } else {
                 "open"
@@ -175,7 +175,6 @@ fn listeners(state: &State) -> Vec<Row> {
         .config
         .listeners
         .iter()
-        .enumerate()
         .map(row)
         .collect()
 }

@@ -16,7 +16,9 @@ const MOST_CONNECTIONS: u32 = 100_000;
 
 pub fn server_index(state: &State, name: &str) -> Result<usize, Wrong> {
     state.server(name).ok_or_else(|| {
-        let names: Vec<_> = state.shared.servers.iter().map(|server| server.name()).collect();
+        let snapshot = state.shared.topology.snapshot();
+        let servers = snapshot.servers.iter().filter(|server| server.is_configured());
+        let names: Vec<_> = servers.map(|server| &*server.name).collect();
         let hint = match nearest(name, names.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("there are {}", names.join(", ")),
@@ -63,13 +65,12 @@ pub fn server(state: &State, name: &str, setting: ServerSetting) -> Result<Reply
 pub fn listener(state: &State, name: &str, paused: bool) -> Result<Reply, Wrong> {
     let settings = state.shared.settings();
     let listeners = &settings.config.listeners;
-    let place = listeners.iter().position(|listener| listener.name == name);
-    let Some(place) = place else {
+    let Some(listener) = listeners.iter().find(|listener| listener.name == name) else {
         let names: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
         let why = format!("there is no listener `{name}`; there are {}", names.join(", "));
         return Err(Wrong::Refused(why));
     };
-    state.shared.pauses.set(place, paused);
+    state.shared.pauses.set(&listener.address, paused);
     let what = if paused {
         "refuses new connections"
     } else {

@@ -154,7 +154,7 @@ impl Client {
     /// Where the transaction may go on.
     async fn place_again(&mut self, transcript: &Transcript) -> Result<usize, BackendError> {
         if self.mode == ListenerMode::Replica {
-            self.server = self.worker.shared.server_for(self.mode).clone();
+            self.server = self.worker.shared.server_for(self.mode);
             return Ok(self.server.index);
         }
         if let Some(lost) = transcript.replica {
