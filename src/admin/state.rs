@@ -1,9 +1,10 @@
 //! All that the tables and commands of this folder look at.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::failover;
 use crate::frontend::shared::Shared;
@@ -15,6 +16,8 @@ pub struct State {
     pub failover: Option<failover::Handle>,
     /// What only the one who built the proxy can do again.
     pub reload: Reloads,
+    /// What the HTTP listener shows; none: plain HTTP. Replaced when certificates are loaded again.
+    pub http_tls: ArcSwapOption<rustls::ServerConfig>,
     /// When the proxy began.
     pub started: SystemTime,
     /// What the counters of routes were when they were last reset: their own threads alone write them.
@@ -22,7 +25,7 @@ pub struct State {
 }
 
 /// Answers what was done, or why nothing was.
-pub type Reload = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
+pub type Reload = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync>;
 
 #[derive(Default)]
 pub struct Reloads {
@@ -38,6 +41,7 @@ impl State {
             shared,
             failover,
             reload,
+            http_tls: ArcSwapOption::empty(),
             started: SystemTime::now(),
             forgotten: ArcSwap::default(),
         })

@@ -1,11 +1,14 @@
 //! Builds everything from a configuration, runs it, and ends it in the right order.
 
 pub mod accounts;
+mod adopt;
+mod departures;
 pub mod logging;
 mod notify;
+mod operators;
 pub mod reload;
 pub mod run;
 pub mod secure;
 pub mod setup;
 
-pub use run::run;
+pub use run::{StartError, run};

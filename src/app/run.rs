@@ -12,8 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::notify::notify;
+use super::operators::{Opened, Operators};
 use super::reload::Reloader;
-use super::{accounts, secure};
+use super::{accounts, departures, secure};
 use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
 use crate::config::{Address, Config};
@@ -72,10 +73,10 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     let tls = secure::for_clients(&config)?;
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::unbounded_channel()).unzip();
     let doors = doors(&config).await?;
-    let admin_port = admin::mysql::Port::open(&config.admin).await?;
-    let http = admin::http::Site::open(&config.http, secure::for_http(&config)?).await?;
+    let opened = Opened::beside(None, &config).await?;
     let topology = Topology::new(&config);
-    let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
+    let (configs, followed) = watch::channel(Arc::new(config.clone()));
+    let monitor = monitor::follow(followed.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
     let (failover, coordinator) = failover::start(&config, topology.clone());
     let audit = open_audit(&config)?;
@@ -92,26 +93,25 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     tasks.spawn(accounts::follow_primary(
         sources.clone(),
         shared.topology.clone(),
-        shared.settings().config.clone(),
+        followed,
     ));
+    tasks.spawn(departures::run(shared.clone()));
     for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         shared.open(turn, door, listener);
     }
-    let reloader = Arc::new(Reloader::new(file.to_owned(), shared.clone()));
+    let reloader = Reloader::new(file.to_owned(), shared.clone(), failover.clone(), configs);
+    let reloader = Arc::new(reloader);
     let admin = State::new(shared.clone(), Some(failover), reloads(&reloader));
-    if let Some(port) = admin_port {
-        tasks.spawn(port.serve(admin.clone()));
-    }
-    if let Some(site) = http {
-        tasks.spawn(site.serve(admin.clone()));
-    }
+    let operators = reloader.serve(Operators::new(admin));
+    operators.take_up(opened, &shared.settings().config)?;
     notify("READY=1");
     terminate.wait(&reloader).await;
     notify("STOPPING=1");
     let settings = shared.settings().clone();
     let grace = settings.config.shutdown.grace;
     tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
+    operators.close();
     tasks.shutdown().await;
     end(&shared, threads, grace, &mut terminate).await;
     clear_up(&shared).await;
@@ -121,15 +121,18 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
 async fn doors(config: &Config) -> Result<Vec<(Door, Arc<crate::config::Listener>)>, StartError> {
     let mut doors = Vec::new();
     for listener in &config.listeners {
-        let failed = |source| StartError::Listen {
-            name: listener.name.clone(),
-            address: listener.address.to_string(),
-            source,
-        };
-        let door = Door::open(&listener.address).await.map_err(failed)?;
-        doors.push((door, Arc::new(listener.clone())));
+        doors.push((door(listener).await?, Arc::new(listener.clone())));
     }
     Ok(doors)
+}
+
+pub(super) async fn door(listener: &crate::config::Listener) -> Result<Door, StartError> {
+    let failed = |source| StartError::Listen {
+        name: listener.name.clone(),
+        address: listener.address.to_string(),
+        source,
+    };
+    Door::open(&listener.address).await.map_err(failed)
 }
 
 /// Nothing of the process is left but its files.
@@ -241,7 +244,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => drop(reloader.reload()),
+                _ = self.hang_up.recv() => drop(reloader.reload().await),
             }
         }
     }
@@ -271,7 +274,13 @@ fn reloads(reloader: &Arc<Reloader>) -> admin::Reloads {
         changes => changes.join("; "),
     };
     admin::Reloads {
-        tls: Some(Box::new(move || tls.reload_certificates())),
-        config: Some(Box::new(move || config.reload().map(told))),
+        tls: Some(Box::new(move || {
+            let tls = tls.clone();
+            Box::pin(async move { tls.reload_certificates() })
+        })),
+        config: Some(Box::new(move || {
+            let config = config.clone();
+            Box::pin(async move { config.reload().await.map(told) })
+        })),
     }
 }

@@ -90,13 +90,24 @@ mod tests {
         assert_eq!(shown(&taken), ["a", "(b)", "c", "d"]);
         let target = taken.rules[0].actions.target.clone();
         assert_eq!(target, Some(RuleTarget::Servers([3, 2].into())));
-        assert_eq!(taken.rules[1].actions.mirror.as_ref().map(|mirror| mirror.server), Some(2));
+        assert_eq!(
+            taken.rules[1].actions.mirror.as_ref().map(|mirror| mirror.server),
+            Some(2)
+        );
         assert_eq!((taken.place_of("b"), taken.place_of("d")), (None, Some(3)));
         // A free place is taken, one that is referred to is not, and who comes back has its own.
         let text = "servers: [a, c, d, e]";
-        assert_eq!(shown(&config(text).at_places_of(&taken, |place| place == 1).unwrap()), ["a", "e", "c", "d"]);
-        assert_eq!(shown(&config(text).at_places_of(&taken, |_| false).unwrap()), ["a", "(b)", "c", "d", "e"]);
-        let back = config("servers: [a, b, d]").at_places_of(&taken, |_| true).unwrap();
+        assert_eq!(
+            shown(&config(text).at_places_of(&taken, |place| place == 1).unwrap()),
+            ["a", "e", "c", "d"]
+        );
+        assert_eq!(
+            shown(&config(text).at_places_of(&taken, |_| false).unwrap()),
+            ["a", "(b)", "c", "d", "e"]
+        );
+        let back = config("servers: [a, b, d]")
+            .at_places_of(&taken, |_| true)
+            .unwrap();
         assert_eq!(shown(&back), ["a", "b", "(c)", "d"]);
     }
 

@@ -54,6 +54,13 @@ impl Tending {
         self.tasks.abort_all();
     }
 
+    /// Another server is at this place.
+    pub(super) fn forget(&mut self, server: usize) {
+        self.former.remove(&server);
+        self.frozen.remove(&server);
+        self.touched.remove(&server);
+    }
+
     pub(super) fn promoted(&mut self, choice: &Choice) {
         self.former.extend(choice.from);
         self.former.remove(&choice.candidate);

@@ -120,10 +120,7 @@ impl Shared {
         audit: Audit,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
-        let traffic = workers
-            .iter()
-            .map(|_| Traffic::new(MOST_SERVERS))
-            .collect();
+        let traffic = workers.iter().map(|_| Traffic::new(MOST_SERVERS)).collect();
         let lot = Lot::new(&config.failover);
         let kept = &config.failover.replay;
         let replays = replay::record::is_enabled(&config.failover)
@@ -194,7 +191,10 @@ impl Shared {
     /// Whether the configuration has the server no more.
     pub fn is_removed(&self, server: usize) -> bool {
         let snapshot = self.topology.snapshot();
-        snapshot.servers.get(server).is_none_or(|server| !server.is_configured())
+        snapshot
+            .servers
+            .get(server)
+            .is_none_or(|server| !server.is_configured())
     }
 
     /// Whether clients of a listener for replicas are better off elsewhere than on this server.
@@ -219,7 +219,7 @@ impl Shared {
     /// Whether it is worth waiting for a primary: one is to come, or may.
     pub fn waits_for_primary(&self) -> bool {
         let automatic = self.settings().config.failover.mode == FailoverMode::Automatic;
-        (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
+        (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience().is_zero()
     }
 
     /// The thread with the fewest clients, which has one more now; among several `here`, if it is one of them.

@@ -183,7 +183,9 @@ impl Worker {
         match message {
             Message::Accept { door, listener } => {
                 let task = tokio::task::spawn_local(listener::serve(door, listener, self.clone()));
-                self.doors.borrow_mut().push(task.abort_handle());
+                let mut doors = self.doors.borrow_mut();
+                doors.retain(|door| !door.is_finished());
+                doors.push(task.abort_handle());
             }
             Message::Client(newcomer) => match newcomer.map(DetachedSocket::attach) {
                 Ok(newcomer) => self.attend(newcomer),

@@ -170,11 +170,7 @@ impl Heartbeat {
             }
             let number = self.heartbeats.number.fetch_add(1, Ordering::Relaxed) + 1;
             let sent = Instant::now();
-            let written = within(
-                self.timeout,
-                writer.write(self.heartbeats.writer, number, sent),
-            )
-            .await;
+            let written = within(self.timeout, writer.write(self.heartbeats.writer, number, sent)).await;
             drop(passage);
             if written? {
                 self.heartbeats.record(number, sent);

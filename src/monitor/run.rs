@@ -23,11 +23,7 @@ pub async fn run(config: Config, servers: Servers, topology: Arc<Topology>) {
 }
 
 /// The same, with the configuration as it comes to be.
-pub async fn follow(
-    mut configs: watch::Receiver<Arc<Config>>,
-    servers: Servers,
-    topology: Arc<Topology>,
-) {
+pub async fn follow(mut configs: watch::Receiver<Arc<Config>>, servers: Servers, topology: Arc<Topology>) {
     let mut tasks = Tasks {
         servers,
         topology,
@@ -71,7 +67,12 @@ fn is_watched(server: &Server) -> bool {
 
 /// What of the settings matters to the tasks.
 fn manner(monitor: &Monitor) -> impl PartialEq + '_ {
-    (&monitor.login, monitor.interval, monitor.timeout, monitor.heartbeat)
+    (
+        &monitor.login,
+        monitor.interval,
+        monitor.timeout,
+        monitor.heartbeat,
+    )
 }
 
 // === impl Tasks ===
@@ -81,7 +82,10 @@ impl Tasks {
         while self.running.try_join_next().is_some() {}
         let before = self.config.replace(config.clone());
         let before = before.filter(|before| manner(&before.monitor) == manner(&config.monitor));
-        let heartbeat = config.monitor.heartbeat.filter(|_| config.monitor.login.is_some());
+        let heartbeat = config
+            .monitor
+            .heartbeat
+            .filter(|_| config.monitor.login.is_some());
         if heartbeat != self.heartbeats.as_ref().map(|(interval, _)| *interval) {
             self.heartbeats = heartbeat.map(|interval| (interval, Heartbeats::new(interval)));
         }

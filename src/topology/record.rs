@@ -105,7 +105,8 @@ impl Record {
         }
         self.view.backup = new.backup;
         self.view.rank = new.rank;
-        if old.admin != new.admin {
+        // It may have become the primary since that was asked.
+        if old.admin != new.admin && self.view.role != Role::Primary {
             self.set_admin(new.admin, now);
         }
     }
@@ -134,6 +135,10 @@ impl Record {
     }
 
     pub(super) fn set_role(&mut self, role: Role) {
+        // Removed while it was on its way to be promoted: writes go nowhere else.
+        if role == Role::Primary && !self.view.is_configured() {
+            self.view.admin = Admin::Online;
+        }
         if self.view.role != role {
             self.view.role = role;
             self.view.lag = lag_of_nothing(role);

@@ -319,12 +319,9 @@ impl Topology {
             self.events
                 .record(Event::new(EventKind::Identity, Some(&server), text));
         }
-        let twin = records
-            .iter()
-            .enumerate()
-            .find(|(place, record)| {
-                *place != index && record.identity == uuid && record.view.is_configured()
-            });
+        let twin = records.iter().enumerate().find(|(place, record)| {
+            *place != index && record.identity == uuid && record.view.is_configured()
+        });
         if let Some((_, twin)) = twin {
             let other = &*twin.view.name;
             warn!(

@@ -53,7 +53,10 @@ fn row(state: &State, index: usize, view: &ServerView) -> Row {
     let latency = load.latency.load(Ordering::Relaxed);
     vec![
         (&view.name).into(),
-        server.as_ref().map(|server| server.endpoint().address.to_string()).into(),
+        server
+            .as_ref()
+            .map(|server| server.endpoint().address.to_string())
+            .into(),
         view.role.to_string().into(),
         view.health.word().into(),
         state_word(view).into(),

@@ -170,13 +170,7 @@ fn listeners(state: &State) -> Vec<Row> {
             counts.get(&listener.name).copied().unwrap_or(0).into(),
         ]
     };
-    shared
-        .settings()
-        .config
-        .listeners
-        .iter()
-        .map(row)
-        .collect()
+    shared.settings().config.listeners.iter().map(row).collect()
 }
 
 /// A choice as the configuration writes it.

@@ -113,7 +113,11 @@ fn topology(state: &State) -> Vec<Row> {
     let sources = sources(&statuses, &addresses);
     let mut rows = Vec::new();
     for (index, depth) in order(&sources, snapshot.primary) {
-        let Some(view) = snapshot.servers.get(index).filter(|view| view.admin != Admin::Gone) else {
+        let Some(view) = snapshot
+            .servers
+            .get(index)
+            .filter(|view| view.admin != Admin::Gone)
+        else {
             continue;
         };
         let status = statuses.get(index).and_then(Option::as_ref);
@@ -225,7 +229,9 @@ fn pools(state: &State) -> Vec<Row> {
         ]
     };
     let snapshot = state.shared.topology.snapshot();
-    let servers = snapshot.present().filter_map(|(index, _)| state.shared.servers.get(index));
+    let servers = snapshot
+        .present()
+        .filter_map(|(index, _)| state.shared.servers.get(index));
     servers.map(|server| row(&server)).collect()
 }
 

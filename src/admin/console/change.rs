@@ -91,7 +91,7 @@ pub fn reset_stats(state: &State) -> Reply {
     Reply::Done("digests, routes and latencies are counted anew".to_owned())
 }
 
-pub fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
+pub async fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
     let reload = match what {
         Reload::Accounts => {
             state.shared.accounts.forget_passwords();
@@ -103,7 +103,7 @@ pub fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
         Reload::Config => &state.reload.config,
     };
     match reload {
-        Some(reload) => reload().map(Reply::Done).map_err(Wrong::Refused),
+        Some(reload) => reload().await.map(Reply::Done).map_err(Wrong::Refused),
         None => Err(Wrong::Refused(format!(
             "{} cannot be loaded again yet",
             what.word()

@@ -45,12 +45,7 @@ pub fn ready(state: &State) -> Response {
         json!({ "listener": listener.name, "ready": ready, "paused": paused })
     };
     let settings = shared.settings();
-    let listeners: Vec<_> = settings
-        .config
-        .listeners
-        .iter()
-        .map(&mut listener)
-        .collect();
+    let listeners: Vec<_> = settings.config.listeners.iter().map(&mut listener).collect();
     let mut response = document(&json!({
         "ready": all,
         "has_primary": has_primary,

@@ -9,7 +9,7 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,7 +22,6 @@ use crate::config::{Address, Http};
 pub struct Site {
     door: Door,
     address: Address,
-    tls: Option<TlsAcceptor>,
     max_connections: usize,
 }
 
@@ -56,10 +55,7 @@ const BREATH: Duration = Duration::from_millis(50);
 
 impl Site {
     /// `None`: the configuration wants none, or did not ask for one and the default place is taken.
-    pub async fn open(
-        http: &Http,
-        tls: Option<Arc<rustls::ServerConfig>>,
-    ) -> Result<Option<Self>, SiteError> {
+    pub async fn open(http: &Http) -> Result<Option<Self>, SiteError> {
         let Some(address) = http.address.clone() else {
             return Ok(None);
         };
@@ -67,7 +63,6 @@ impl Site {
             Ok(door) => Ok(Some(Self {
                 door,
                 address,
-                tls: tls.map(TlsAcceptor::from),
                 max_connections: http.max_connections as usize,
             })),
             Err(source) if http.is_chosen => Err(SiteError::Listen { address, source }),
@@ -78,20 +73,26 @@ impl Site {
         }
     }
 
-    /// Serves until the task is dropped.
-    pub async fn serve(self, state: Arc<State>) {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
+    /// Lets people in until `closed`; who is in stays.
+    pub async fn serve(self, state: Arc<State>, closed: oneshot::Receiver<()>) {
+        let scheme = if state.http_tls.load().is_some() {
+            "https"
+        } else {
+            "http"
+        };
         tracing::info!(address = %self.address, scheme, "HTTP listener open");
         let (sender, visitors) = mpsc::channel(QUEUE);
-        let service = router(state).into_make_service_with_connect_info::<Peer>();
+        let address = self.address.clone();
+        let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
         let served = axum::serve(Visitors(visitors), service);
         tokio::select! {
-            () = self.admit(sender) => {}
+            () = self.admit(&state, sender) => {}
             _ = served => {}
+            _ = closed => tracing::info!(%address, "HTTP listener closed"),
         }
     }
 
-    async fn admit(self, sender: mpsc::Sender<(Guarded, Peer)>) {
+    async fn admit(self, state: &State, sender: mpsc::Sender<(Guarded, Peer)>) {
         let room = Arc::new(Semaphore::new(self.max_connections));
         let mut handshakes = JoinSet::new();
         loop {
@@ -110,7 +111,7 @@ impl Site {
                     Some(_) = handshakes.join_next() => {}
                 }
             };
-            let (sender, tls) = (sender.clone(), self.tls.clone());
+            let (sender, tls) = (sender.clone(), state.http_tls.load_full().map(TlsAcceptor::from));
             handshakes.spawn(async move {
                 let stream: Box<dyn Stream> = match tls {
                     None => stream,

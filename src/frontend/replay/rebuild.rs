@@ -192,7 +192,12 @@ impl Client {
             let sql = format!("SET @@SESSION.last_insert_id={id}");
             connection.execute(sql.as_bytes()).await.map_err(lost_or_not)?;
         }
-        let limit = self.worker.shared.lot.patience.max(self.server.connect_timeout());
+        let limit = self
+            .worker
+            .shared
+            .lot
+            .patience()
+            .max(self.server.connect_timeout());
         for (number, (entry, request)) in transcript.answered().enumerate() {
             let payload = self.encode_again(entry, request).await.map_err(lost_or_not)?;
             let Some(connection) = &mut self.connection else {

@@ -97,8 +97,12 @@ impl Balancer {
     /// The one that the configuration lists before all others.
     fn first(&self, candidates: &[Candidate], scale: &Scale) -> Option<usize> {
         let rank = |index: usize| self.ranks.get(index).copied().unwrap_or(index);
-        let able = candidates.iter().enumerate().filter(|(_, candidate)| scale.weigh(candidate) > 0);
-        able.min_by_key(|(_, candidate)| rank(candidate.index)).map(|(position, _)| position)
+        let able = candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, candidate)| scale.weigh(candidate) > 0);
+        able.min_by_key(|(_, candidate)| rank(candidate.index))
+            .map(|(position, _)| position)
     }
 
     /// Rendezvous hashing: every server draws a number for this source, and the highest wins. A server that goes
