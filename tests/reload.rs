@@ -53,7 +53,10 @@ async fn drained(admin: &mut Conn, name: &str) {
 
 /// Waits until reads come from there.
 async fn serves(client: &mut Conn, wanted: u16) {
-    wait_for("reads from the server", async || (port(client).await == wanted).then_some(())).await;
+    wait_for("reads from the server", async || {
+        (port(client).await == wanted).then_some(())
+    })
+    .await;
 }
 
 /// What the HTTP listener says to who asks with this token.
@@ -337,5 +340,31 @@ on_both_flavours! {
         admin.query_drop("SHOW SERVERS").await.unwrap();
         load.go_on().await;
         load.end().await;
+    }
+
+    async fn what_was_set_at_run_time_is_saved(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let proxy = Proxy::before(&cluster).admin().start().await;
+        let mut admin = proxy.admin().await;
+        let name = &cluster.servers()[1].name;
+        let path = proxy.folder().join("proxy.yaml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        admin.query_drop(format!("SET SERVER {name} WEIGHT = 7")).await.unwrap();
+        admin.query_drop(format!("DRAIN {name}")).await.unwrap();
+        let shown: Vec<mysql_async::Row> = admin.query("SHOW CONFIG LIKE '%weight'").await.unwrap();
+        assert!(!shown.is_empty(), "what differs is shown");
+        admin.query_drop("SAVE CONFIG").await.unwrap();
+        let after = std::fs::read_to_string(&path).unwrap();
+        let entry = before.lines().find(|line| line.contains(&format!("name: {name},"))).unwrap();
+        let saved = entry.replace('}', ", weight: 7, state: drain}");
+        assert_eq!(after, before.replace(entry, &saved));
+        // Nothing is left to save, and nothing that is in the file has been undone.
+        admin.query_drop("SAVE CONFIG").await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+        assert_eq!(state(&mut admin, name).await.unwrap().0, "drain");
+        std::fs::write(&path, format!("{after}# by hand\n")).unwrap();
+        admin.query_drop(format!("RESUME {name}")).await.unwrap();
+        let refused = admin.query_drop("SAVE CONFIG").await.unwrap_err().to_string();
+        assert!(refused.contains("changed since it was read"), "{refused}");
     }
 }

@@ -1,5 +1,6 @@
 //! All that the tables and commands of this folder look at.
 
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -27,10 +28,20 @@ pub struct State {
 /// Answers what was done, or why nothing was.
 pub type Reload = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync>;
 
+/// The same for a file to save to, if it is not the one that was read.
+pub type Save = Box<
+    dyn Fn(Option<PathBuf>) -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync,
+>;
+
+/// Settings that are not as the file has them, with their present values.
+pub type Unsaved = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
+
 #[derive(Default)]
 pub struct Reloads {
     pub tls: Option<Reload>,
     pub config: Option<Reload>,
+    pub save: Option<Save>,
+    pub unsaved: Option<Unsaved>,
 }
 
 // === impl State ===

@@ -8,6 +8,7 @@ mod notify;
 mod operators;
 pub mod reload;
 pub mod run;
+mod save;
 pub mod secure;
 pub mod setup;
 

@@ -4,15 +4,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::{Mutex, watch};
-use zeroize::Zeroizing;
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::adopt::{Adopted, adopt};
 use super::notify::notify;
 use super::operators::{Opened, Operators};
 use super::{accounts, secure};
 use crate::backend::{Endpoint, Server};
-use crate::config::{Config, Listener, ServerState, differences};
+use crate::config::{Config, Listener, ServerState, Written, differences};
 use crate::failover;
 use crate::frontend::listener::Door;
 use crate::frontend::settings::Settings;
@@ -24,7 +23,7 @@ use crate::topology::{Admin, Event, EventKind};
 pub struct Reloader {
     file: PathBuf,
     /// As it was read last, to tell what is different. Held for a whole reload: there is one at a time.
-    text: Mutex<Zeroizing<String>>,
+    written: Mutex<Written>,
     shared: Arc<Shared>,
     failover: failover::Handle,
     /// For those who follow the configuration by themselves.
@@ -47,15 +46,14 @@ struct Ready {
 
 impl Reloader {
     pub fn new(
-        file: PathBuf,
+        (file, written): (PathBuf, Written),
         shared: Arc<Shared>,
         failover: failover::Handle,
         configs: watch::Sender<Arc<Config>>,
     ) -> Self {
-        let text: Zeroizing<String> = std::fs::read_to_string(&file).unwrap_or_default().into();
         Self {
             file,
-            text: Mutex::new(text),
+            written: Mutex::new(written),
             shared,
             failover,
             configs,
@@ -66,6 +64,15 @@ impl Reloader {
     /// To be called once, before the first reload.
     pub fn serve(&self, operators: Operators) -> &Operators {
         self.operators.get_or_init(|| operators)
+    }
+
+    /// What was read last, for who replaces it. Nobody reloads meanwhile.
+    pub(super) async fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().await
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Answers what has changed, or why nothing has; either is logged and an event.
@@ -115,15 +122,13 @@ impl Reloader {
     }
 
     async fn try_reload(&self) -> Result<Vec<String>, String> {
-        let mut before = self.text.lock().await;
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| format!("{} cannot be read: {error}", self.file.display()))?;
-        let text = Zeroizing::new(text);
-        let new = Config::parse(&text, &self.file).map_err(|problems| problems.to_string())?;
+        let mut before = self.written.lock().await;
+        let written = Written::read(&self.file).map_err(|problems| problems.to_string())?;
+        let new = Config::of(&written).map_err(|problems| problems.to_string())?;
         let old = self.shared.settings().clone();
         let is_free = |place| self.is_free(place);
         let Adopted { config, kept } = adopt(&old.config, new, self.shared.topology.primary(), is_free)?;
-        let mut changes = differences(&before, &text);
+        let mut changes = differences(&before, &written);
         if changes.is_empty() && old.config != config {
             changes.push("values from the environment or from files have changed".to_owned());
         }
@@ -132,7 +137,7 @@ impl Reloader {
         }
         let ready = ready(&old.config, config).await?;
         self.take_up(&old, ready)?;
-        *before = text;
+        *before = written;
         Ok(changes)
     }
 

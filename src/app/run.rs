@@ -17,7 +17,7 @@ use super::reload::Reloader;
 use super::{accounts, departures, secure};
 use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Written};
 use crate::failover;
 use crate::frontend::audit::Audit;
 use crate::frontend::listener::Door;
@@ -54,17 +54,17 @@ pub enum StartError {
 const LEARN_AGAIN: Duration = Duration::from_millis(500);
 
 /// Runs the proxy until it is told to end. The file is read again when a reload is asked for.
-pub fn run(config: Config, file: &Path) -> Result<(), StartError> {
+pub fn run(config: Config, written: Written, file: &Path) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config, file));
+    let served = runtime.block_on(serve(config, written, file));
     // The threads of clients that were not waited for end with the process.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
+async fn serve(config: Config, written: Written, file: &Path) -> Result<(), StartError> {
     raise_open_files();
     buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
     let servers = servers(&config)?;
@@ -100,7 +100,12 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         shared.open(turn, door, listener);
     }
-    let reloader = Reloader::new(file.to_owned(), shared.clone(), failover.clone(), configs);
+    let reloader = Reloader::new(
+        (file.to_owned(), written),
+        shared.clone(),
+        failover.clone(),
+        configs,
+    );
     let reloader = Arc::new(reloader);
     let admin = State::new(shared.clone(), Some(failover), reloads(&reloader));
     let operators = reloader.serve(Operators::new(admin));
@@ -268,7 +273,8 @@ fn forget_sockets(config: &Config) {
 
 /// What operators may ask for that only this place can do.
 fn reloads(reloader: &Arc<Reloader>) -> admin::Reloads {
-    let (tls, config) = (reloader.clone(), reloader.clone());
+    let (tls, config, save) = (reloader.clone(), reloader.clone(), reloader.clone());
+    let differing = reloader.clone();
     let told = |changes: Vec<String>| match changes.as_slice() {
         [] => "nothing is different".to_owned(),
         changes => changes.join("; "),
@@ -281,6 +287,14 @@ fn reloads(reloader: &Arc<Reloader>) -> admin::Reloads {
         config: Some(Box::new(move || {
             let config = config.clone();
             Box::pin(async move { config.reload().await.map(told) })
+        })),
+        save: Some(Box::new(move |to| {
+            let save = save.clone();
+            Box::pin(async move { save.save(to.as_deref()).await })
+        })),
+        unsaved: Some(Box::new(move || {
+            let all = super::save::differences(differing.shared()).into_iter();
+            all.map(|(path, wanted)| (path, wanted.value)).collect()
         })),
     }
 }

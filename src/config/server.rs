@@ -228,9 +228,10 @@ fn roles(drafts: &[Draft<'_>], is_complete: bool) -> Vec<Role> {
     let marked = primaries.next();
     for (_, field) in primaries.filter_map(|draft| draft.role.as_ref()) {
         let first = marked.map_or(0, |draft| draft.item.line);
+        let first = field.context.sources.tell(first, field.line);
         field.report(
             "there are two primaries",
-            format!("keep one; the first is on line {first}"),
+            format!("keep one; the first is on {first}"),
         );
     }
     if let (None, true, Some((_, field))) = (

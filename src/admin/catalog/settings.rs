@@ -211,6 +211,11 @@ fn config(state: &State) -> Vec<Row> {
         "admin.address".into(),
         address.unwrap_or_else(|| "off".to_owned()).into(),
     ]);
+    // What an operator has set, and SAVE CONFIG would write.
+    let unsaved = state.reload.unsaved.as_ref().map(|unsaved| unsaved());
+    for (path, value) in unsaved.into_iter().flatten() {
+        rows.push(vec![path.into(), format!("{value} (not in the file)").into()]);
+    }
     rows.push(vec!["workers".into(), config.workers.to_string().into()]);
     rows.push(vec![
         "server_version".into(),

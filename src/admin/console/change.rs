@@ -110,3 +110,14 @@ pub async fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
         ))),
     }
 }
+
+/// What was set at run time goes back into the file.
+pub async fn save(state: &State, to: Option<String>) -> Result<Reply, Wrong> {
+    match &state.reload.save {
+        Some(save) => save(to.map(Into::into))
+            .await
+            .map(Reply::Done)
+            .map_err(Wrong::Refused),
+        None => Err(Wrong::Refused("there is no file to save to".to_owned())),
+    }
+}

@@ -40,6 +40,7 @@ pub async fn operate(state: &State, command: Command) -> Result<Reply, Wrong> {
         Command::ListenerPaused { listener, paused } => change::listener(state, &listener, paused),
         Command::Kill { id, query } => kill(state, id, query).await,
         Command::ResetStats => Ok(change::reset_stats(state)),
+        Command::SaveConfig(to) => change::save(state, to).await,
         Command::Reload(what) => change::reload(state, what).await,
         _ => Ok(Reply::Done(String::new())),
     }

@@ -96,6 +96,7 @@ pub(super) mod tests {
             role,
             health: Health::Up,
             admin: Admin::Online,
+            rank: 0,
             weight: 1,
             backup: false,
             replication: Replication::Running,
