@@ -21,12 +21,12 @@ pub struct AccountRow {
 
 /// Each row is one string, its [fields](Fields) in a fixed order: to describe columns, and to read the descriptions,
 /// costs both sides more than the values do. What may contain anything is in hexadecimal digits; JSON comes last.
-const MYSQL: &str = "select concat_ws(char(0), @@skip_name_resolve, @@disconnect_on_expired_password, hex(User), \
-     Host, plugin, ifnull(hex(authentication_string), ''), account_locked, password_expired, ssl_type, \
-     max_user_connections, ifnull(User_attributes, '')) from mysql.user where User in (''";
+const MYSQL: &str = "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
+     if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, plugin, ifnull(hex(authentication_string), ''), \
+     account_locked, password_expired, ssl_type, max_user_connections, ifnull(User_attributes, '')) from mysql.user where User in (''";
 
-const MARIADB: &str = "select concat_ws(char(0), @@skip_name_resolve, @@disconnect_on_expired_password, hex(User), \
-     Host, Priv) from mysql.global_priv where User in (''";
+const MARIADB: &str = "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
+     if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, Priv) from mysql.global_priv where User in (''";
 
 /// What a row says, field by field.
 struct Fields<'a>(std::str::SplitN<'a, char>);
@@ -53,10 +53,11 @@ pub fn accounts_query<'a>(flavour: Flavour, users: impl Iterator<Item = &'a [u8]
 pub fn hosts_query(flavour: Flavour) -> &'static str {
     match flavour {
         Flavour::MySql => {
-            "select concat_ws(char(0), @@skip_name_resolve, Host) from (select distinct Host from mysql.user) hosts"
+            "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), Host) \
+             from (select distinct Host from mysql.user) hosts"
         }
         Flavour::MariaDb => {
-            "select concat_ws(char(0), @@skip_name_resolve, Host) \
+            "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), Host) \
              from (select distinct Host from mysql.global_priv) hosts"
         }
     }
