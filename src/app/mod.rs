@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod logging;
 mod notify;
+pub mod pages;
 pub mod reload;
 pub mod run;
 pub mod secure;
