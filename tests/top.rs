@@ -314,7 +314,8 @@ async fn a_panic_is_told_on_the_screen_that_stays() {
     }
     let folder = tempfile::tempdir().unwrap();
     let this = std::env::current_exe().unwrap();
-    let script = format!("TOP_PANICS=1 {this:?} --ignored --exact --nocapture top::draws_and_panics");
+    let script =
+        format!("RUST_BACKTRACE=0 TOP_PANICS=1 {this:?} --ignored --exact --nocapture top::draws_and_panics");
     let terminal = Terminal::run(folder.path(), (100, 30), &script);
     let shown = terminal.is_restored(101).await;
     assert!(

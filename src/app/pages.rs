@@ -38,6 +38,7 @@ pub fn manual(
     mut command: Command,
     out: &mut impl Write,
 ) -> io::Result<Option<Vec<String>>> {
+    command = command.disable_help_subcommand(true);
     command.build();
     let Some(wanted) = &options.subcommand else {
         return page(&command, NAME, out).map(|()| None);
@@ -46,7 +47,7 @@ pub fn manual(
     match subcommands.find(|each| each.get_name() == wanted) {
         Some(subcommand) => {
             let name = format!("{NAME}-{wanted}");
-            page(&subcommand.clone().name(name.clone()), &name, out).map(|()| None)
+            page(subcommand, &name, out).map(|()| None)
         }
         None => {
             let names = command.get_subcommands().map(|each| each.get_name().to_owned());

@@ -3,7 +3,7 @@
 
 use crate::admin::State;
 use crate::admin::catalog::{self, Answer, Row, Value};
-use crate::admin::language::{DATABASE, Query, TABLE_NAMES};
+use crate::admin::language::{DATABASE, Query, STATUS, TABLE_NAMES, VARIABLES};
 
 /// Of what nobody has anything.
 pub fn none(columns: &[&str]) -> Answer {
@@ -37,9 +37,17 @@ pub async fn table(state: &State, query: &Query, name: &str) -> Option<Answer> {
             &["Charset", "Description", "Default collation", "Maxlen"],
             &["utf8mb4", "UTF-8 Unicode", "utf8mb4_general_ci", "4"],
         ),
+        VARIABLES => named(state, "variables").await?,
+        STATUS => named(state, "status").await?,
         _ if name.contains('.') => foreign(query),
         _ => return None,
     })
+}
+
+/// Names and values as a server's own tables call them.
+async fn named(state: &State, table: &str) -> Option<Answer> {
+    let rows = catalog::find(table)?.read(state).await;
+    Some(Answer::of_texts(&["VARIABLE_NAME", "VARIABLE_VALUE"], rows))
 }
 
 fn one(columns: &[&str], values: &[&str]) -> Answer {

@@ -11,6 +11,7 @@ mod tokens;
 
 pub use command::{Command, Reload, ServerSetting};
 pub use list::{COMMANDS, DATABASE, DESCRIBED, Form};
+pub use objects::{STATUS, VARIABLES};
 pub use parameters::{bind, parameters};
 pub use parser::{Bad, TABLE_NAMES, parse};
 pub use query::{Condition, Operator, Order, Query, Source};

@@ -16,6 +16,9 @@ const SERVED: &[&str] = &[
     "character_sets",
     "processlist",
 ];
+/// The tables `variables` and `status` under other columns' names.
+pub const VARIABLES: &str = "performance_schema.variables";
+pub const STATUS: &str = "performance_schema.status";
 /// What may stand behind a table, so that it is no second name for it.
 const BEHIND: &[&str] = &[
     "WHERE", "ORDER", "LIMIT", "GROUP", "HAVING", "LIKE", "FROM", "IN", "JOIN",
@@ -156,8 +159,8 @@ impl Parser<'_> {
 /// A table of a server's own schemas.
 fn foreign(schema: &str, name: &str) -> String {
     match name {
-        "session_variables" | "global_variables" => "variables".to_owned(),
-        "session_status" | "global_status" => "status".to_owned(),
+        "session_variables" | "global_variables" => VARIABLES.to_owned(),
+        "session_status" | "global_status" => STATUS.to_owned(),
         _ if schema == "information_schema" && SERVED.contains(&name) => name.to_owned(),
         _ => format!("{schema}.{name}"),
     }

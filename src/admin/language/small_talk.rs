@@ -84,7 +84,12 @@ impl Expression {
         }
         let word = parser.word("an expression")?;
         if parser.takes_mark("(") {
-            parser.expects_mark(")")?;
+            if !parser.takes_mark(")") {
+                let text = format!(
+                    "{word}(..) is not worked out here; COUNT(*) and functions without arguments are"
+                );
+                return Err(Bad::Malformed(text));
+            }
             return Ok(Self::Function(word.to_ascii_lowercase()));
         }
         if word.bytes().next().is_some_and(|first| first.is_ascii_digit()) {
