@@ -4,6 +4,7 @@ pub mod accounts;
 mod line;
 pub mod logging;
 mod notify;
+pub mod pages;
 pub mod reload;
 pub mod run;
 pub mod secure;

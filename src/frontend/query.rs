@@ -33,6 +33,7 @@ impl Client {
         let facts = wishes::obeyed(&mut self.session, facts, wishes);
         let log = &self.settings.config.log;
         self.underway.is_statement(log, &facts, text);
+        self.signal.statement.replace(Some(facts.shape.clone()));
         let actions = self.wishes(&facts, text);
         self.steer(actions);
         if !actions.is_empty() {

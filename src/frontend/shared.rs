@@ -51,6 +51,8 @@ pub enum Message {
     /// Somebody looks at what was counted of statements.
     Digests(mpsc::Sender<Vec<Row>>),
     ForgetDigests,
+    /// Somebody looks at what each client runs.
+    Statements(mpsc::Sender<Vec<(u32, Arc<[u8]>)>>),
 }
 
 /// A connection that was accepted.

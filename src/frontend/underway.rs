@@ -115,6 +115,7 @@ impl Client {
         if let Some(statement) = self.session.statements.get(id) {
             let (log, template) = (&self.settings.config.log, &statement.template);
             self.underway.is_statement(log, &template.facts, &template.text);
+            self.signal.statement.replace(Some(template.facts.shape.clone()));
         }
     }
 

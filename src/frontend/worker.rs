@@ -207,6 +207,9 @@ impl Worker {
                 let _ = asker.try_send(self.digests.borrow().rows());
             }
             Message::ForgetDigests => self.digests.borrow_mut().forget(),
+            Message::Statements(asker) => {
+                let _ = asker.try_send(self.statements());
+            }
             Message::Evict(server) => {
                 self.pools.evict(server);
                 for signal in self.clients.borrow().values() {
@@ -214,6 +217,13 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// What each client runs or ran last, without literals.
+    fn statements(&self) -> Vec<(u32, Arc<[u8]>)> {
+        let clients = self.clients.borrow();
+        let of = |(id, signal): (&u32, &Rc<Signal>)| Some((*id, signal.statement.borrow().clone()?));
+        clients.iter().filter_map(of).collect()
     }
 
     /// Takes up what a reload has changed of how statements are routed.
