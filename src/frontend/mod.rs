@@ -32,6 +32,7 @@ pub mod request;
 pub mod reset;
 pub mod rows;
 pub mod rules;
+pub mod seeing;
 pub mod settings;
 pub mod shared;
 pub mod shown;

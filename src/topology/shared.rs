@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::events::{Event, EventKind, Events};
 use super::gate::Gate;
+use super::known::Known;
 use super::load::Load;
 use super::observation::{Class, Observation, Outcome};
 use super::readers::Readers;
@@ -52,16 +53,6 @@ struct Shared {
     failures: AtomicU32,
     /// Wakes the monitor before its time.
     suspected: Notify,
-}
-
-/// Which transactions a server surely has.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    pub position: Arc<Position>,
-    /// The number of the probe that read it; 0 if sessions alone have said something.
-    pub probe: u64,
-    /// The part that sessions have proved since that probe.
-    proved: Position,
 }
 
 #[derive(Debug)]
@@ -233,7 +224,7 @@ impl Topology {
                 Some(applied) if !is_primary => applied,
                 _ => &status.executed,
             };
-            shared.probed(observation.probe, position);
+            shared.probed(observation.probe, position, status.shown.as_ref());
             if is_primary {
                 inner.trail.record(observation.began + observation.took, position);
             }
@@ -259,12 +250,7 @@ impl Topology {
         if self.snapshot.load().primary == Some(index) || known.load().position.contains(position) {
             return;
         }
-        known.rcu(|known| {
-            let mut known = Known::clone(known);
-            Arc::make_mut(&mut known.position).merge(position);
-            known.proved.merge(position);
-            known
-        });
+        known.rcu(|known| known.reached(position));
     }
 
     /// A session lost the server, or could not connect to it.
@@ -447,17 +433,8 @@ impl Shared {
         self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    /// A probe's word counts, and that of the sessions since the probe before: one may have been later than it.
-    fn probed(&self, probe: u64, position: &Position) {
-        self.known.rcu(|known| {
-            let mut position = position.clone();
-            position.merge(&known.proved);
-            Known {
-                position: Arc::new(position),
-                probe,
-                proved: Position::Empty,
-            }
-        });
+    fn probed(&self, probe: u64, position: &Position, shown: Option<&Position>) {
+        self.known.rcu(|known| known.probed(probe, position, shown));
     }
 }
 
