@@ -5,6 +5,7 @@ pub mod audit;
 pub mod authentication;
 pub mod binding;
 pub mod caching;
+pub mod calling;
 pub mod client;
 pub mod command;
 pub mod deadline;

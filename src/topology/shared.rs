@@ -65,6 +65,8 @@ struct Inner {
     tidy: Arc<Readers>,
     /// How often they were forgotten.
     forgotten: u64,
+    /// The same when they were read last.
+    known_as_of: u64,
     trail: Trail,
 }
 
@@ -90,6 +92,7 @@ impl Topology {
             readers: Arc::default(),
             tidy: Arc::default(),
             forgotten: 0,
+            known_as_of: 0,
             trail: Trail::default(),
             records,
         };
@@ -400,8 +403,15 @@ impl Topology {
     pub fn forget_procedures(&self) {
         let mut inner = self.lock();
         inner.forgotten += 1;
-        if !inner.tidy.is_empty() {
-            inner.tidy = Arc::default();
+        inner.tidy = Arc::default();
+        self.publish(&mut inner);
+    }
+
+    /// All routines have been read since they had been forgotten so often.
+    pub fn know_procedures(&self, forgotten: u64) {
+        let mut inner = self.lock();
+        if inner.forgotten == forgotten && inner.known_as_of != forgotten {
+            inner.known_as_of = forgotten;
             self.publish(&mut inner);
         }
     }
@@ -449,6 +459,8 @@ impl Inner {
             servers: self.records.iter().map(|record| record.view.clone()).collect(),
             readers: self.readers.clone(),
             tidy: self.tidy.clone(),
+            made_anew: self.forgotten,
+            known_as_of: self.known_as_of,
         }
     }
 
