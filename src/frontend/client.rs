@@ -276,7 +276,10 @@ impl Client {
         match &facts.features.kill {
             Some(kill) => self.bind_for_kill(kill).await,
             None if facts.class == Class::Last && self.connection.is_some() => Ok(()),
-            None => self.bind().await,
+            None => {
+                self.bind().await?;
+                self.catch_up_at_home(facts).await
+            }
         }
     }
 
