@@ -19,7 +19,7 @@ use crate::backend::{Server, Servers};
 use crate::config::{Address, Config};
 use crate::failover;
 use crate::frontend::audit::Audit;
-use crate::frontend::listener::Door;
+use crate::frontend::door::{Door, Inherited};
 use crate::frontend::shared::Shared;
 use crate::frontend::{eviction, login, parking, worker};
 use crate::monitor;
@@ -71,9 +71,10 @@ async fn serve(config: Config, file: &Path) -> Result<(), StartError> {
     let accounts = accounts::build(&config, source).map_err(StartError::Accounts)?;
     let tls = secure::for_clients(&config)?;
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::unbounded_channel()).unzip();
+    let mut inherited = Inherited::default();
     let doors = doors(&config).await?;
-    let admin_port = admin::mysql::Port::open(&config.admin).await?;
-    let http = admin::http::Site::open(&config.http, secure::for_http(&config)?).await?;
+    let admin_port = admin::mysql::Port::open(&config.admin, &mut inherited).await?;
+    let http = admin::http::Site::open(&config.http, secure::for_http(&config)?, &mut inherited).await?;
     let topology = Topology::new(&config);
     let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
@@ -126,7 +127,7 @@ async fn doors(config: &Config) -> Result<Vec<(Door, Arc<crate::config::Listener
             address: listener.address.to_string(),
             source,
         };
-        let door = Door::open(&listener.address).await.map_err(failed)?;
+        let door = Door::bind(&listener.address).await.map_err(failed)?;
         doors.push((door, Arc::new(listener.clone())));
     }
     Ok(doors)

@@ -9,6 +9,7 @@ pub mod client;
 pub mod command;
 pub mod deadline;
 pub mod digests;
+pub mod door;
 pub mod elsewhere;
 pub mod eviction;
 pub mod gateway;

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 
 use super::audit::Audit;
 use super::digests::Row;
+use super::door::{Door, Doors};
 use super::lines::LogCounts;
-use super::listener::{Door, Pauses};
+use super::listener::Pauses;
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
 use super::parking::Lot;
@@ -44,6 +45,8 @@ pub enum Message {
     },
     /// Reaches them all.
     InterruptAll(Interrupt),
+    /// It accepts no connections any more.
+    CloseDoors,
     /// Somebody waits for a connection to this server.
     Spare(usize),
     /// The connections to this server have been given up.
@@ -74,6 +77,8 @@ pub struct Shared {
     pub audit: Audit,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
+    /// What a process that replaces this one is given.
+    pub doors: Arc<Doors>,
     /// Of each thread.
     pub traffic: Box<[Traffic]>,
     /// Statements that wait for a primary.
@@ -142,6 +147,7 @@ impl Shared {
             audit,
             registry: Arc::default(),
             pauses,
+            doors: Arc::default(),
             traffic,
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
@@ -226,6 +232,13 @@ impl Shared {
         let worker = &self.workers[turn % self.workers.len()];
         // A thread that has ended already lets nobody in.
         let _ = worker.send(Message::Accept { door, listener });
+    }
+
+    /// No thread lets anybody in from now on; who is here stays.
+    pub fn close_doors(&self) {
+        for sender in &self.workers {
+            let _ = sender.send(Message::CloseDoors);
+        }
     }
 
     pub fn interrupt(&self, worker: usize, client: u32, interrupt: Interrupt) {

@@ -193,9 +193,10 @@ impl Worker {
                     signal.raise(interrupt);
                 }
             }
+            Message::CloseDoors => self.close_doors(),
             Message::InterruptAll(interrupt) => {
                 // Whatever they are told, there will be no more of them.
-                self.doors.take().iter().for_each(AbortHandle::abort);
+                self.close_doors();
                 for signal in self.clients.borrow().values() {
                     signal.raise(interrupt);
                 }
@@ -213,6 +214,10 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn close_doors(&self) {
+        self.doors.take().iter().for_each(AbortHandle::abort);
     }
 
     /// Takes up what a reload has changed of how statements are routed.
