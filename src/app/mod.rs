@@ -7,5 +7,6 @@ pub mod reload;
 pub mod run;
 pub mod secure;
 pub mod setup;
+mod takeover;
 
 pub use run::run;

@@ -11,7 +11,7 @@ use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
 use super::{
     Accounts, Admin, Audit, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool,
-    Routing, Rule, Server, Statistics, Switchover, Tls,
+    Routing, Rule, Server, Statistics, Switchover, Takeover, Tls,
 };
 use super::{Address, secrets, tree};
 
@@ -37,6 +37,7 @@ pub struct Config {
     pub compression: Compression,
     pub limits: Limits,
     pub shutdown: Shutdown,
+    pub takeover: Takeover,
     pub log: Log,
     pub statistics: Statistics,
     pub audit: Audit,
@@ -153,6 +154,7 @@ impl Config {
             compression: section.field("compression").section(Compression::read),
             limits: section.field("limits").section(Limits::read),
             shutdown: section.field("shutdown").section(Shutdown::read),
+            takeover: section.field("takeover").section(Takeover::read),
             log: section.field("log").section(Log::read),
             statistics: section.field("statistics").section(Statistics::read),
             audit: section.field("audit").section(Audit::read),

@@ -36,6 +36,7 @@ mod shape;
 mod size;
 mod statistics;
 mod substitute;
+mod takeover;
 mod tls;
 mod tree;
 mod values;
@@ -68,6 +69,7 @@ pub use rules::{
 pub use schema::schema;
 pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use statistics::Statistics;
+pub use takeover::Takeover;
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
 
 #[cfg(test)]
