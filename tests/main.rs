@@ -38,4 +38,5 @@ mod shutdown;
 mod statements;
 mod statistics;
 mod steady;
+mod takeover;
 mod tls;

@@ -340,9 +340,6 @@ impl Signals {
 }
 
 fn forget_sockets(config: &Config) {
-    if let Some(socket) = &config.takeover.socket {
-        let _ = std::fs::remove_file(socket);
-    }
     let listeners = config.listeners.iter().map(|listener| &listener.address);
     for address in listeners.chain(&config.admin.address).chain(&config.http.address) {
         if let Address::Unix(path) = address {

@@ -52,7 +52,7 @@ pub enum Trouble {
     #[error("the other process has gone")]
     Gone,
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error("it says what nobody understands")]
     Nonsense,
     #[error("it refuses: {0}")]
@@ -83,8 +83,17 @@ impl Message {
         match timeout(limit, read).await {
             Err(_) => Err(Trouble::Late(limit)),
             Ok(Ok(Self::Refused { why })) => Err(Trouble::Refused(why)),
-            Ok(Err(Trouble::Io(error))) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Trouble::Gone),
             Ok(read) => read,
+        }
+    }
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            UnexpectedEof | ConnectionReset | BrokenPipe => Self::Gone,
+            _ => Self::Io(error),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::net::{Socket, descriptors};
 pub struct Offer {
     /// `None`: nobody can take over.
     door: Option<(OpenDoor, Option<Listed>)>,
+    path: Option<PathBuf>,
     shared: Arc<Shared>,
     failover: failover::Handle,
 }
@@ -31,6 +33,9 @@ pub struct Replaced {
     _resting: failover::Resting,
     _pen: OwnedMutexGuard<()>,
 }
+
+/// Removes the socket's file, unless another process has it now.
+struct Sign(Option<PathBuf>);
 
 /// From the connection to the first word.
 const SOON: Duration = Duration::from_secs(5);
@@ -51,10 +56,10 @@ pub fn is_trusted(peer: &UCred) -> bool {
 impl Offer {
     /// Where that does not work, the proxy runs all the same.
     pub async fn open(shared: &Arc<Shared>, failover: failover::Handle, inherited: &mut Inherited) -> Self {
-        let mut door = None;
+        let (mut door, mut path) = (None, None);
         if let Some(socket) = &shared.settings().config.takeover.socket {
             match listen(shared, socket, inherited).await {
-                Ok(open) => door = Some(open),
+                Ok(open) => (door, path) = (Some(open), Some(socket.clone())),
                 Err(error) => tracing::warn!(
                     socket = %socket.display(), %error,
                     "no other process will be able to take over: see `takeover.socket`"
@@ -63,6 +68,7 @@ impl Offer {
         }
         Self {
             door,
+            path,
             shared: shared.clone(),
             failover,
         }
@@ -73,6 +79,7 @@ impl Offer {
         let Some((door, _listed)) = &self.door else {
             return std::future::pending().await;
         };
+        let mut sign = Sign(self.path.clone());
         loop {
             let mut stream = match door.accept().await {
                 Ok((Socket::Unix(stream), _)) => stream,
@@ -84,7 +91,10 @@ impl Offer {
                 }
             };
             match self.hand_over(&mut stream).await {
-                Ok(replaced) => return replaced,
+                Ok(replaced) => {
+                    sign.0 = None;
+                    return replaced;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "nobody takes over: this process goes on");
                     let why = match error {
@@ -155,6 +165,14 @@ impl Offer {
             sent.map_err(|_| Trouble::Late(SOON))??;
         }
         Ok(())
+    }
+}
+
+impl Drop for Sign {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
