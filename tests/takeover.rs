@@ -209,7 +209,10 @@ async fn say(proxy: &Proxy<'_>, text: &str) -> (UnixStream, String) {
 #[tokio::test]
 async fn who_fails_to_take_over_changes_nothing() {
     let cluster = Cluster::shared(FLAVOUR).await;
-    let mut proxy = Proxy::before(cluster).with("takeover: {linger: 0s}").start().await;
+    let mut proxy = Proxy::before(cluster)
+        .with("takeover: {linger: 0s}")
+        .start()
+        .await;
     let mut client = proxy.client().await;
     let socket = proxy.folder().join("proxy.yaml.takeover");
     proxy.wait_for_log(&["listening"]).await;

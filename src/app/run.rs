@@ -24,7 +24,7 @@ use crate::failover;
 use crate::frontend::audit::Audit;
 use crate::frontend::door::{Door, Inherited};
 use crate::frontend::shared::Shared;
-use crate::frontend::{eviction, login, parking, worker};
+use crate::frontend::{eviction, login, parking, spans, worker};
 use crate::monitor;
 use crate::net::tls::TlsError;
 use crate::net::{Interrupt, buffer};
@@ -170,6 +170,8 @@ fn watchers(
     let mut tasks = JoinSet::new();
     tasks.spawn(learn(shared.clone()));
     tasks.spawn(monitor);
+    // It sends what the last clients did, and ends with the process.
+    tokio::spawn(spans::run(shared.clone()));
     tasks.spawn(eviction::run(shared.clone()));
     tasks.spawn(parking::run(shared.clone()));
     tasks.spawn(accounts::follow_primary(
@@ -221,6 +223,9 @@ async fn clear_up(shared: &Shared, is_replaced: bool) {
         forget_sockets(&shared.settings().config);
     }
     shared.audit.finish().await;
+    if let Some(tracer) = &shared.tracer {
+        tracer.finish().await;
+    }
     tracing::info!("stopped");
 }
 

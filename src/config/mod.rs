@@ -38,6 +38,7 @@ mod statistics;
 mod substitute;
 mod takeover;
 mod tls;
+mod traces;
 mod tree;
 mod values;
 
@@ -71,6 +72,7 @@ pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use statistics::Statistics;
 pub use takeover::Takeover;
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
+pub use traces::{Endpoint, Traces};
 
 #[cfg(test)]
 mod tests;

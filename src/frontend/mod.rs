@@ -36,6 +36,7 @@ pub mod rules;
 pub mod settings;
 pub mod shared;
 pub mod shown;
+pub mod spans;
 pub mod statement;
 pub mod templates;
 pub mod trace;

@@ -19,6 +19,7 @@ use super::parking::Lot;
 use super::registry::{Place, Registry};
 use super::replay;
 use super::settings::Settings;
+use super::spans::Tracer;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
@@ -75,6 +76,8 @@ pub struct Shared {
     pub ruled: RuleCounts,
     pub logged: LogCounts,
     pub audit: Audit,
+    /// `None`: no statement is traced.
+    pub tracer: Option<Tracer>,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
     /// What a process that replaces this one is given.
@@ -132,6 +135,7 @@ impl Shared {
         let kept = &config.failover.replay;
         let replays = replay::record::is_enabled(&config.failover)
             .then(|| Budget::new(kept.per_transaction, kept.total));
+        let tracer = Tracer::new(&config.traces);
         let settings = Settings::new(config, None, &topology);
         Arc::new(Self {
             lot,
@@ -145,6 +149,7 @@ impl Shared {
             ruled: RuleCounts::default(),
             logged: LogCounts::default(),
             audit,
+            tracer,
             registry: Arc::default(),
             pauses,
             doors: Arc::default(),
