@@ -40,3 +40,4 @@ mod statistics;
 mod steady;
 mod takeover;
 mod tls;
+mod traces;

@@ -16,6 +16,9 @@ use tokio::time::{Instant, timeout};
 use crate::fixture::proxy::{PATIENCE, Signal, connect, wait_for};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
+/// How long a process stays after it was replaced.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// What the clients do while processes come and go.
 #[derive(Default)]
 struct Load {
@@ -33,14 +36,24 @@ impl Load {
         !self.ends.load(Ordering::Relaxed)
     }
 
-    /// Comes, asks and goes, over and over. Nothing may fail.
+    /// Comes, asks and goes, over and over. Nothing may fail, unless the machine is so busy that a visit outlives its
+    /// process's time.
     async fn visit(self: Arc<Self>, options: OptsBuilder) {
         while self.goes_on() {
             let mut conn = connect(options.clone()).await.expect("a new connection");
-            let one: Option<u32> = conn.query_first("SELECT 1").await.expect("its statement");
-            assert_eq!(one, Some(1));
-            conn.disconnect().await.expect("its end");
-            self.visits.fetch_add(1, Ordering::Relaxed);
+            let began = Instant::now();
+            let visited = async {
+                let one: Option<u32> = conn.query_first("SELECT 1").await?;
+                assert_eq!(one, Some(1));
+                conn.disconnect().await
+            };
+            match visited.await {
+                Ok(()) => self.visits.fetch_add(1, Ordering::Relaxed),
+                Err(error) => {
+                    assert!(began.elapsed() >= LINGER && may_end(&error), "{error}");
+                    self.outlived.fetch_add(1, Ordering::Relaxed)
+                }
+            };
         }
     }
 
@@ -53,13 +66,7 @@ impl Load {
                 match transaction(&mut conn, &table).await {
                     Ok(()) => drop(self.commits.fetch_add(1, Ordering::Relaxed)),
                     Err((0, error)) => {
-                        let Error::Server(error) = error else {
-                            // It was told already, and did not look.
-                            assert!(matches!(error, Error::Io(_)), "{error}");
-                            self.outlived.fetch_add(1, Ordering::Relaxed);
-                            break;
-                        };
-                        assert_eq!(error.code, 1053, "{error}");
+                        assert!(may_end(&error), "{error}");
                         self.outlived.fetch_add(1, Ordering::Relaxed);
                         break;
                     }
@@ -67,6 +74,14 @@ impl Load {
                 }
             }
         }
+    }
+}
+
+/// The error of a shutdown; or the connection's end, for who was told already and did not look.
+fn may_end(error: &Error) -> bool {
+    match error {
+        Error::Server(error) => error.code == 1053,
+        error => matches!(error, Error::Io(_)),
     }
 }
 
@@ -92,7 +107,13 @@ async fn under_load(flavour: Flavour, rounds: usize) {
         .with(format!(
             "failover: {{mode: manual, user: {user}, password: {password}}}"
         ))
-        .with("takeover: {linger: 1s}\nshutdown: {grace: 10s}")
+        .with(format!(
+            "takeover: {{linger: {}s}}\nshutdown: {{grace: 10s}}",
+            LINGER.as_secs()
+        ))
+        // The machine may be busy with anything.
+        .with("monitor: {user: monitor, password: monitor, timeout: 5s}")
+        .with("pool: {connect_timeout: 20s}")
         .listener(format!("{{address: \"unix:{socket}\"}}"))
         .start()
         .await;
