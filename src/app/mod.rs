@@ -9,5 +9,6 @@ pub mod reload;
 pub mod run;
 pub mod secure;
 pub mod setup;
+mod takeover;
 
 pub use run::run;

@@ -34,7 +34,7 @@ pub mod watch;
 mod witness;
 
 pub use coordinator::start;
-pub use handle::{Check, CheckStep, Handle};
+pub use handle::{Check, CheckStep, Handle, Resting};
 pub use plan::{
     By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare, rejoin,
 };
