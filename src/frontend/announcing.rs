@@ -29,7 +29,7 @@ impl Client {
         let execute =
             payload.and_then(|payload| Execute::parse(payload, statement.parameters, self.capabilities).ok());
         let values = payload.zip(execute.as_ref()).and_then(|(payload, execute)| {
-            execute.values(payload, statement.types.as_deref(), self.capabilities)
+            execute.values(payload, statement.types.as_deref())
         });
         let Some(values) = values else {
             return session.inserting.add_any();

@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod digests;
 pub mod elsewhere;
 pub mod eviction;
+pub mod fitting;
 pub mod gateway;
 pub mod kill;
 pub mod lines;

@@ -5,6 +5,7 @@ pub mod announced;
 pub mod checksum;
 pub mod elsewhere;
 pub mod hold;
+pub mod lineage;
 pub mod locks;
 pub mod observation;
 pub mod preferences;
@@ -21,6 +22,7 @@ pub mod variables;
 
 pub use checksum::Checksum;
 pub use hold::{Hold, Holds};
+pub use lineage::Lineage;
 pub use observation::Observation;
 pub use preferences::{BadPreference, Preferences, Wishes};
 pub use seen::Seen;

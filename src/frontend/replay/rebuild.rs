@@ -37,11 +37,8 @@ pub fn execution(
         place.copy_from_slice(&id.to_le_bytes());
     }
     let parsed = Execute::parse(&payload, parameters, capabilities);
-    if let (Ok(execute), Some(types)) = (parsed, types)
-        && let (Some(at), None) = (execute.bound, execute.types)
-    {
-        payload[at] = 1;
-        payload.splice(at + 1..at + 1, types.iter().copied());
+    if let (Ok(execute), Some(types)) = (parsed, types) {
+        execute.put_types(&mut payload, types);
     }
     payload
 }
