@@ -13,6 +13,7 @@ pub mod elsewhere;
 pub mod eviction;
 pub mod fitting;
 pub mod gateway;
+pub mod given;
 pub mod kill;
 pub mod lines;
 pub mod listener;

@@ -25,11 +25,23 @@ impl Client {
                 self.record_front(header, expect, facts);
                 self.pass_whole(header, expect, facts, None).await
             }
-            None => {
-                self.record_long(facts);
-                self.pass_long(expect, facts).await
-            }
+            None => self.pass_longer(expect, facts).await,
         }
+    }
+
+    /// A request that is not there whole: what a transaction may have to say again is waited for and kept.
+    async fn pass_longer(&mut self, expect: Expect, facts: &Facts) -> Result<Outcome, End> {
+        let bytes = self.link.inbox.bytes();
+        let is_query = bytes.get(HEADER) == Some(&Command::QUERY.0) && expect == Expect::Results;
+        let header = Header::parse(bytes).filter(|_| is_query);
+        if header.is_some_and(|header| self.keeps_long(header, facts)) {
+            let payload = self.read().await?;
+            self.record_payload(&payload, facts);
+            let answered = self.ask(&payload, expect, None).await;
+            return self.finish(answered, facts).await;
+        }
+        self.record_long(facts);
+        self.pass_long(expect, facts).await
     }
 
     /// The request at the front of the inbox, if all of it is there.

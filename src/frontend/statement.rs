@@ -141,6 +141,9 @@ impl Client {
             let wishes = self.wishes_of_execution(header, id);
             let changed = wishes::changed(&mut self.session, &template.facts, wishes);
             let facts = changed.as_ref().unwrap_or(&template.facts);
+            if self.is_answered_by_rules(header, id, facts).await? {
+                return Ok(());
+            }
             let decision = self.route(facts, Servers::default());
             if decision.place == Place::Nowhere {
                 self.skip().await?;
@@ -157,6 +160,21 @@ impl Client {
             self.note_why(Why::Piecemeal);
         }
         self.execute_at_home(header, command).await
+    }
+
+    /// Answers an execution whose result a rule keeps, and has others compared, as the rules want it.
+    async fn is_answered_by_rules(&mut self, header: Header, id: u32, facts: &Facts) -> Result<bool, End> {
+        if self.cache_rule().is_none() && self.mirror_rule().is_none() {
+            return Ok(false);
+        }
+        let Some(given) = self.given(header, id) else {
+            return Ok(false);
+        };
+        let answered = self.answer_execution_again(id, &given, facts).await?;
+        if !answered {
+            self.mirror_execution(given, facts);
+        }
+        Ok(answered)
     }
 
     /// What a statement of this session was prepared from.
@@ -239,16 +257,23 @@ impl Client {
             self.skip().await?;
             return self.refuse(error).await.map(drop);
         }
-        self.record_execution(header, id, self.cannot_repeat(id, command), facts);
-        let outcome = match (types, self.whole_request()) {
-            (None, Some(header)) => self.pass_whole(header, Expect::Results, facts, Some(id)).await?,
-            (None, None) => self.pass_long(Expect::Results, facts).await?,
-            (Some(types), _) => {
-                let mut payload = self.read().await?;
-                self.put_types(id, &mut payload, &types);
+        let why = self.cannot_repeat(id, command);
+        let mut payload = None;
+        if types.is_some() || why.is_none() && self.keeps_long(header, facts) {
+            payload = Some(self.read().await?);
+        }
+        self.record_execution(header, payload.as_deref(), id, why, facts);
+        let outcome = match (payload, self.whole_request()) {
+            (Some(mut payload), _) => {
+                if let Some(types) = types {
+                    self.put_types(id, &mut payload, &types);
+                }
+                self.note_source(self.server.index);
                 let answered = self.ask(&payload, Expect::Results, None).await;
                 self.finish(answered, facts).await?
             }
+            (None, Some(header)) => self.pass_whole(header, Expect::Results, facts, Some(id)).await?,
+            (None, None) => self.pass_long(Expect::Results, facts).await?,
         };
         self.executed(id, &outcome);
         Ok(())

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::bytes::{Malformed, Put, Reader, Result};
 use super::capability::Capabilities;
+use super::command::Command;
 use super::query::Attributes;
 
 /// Where things are in the payload of an EXECUTE.
@@ -197,11 +198,69 @@ impl Execute {
         Attributes::unnamed(nulls, types, values, self.count).ok()
     }
 
+    /// The values as they came, behind the types; `None` where they cannot be read, or are not the parameters' alone.
+    pub fn parameters<'a>(&self, payload: &'a [u8], remembered: Option<&'a [u8]>) -> Option<Parameters<'a>> {
+        if self.count != self.parameters {
+            return None;
+        }
+        self.values(payload, remembered)?;
+        let start = self.types.as_ref().map(|types| types.end);
+        let start = start.or(self.bound.map(|bound| bound + 1));
+        Some(Parameters {
+            nulls: self.nulls(payload),
+            types: match self.bound {
+                Some(_) => self.parameter_types(payload).or(remembered.map(Cow::Borrowed))?,
+                None => Cow::default(),
+            },
+            values: start.and_then(|start| payload.get(start..)).unwrap_or_default(),
+        })
+    }
+
     /// Whether all attributes are NULL: without types there cannot be others.
     fn has_bare_attributes(&self, payload: &[u8]) -> bool {
         let nulls = self.nulls(payload);
         let is_null = |index: usize| nulls.get(index / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0);
         (self.parameters..self.count).all(is_null)
+    }
+}
+
+/// The parameters of an execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters<'a> {
+    /// A bit for each.
+    pub nulls: &'a [u8],
+    /// Two bytes each.
+    pub types: Cow<'a, [u8]>,
+    pub values: &'a [u8],
+}
+
+// === impl Parameters ===
+
+impl Parameters<'_> {
+    /// A whole execution with these, and without a cursor.
+    pub fn encode(&self, statement: u32, capabilities: Capabilities) -> Vec<u8> {
+        let mut out = vec![Command::STMT_EXECUTE.0];
+        out.put_u32(statement);
+        out.put_u8(0);
+        out.put_u32(1);
+        let (types, _) = self.types.as_chunks::<TYPE>();
+        if types.is_empty() {
+            return out;
+        }
+        let named = capabilities.has(Capabilities::QUERY_ATTRIBUTES);
+        if named {
+            out.put_lenenc(types.len() as u64);
+        }
+        out.put_bytes(self.nulls);
+        out.put_u8(1);
+        for kind in types {
+            out.put_bytes(kind);
+            if named {
+                out.put_u8(0);
+            }
+        }
+        out.put_bytes(self.values);
+        out
     }
 }
 
@@ -335,6 +394,25 @@ mod tests {
         let few = b"\x17\x07\0\0\0\x08\x01\0\0\0\x01\0\x01\x08\0\0\x01\x02\x03\x04\x05\x06\x07\x08";
         let execute = Execute::parse(few, 2, named).unwrap();
         assert!(!execute.is_complete() && execute.parameter_types(few).is_none());
+    }
+
+    #[test]
+    fn parameters_go_out_as_they_came_in() {
+        let plain = b"\x17\x07\0\0\0\0\x01\0\0\0\x02\x01\x08\0\xfe\0\x01\x02\x03\x04\x05\x06\x07\x08";
+        for named in [Capabilities::NONE, Capabilities::QUERY_ATTRIBUTES] {
+            let execute = Execute::parse(plain, 2, Capabilities::NONE).unwrap();
+            let found = execute.parameters(plain, None).unwrap();
+            assert_eq!((found.nulls, found.values.len()), (&[2][..], 8));
+            let again = found.encode(9, named);
+            let parsed = Execute::parse(&again, 2, named).unwrap();
+            assert_eq!((parsed.statement, parsed.parameters(&again, None)), (9, Some(found)));
+        }
+        let none = Execute::parse(&plain[..10], 0, Capabilities::NONE).unwrap();
+        let none = none.parameters(&plain[..10], None).unwrap();
+        assert_eq!(none.encode(7, Capabilities::QUERY_ATTRIBUTES), plain[..10]);
+        // Attributes are no parameters.
+        let attributed = Execute::parse(WITH_ATTRIBUTE, 2, Capabilities::QUERY_ATTRIBUTES).unwrap();
+        assert_eq!(attributed.parameters(WITH_ATTRIBUTE, None), None);
     }
 
     #[test]
