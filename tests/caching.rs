@@ -58,8 +58,16 @@ async fn is_kept(cluster: &Cluster, client: &mut Conn, sql: &str, table: &str) -
 
 /// How many statements were answered with a kept result.
 async fn cached(proxy: &Proxy<'_>) -> u64 {
-    let rows: Vec<(String, u64)> = proxy.client().await.query("SHOW SPLITRAIL COUNTERS").await.unwrap();
-    rows.into_iter().filter(|row| row.0 == "cache.hits").map(|row| row.1).sum()
+    let rows: Vec<(String, u64)> = proxy
+        .client()
+        .await
+        .query("SHOW SPLITRAIL COUNTERS")
+        .await
+        .unwrap();
+    rows.into_iter()
+        .filter(|row| row.0 == "cache.hits")
+        .map(|row| row.1)
+        .sum()
 }
 
 /// Executes a statement that is prepared where it has not been: the first of its session.

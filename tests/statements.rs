@@ -300,21 +300,63 @@ async fn executions(raw: &mut Raw, named: bool) -> Steps {
         let answer = raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await;
         steps.push((what.to_owned(), answer));
     };
-    ask("nobody has named types", id, 0, count(2), &[b"\0", b"\0", &values]).await;
+    ask(
+        "nobody has named types",
+        id,
+        0,
+        count(2),
+        &[b"\0", b"\0", &values],
+    )
+    .await;
     ask("nor has it to be for NULL", id, 0, count(2), &[b"\x03", b"\0"]).await;
     ask("types", id, 0, count(2), &[b"\0", &integers, &values]).await;
     ask("remembered types", id, 0, count(2), &[b"\0", b"\0", &values]).await;
     if !named {
         return steps;
     }
-    ask("fewer values", id, 8, Some(1), &[b"\0", b"\x01\xfe\0\0", b"\x01x"]).await;
+    ask(
+        "fewer values",
+        id,
+        8,
+        Some(1),
+        &[b"\0", b"\x01\xfe\0\0", b"\x01x"],
+    )
+    .await;
     ask("types as before", id, 8, Some(2), &[b"\0", b"\0", &values]).await;
     let attribute = [&integers[..], b"\xfe\0\x01a"].concat();
-    ask("an attribute", id, 8, Some(3), &[b"\0", &attribute, &values, b"\x03att"]).await;
-    ask("its type is not remembered", id, 8, Some(3), &[b"\0", b"\0", &values, b"\x03att"]).await;
-    ask("nor need it be for NULL", id, 8, Some(3), &[b"\x04", b"\0", &values]).await;
+    ask(
+        "an attribute",
+        id,
+        8,
+        Some(3),
+        &[b"\0", &attribute, &values, b"\x03att"],
+    )
+    .await;
+    ask(
+        "its type is not remembered",
+        id,
+        8,
+        Some(3),
+        &[b"\0", b"\0", &values, b"\x03att"],
+    )
+    .await;
+    ask(
+        "nor need it be for NULL",
+        id,
+        8,
+        Some(3),
+        &[b"\x04", b"\0", &values],
+    )
+    .await;
     ask("parameters alone", id, 0, Some(2), &[b"\0", b"\0", &values]).await;
-    ask("cut off", id, 0, Some(2), &[b"\0", b"\x01\xfe\0\0\xfe\0\0", b"\x01x\x05y"]).await;
+    ask(
+        "cut off",
+        id,
+        0,
+        Some(2),
+        &[b"\0", b"\x01\xfe\0\0\xfe\0\0", b"\x01x\x05y"],
+    )
+    .await;
     ask("types from before that", id, 0, Some(2), &[b"\0", b"\0", &values]).await;
     let (id, _) = prepare(raw, "SELECT 1").await;
     let mut ask = async |what: &str, flags: u8, rest: &[u8]| {
@@ -334,11 +376,21 @@ async fn executions(raw: &mut Raw, named: bool) -> Steps {
 async fn types_of_bulk_executions_follow_their_statement() {
     let cluster = crate::fixture::Cluster::shared(Flavour::MariaDb).await;
     let database = cluster.new_database().await;
-    let proxy = Proxy::before(cluster).with("pool: {max_connections: 1}").start().await;
+    let proxy = Proxy::before(cluster)
+        .with("pool: {max_connections: 1}")
+        .start()
+        .await;
     let capabilities = Who::usual().without(Capabilities::LONG_PASSWORD) | Capabilities::MARIADB_BULK;
     let who = Who::of(cluster, capabilities).database(&database);
     let mut first = Raw::open(&proxy.address(), &who).await;
-    let mut second = Raw::open(&proxy.address(), &Who { database: None, ..who.clone() }).await;
+    let mut second = Raw::open(
+        &proxy.address(),
+        &Who {
+            database: None,
+            ..who.clone()
+        },
+    )
+    .await;
     first.run("CREATE TABLE t (id INT)").await;
     let (id, _) = prepare(&mut first, "INSERT INTO t VALUES (?)").await;
     for number in 1..=3_u64 {
@@ -350,7 +402,9 @@ async fn types_of_bulk_executions_follow_their_statement() {
         }
         body.put_u8(0);
         body.put_u64(number);
-        let answer = first.command(Command::STMT_BULK_EXECUTE, &body, Expect::Results).await;
+        let answer = first
+            .command(Command::STMT_BULK_EXECUTE, &body, Expect::Results)
+            .await;
         assert_ne!(answer[0][0], 0xff, "{}", shown(&answer));
         // A session of another kind takes the only connection.
         second.run("SELECT 1").await;

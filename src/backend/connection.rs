@@ -349,7 +349,8 @@ impl Connection {
     /// The same for a statement that is to be read as when it was prepared first. `None`: the server refuses it.
     pub async fn prepare_as_then(&mut self, template: &Arc<Template>) -> Result<Option<u32>, BackendError> {
         let now = self.state.clone();
-        self.restore_by_statements(&now.reading_as(&template.state)).await?;
+        self.restore_by_statements(&now.reading_as(&template.state))
+            .await?;
         let (answer, id) = self.prepare(template).await?;
         self.restore_by_statements(&now).await?;
         Ok((answer == Answer::Ok).then_some(id))

@@ -281,7 +281,12 @@ impl Client {
     }
 
     /// The same for an execution.
-    pub async fn answer_execution_again(&mut self, id: u32, given: &Given, facts: &Facts) -> Result<bool, End> {
+    pub async fn answer_execution_again(
+        &mut self,
+        id: u32,
+        given: &Given,
+        facts: &Facts,
+    ) -> Result<bool, End> {
         if self.cache_rule().is_none() {
             return Ok(false);
         }

@@ -8,10 +8,22 @@ use std::sync::Arc;
 use super::client::Client;
 use super::command::LOOKED_AT;
 use crate::backend::BackendError;
-use crate::session::Template;
+use crate::backend::prepared::Entry;
+use crate::session::{Statement, Template};
 use crate::wire::command::Command;
 use crate::wire::execute::{Bulk, Execute};
 use crate::wire::packet::{HEADER, Header, put_with};
+
+/// The types that a bulk execution lacks. Single ones later go by those that it names.
+fn missing_bulk_types(payload: &[u8], statement: &mut Statement, entry: &mut Entry) -> Option<Arc<[u8]>> {
+    let bulk = Bulk::parse(payload, statement.parameters).ok()?;
+    if let Some(types) = bulk.parameter_types(payload) {
+        statement.types = Some(types.into());
+    }
+    let lacks = bulk.lacks_types() && entry.types != statement.types;
+    entry.types = statement.types.clone();
+    statement.types.clone().filter(|_| lacks)
+}
 
 // === impl Client ===
 
@@ -74,7 +86,10 @@ impl Client {
         };
         let nulls = execute.nulls(payload);
         let (own, theirs) = (&statement.lineage, &entry.lineage);
-        !mariadb && !theirs.is_open() && own != theirs && own.after(types, nulls) != theirs.after(types, nulls)
+        !mariadb
+            && !theirs.is_open()
+            && own != theirs
+            && own.after(types, nulls) != theirs.after(types, nulls)
     }
 
     /// An execution is about to be sent. Answers the types that it lacks: the client named them in an earlier one,
@@ -87,15 +102,7 @@ impl Client {
         let bytes = self.link.inbox.bytes();
         let payload = &bytes[HEADER..header.total().min(bytes.len())];
         if bytes.get(HEADER) == Some(&Command::STMT_BULK_EXECUTE.0) {
-            let bulk = Bulk::parse(payload, statement.parameters).ok()?;
-            if let Some(types) = bulk.parameter_types(payload) {
-                statement.types = Some(types.into());
-                entry.types = statement.types.clone();
-                return None;
-            }
-            let lacks = bulk.lacks_types() && entry.types != statement.types;
-            entry.types = statement.types.clone();
-            return statement.types.clone().filter(|_| lacks);
+            return missing_bulk_types(payload, statement, entry);
         }
         let Ok(execute) = Execute::parse(payload, statement.parameters, self.capabilities) else {
             // What cannot be read is for the server to judge; only the longest lists do not fit what was read.
@@ -133,7 +140,11 @@ impl Client {
 
     /// Names types in an execution that lacks them.
     pub fn put_types(&self, id: u32, payload: &mut Vec<u8>, types: &[u8]) {
-        let parameters = self.session.statements.get(id).map(|statement| statement.parameters);
+        let parameters = self
+            .session
+            .statements
+            .get(id)
+            .map(|statement| statement.parameters);
         let parameters = parameters.unwrap_or_default();
         if payload.first() == Some(&Command::STMT_BULK_EXECUTE.0) {
             if let Ok(bulk) = Bulk::parse(payload, parameters) {

@@ -100,7 +100,11 @@ impl Client {
             nulls: parameters.nulls.to_vec(),
             types: parameters.types.as_ref().into(),
             values: parameters.values.to_vec(),
-            lineage: if self.server.is_mariadb() { Lineage::default() } else { lineage },
+            lineage: if self.server.is_mariadb() {
+                Lineage::default()
+            } else {
+                lineage
+            },
         })
     }
 

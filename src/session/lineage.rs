@@ -69,7 +69,9 @@ impl Lineage {
     fn next_kinds<'a>(&'a self, types: &'a [u8], nulls: &'a [u8]) -> impl Iterator<Item = (Kind, Kind)> + 'a {
         let (types, _) = types.as_chunks::<2>();
         types.iter().enumerate().map(|(index, [code, _])| {
-            let is_null = nulls.get(index / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0);
+            let is_null = nulls
+                .get(index / 8)
+                .is_some_and(|byte| byte & (1 << (index % 8)) != 0);
             let last = self.kinds.get(index).copied().unwrap_or_default();
             let next = if is_null { Kind::Open } else { Kind::of(*code) };
             (last, last.then(next))
@@ -131,7 +133,10 @@ mod tests {
     #[test]
     fn texts_and_nulls_settle_nothing() {
         assert!(after(&[]).is_open() && after(&[[TEXT, NULL], [NULL, TEXT]]).is_open());
-        assert_eq!(after(&[[INTEGER, TEXT]]), after(&[[NULL, TEXT], [UNSIGNED, NULL], [INTEGER, TEXT]]));
+        assert_eq!(
+            after(&[[INTEGER, TEXT]]),
+            after(&[[NULL, TEXT], [UNSIGNED, NULL], [INTEGER, TEXT]])
+        );
         assert!(!after(&[[TEXT, INTEGER]]).is_open());
         assert!(Lineage::default().after(INTEGER.as_slice(), &[1]).is_open());
         assert!(!Lineage::default().after(INTEGER.as_slice(), &[2]).is_open());

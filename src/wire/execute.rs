@@ -99,7 +99,9 @@ impl Execute {
         if !is_counted(flags, parameters, capabilities) {
             return false;
         }
-        let count = payload.get(COUNT..).and_then(|rest| Reader::new(rest).lenenc().ok());
+        let count = payload
+            .get(COUNT..)
+            .and_then(|rest| Reader::new(rest).lenenc().ok());
         count.is_some_and(|count| count > u64::from(parameters))
     }
 
@@ -219,7 +221,11 @@ impl Execute {
     /// Whether all attributes are NULL: without types there cannot be others.
     fn has_bare_attributes(&self, payload: &[u8]) -> bool {
         let nulls = self.nulls(payload);
-        let is_null = |index: usize| nulls.get(index / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0);
+        let is_null = |index: usize| {
+            nulls
+                .get(index / 8)
+                .is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+        };
         (self.parameters..self.count).all(is_null)
     }
 }
@@ -279,7 +285,9 @@ const BULK_HEAD: usize = 7;
 
 impl Bulk {
     pub fn parse(payload: &[u8], parameters: u16) -> Result<Self> {
-        let flags = payload.get(FLAGS..BULK_HEAD).ok_or(Malformed("it ends too early"))?;
+        let flags = payload
+            .get(FLAGS..BULK_HEAD)
+            .ok_or(Malformed("it ends too early"))?;
         Ok(Self {
             names_types: flags[0] & BULK_TYPES != 0,
             parameters: parameters.into(),
@@ -388,7 +396,11 @@ mod tests {
         assert!(execute.lacks_types(&again));
         execute.put_types(&mut again, &remembered);
         let execute = Execute::parse(&again, 2, named).unwrap();
-        let values: Vec<_> = execute.values(&again, None).unwrap().map(|found| found.value).collect();
+        let values: Vec<_> = execute
+            .values(&again, None)
+            .unwrap()
+            .map(|found| found.value)
+            .collect();
         assert_eq!(values[1..], [Value::Null, Value::Null]);
         // A server learns nothing from too few values.
         let few = b"\x17\x07\0\0\0\x08\x01\0\0\0\x01\0\x01\x08\0\0\x01\x02\x03\x04\x05\x06\x07\x08";
@@ -405,7 +417,10 @@ mod tests {
             assert_eq!((found.nulls, found.values.len()), (&[2][..], 8));
             let again = found.encode(9, named);
             let parsed = Execute::parse(&again, 2, named).unwrap();
-            assert_eq!((parsed.statement, parsed.parameters(&again, None)), (9, Some(found)));
+            assert_eq!(
+                (parsed.statement, parsed.parameters(&again, None)),
+                (9, Some(found))
+            );
         }
         let none = Execute::parse(&plain[..10], 0, Capabilities::NONE).unwrap();
         let none = none.parameters(&plain[..10], None).unwrap();
