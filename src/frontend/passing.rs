@@ -6,7 +6,7 @@ use super::outcome::{Broken, End, Outcome};
 use super::request::{self, PassError};
 use crate::backend::BackendError;
 use crate::session::transcript;
-use crate::sql::{Class, Facts};
+use crate::sql::{self, Class, Facts};
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -36,6 +36,8 @@ impl Client {
         let header = Header::parse(bytes).filter(|_| is_query);
         if header.is_some_and(|header| self.keeps_long(header, facts)) {
             let payload = self.read().await?;
+            let text = payload.get(self.text_offset(&payload)..).unwrap_or_default();
+            let facts = &sql::analyse(text, self.session.dialect);
             self.record_payload(&payload, facts);
             let answered = self.ask(&payload, expect, None).await;
             return self.finish(answered, facts).await;

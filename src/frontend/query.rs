@@ -132,7 +132,7 @@ impl Client {
         schema.is_some_and(|schema| snapshot.tidy.has(schema, &procedure.name))
     }
 
-    fn text_offset(&self, payload: &[u8]) -> usize {
+    pub fn text_offset(&self, payload: &[u8]) -> usize {
         if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
             query::text_offset(payload).unwrap_or(payload.len())
         } else {

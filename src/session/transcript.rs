@@ -119,8 +119,12 @@ pub fn obstacle(features: &Features) -> Option<&'static str> {
     if features.has(OBSCURE) {
         return Some("a statement of it was not understood, or was more than one");
     }
-    let known = HARMLESS.contains(&features.verb) || BOUNDS.contains(&features.verb);
-    (!known).then_some("a statement of it may do more than change data")
+    (!is_known(features.verb)).then_some("a statement of it may do more than change data")
+}
+
+/// Whether statements that begin so may be part of a transcript.
+pub fn is_known(verb: Verb) -> bool {
+    HARMLESS.contains(&verb) || BOUNDS.contains(&verb)
 }
 
 /// Whether a statement whose outcome is not known may have ended a transaction.

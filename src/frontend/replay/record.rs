@@ -124,8 +124,12 @@ impl Client {
             None => opens(&self.session, facts) && budget.has_room(0, bytes),
         };
         let is_whole = header.total() <= self.link.inbox.bytes().len();
-        let is_known = transcript::obstacle(&facts.features).is_none();
-        has_room && is_known && !is_whole && !header.is_continued() && !self.is_visiting()
+        // What it is to the end will be seen when it is there.
+        has_room
+            && transcript::is_known(facts.features.verb)
+            && !is_whole
+            && !header.is_continued()
+            && !self.is_visiting()
     }
 
     /// The request at the front of the inbox is about to be sent to the server at hand.
