@@ -1,6 +1,7 @@
 //! Builds everything from a configuration, runs it, and ends it in the right order.
 
 pub mod accounts;
+mod line;
 pub mod logging;
 mod notify;
 pub mod reload;

@@ -138,7 +138,7 @@ impl Client {
             schema: self.session.state.schema.as_ref(),
             server: underway.server,
         };
-        let primary = self.worker.shared.topology.snapshot().primary;
+        let primary = self.worker.shared.topology.primary();
         let seen = Seen {
             taken,
             rows: underway.rows,

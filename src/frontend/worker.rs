@@ -68,8 +68,9 @@ pub fn run(
         .build()?;
     let tasks = LocalSet::new();
     let worker = Rc::new(Worker::new(index, shared));
-    tasks.block_on(&runtime, worker.clone().serve(inbox));
-    Ok(())
+    // The future that is blocked on is polled whenever any client wakes: it has nothing to look at but the end.
+    let serving = tasks.spawn_local(worker.serve(inbox));
+    tasks.block_on(&runtime, serving).map_err(std::io::Error::other)
 }
 
 fn balancer(shared: &Shared, routing: &Routing, seed: u64) -> Balancer {
