@@ -120,7 +120,7 @@ impl Client {
         self.plain_query(header, facts, whole).await
     }
 
-    fn text_offset(&self, payload: &[u8]) -> usize {
+    pub fn text_offset(&self, payload: &[u8]) -> usize {
         if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
             query::text_offset(payload).unwrap_or(payload.len())
         } else {
