@@ -30,7 +30,11 @@ pub enum StepKind {
     /// and kills each of them.
     KillSessions,
     /// A replica fetches nothing more by this channel.
-    StopFetching { channel: String },
+    StopFetching {
+        channel: String,
+        /// Its source may be silent, and nobody is to wait for that.
+        lost: bool,
+    },
     /// It does again.
     StartFetching { channel: String },
     /// A replica connects to its source anew.
@@ -109,7 +113,8 @@ impl Step {
         match &self.kind {
             StepKind::ReadOnly => read_only(dialect),
             StepKind::KillSessions => vec![Sql::plain(kill_list(dialect))],
-            StepKind::StopFetching { channel } => words.stop_fetching(channel),
+            StepKind::StopFetching { channel, lost: true } => words.stop_fetching(channel),
+            StepKind::StopFetching { channel, .. } => words.each(&["STOP"], "IO_THREAD", channel),
             StepKind::StartFetching { channel } => words.each(&["START"], "IO_THREAD", channel),
             StepKind::Reconnect { channel } => {
                 let mut all = words.stop_fetching(channel);
@@ -450,14 +455,16 @@ mod tests {
         };
         assert_eq!(shown(detach(), old), "STOP SLAVE; RESET SLAVE ALL");
         assert_eq!(shown(detach(), mysql), "STOP REPLICA; RESET REPLICA ALL");
-        let stop = || StepKind::StopFetching {
+        let stop = |lost| StepKind::StopFetching {
             channel: "e'ast".to_owned(),
+            lost,
         };
         assert_eq!(
-            shown(stop(), mysql),
+            shown(stop(true), mysql),
             "STOP REPLICA IO_THREAD FOR CHANNEL 'e''ast'"
         );
-        let stopped = shown(stop(), maria);
+        assert_eq!(shown(stop(false), maria), "STOP SLAVE 'e''ast' IO_THREAD");
+        let stopped = shown(stop(true), maria);
         assert!(stopped.starts_with("BEGIN NOT ATOMIC"), "{stopped}");
         assert!(
             stopped.contains("END; STOP SLAVE 'e''ast' IO_THREAD; BEGIN NOT ATOMIC"),
