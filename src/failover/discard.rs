@@ -86,6 +86,7 @@ impl Rejoin {
         let donors = quoted(&format!("{host}:{port}"));
         let control = self.fleet.control(self.server);
         let began = Instant::now();
+        let copying = began;
         let prepare = format!("SET GLOBAL clone_valid_donor_list = {donors}; SET GLOBAL super_read_only = 0");
         let ready = control.run(&prepare).await;
         let done = match ready {
@@ -108,7 +109,7 @@ impl Rejoin {
             return Err(error);
         }
         let began = Instant::now();
-        let back = self.wait_until_it_answers(RESTART).await;
+        let back = self.wait_until_it_restarts(copying, RESTART).await;
         course
             .steps
             .note(Some(&name), format!("{name} is back"), began, back.clone().err());

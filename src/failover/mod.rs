@@ -16,6 +16,7 @@ mod fleet;
 mod handle;
 mod hooks;
 mod journal;
+mod marker;
 pub mod plan;
 mod promotion;
 mod rejoin;
