@@ -404,6 +404,7 @@ on_both_flavours! {
         let plane = Plane::start(&cluster, "mode: automatic").await;
         let done = plane.handle.switchover(None, None, false).await.unwrap();
         assert_eq!(done.outcome, Outcome::Done, "{}", show(&done));
+        println!("{}", show(&done));
         let primary = plane.primary().unwrap();
         drop(plane);
         let server = &cluster.servers()[primary];
