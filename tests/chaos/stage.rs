@@ -1,15 +1,16 @@
 //! Where a run happens: a cluster behind links, a proxy that may promote, and what both are in the end.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, Value};
+use splitrail::gtid::Position;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use splitrail::gtid::Position;
-
+use super::clock;
 use super::history::Content;
 use crate::fixture::link::{Door, Origin};
 use crate::fixture::network::Network;
@@ -36,12 +37,17 @@ pub struct Stage<'a> {
     pub notes: Vec<String>,
     /// Transactions that the proxy said are lost: with the promotion, or when the old primary was back.
     pub lost: u64,
+    /// Which file the proxy's clock follows.
+    pub clock: Option<PathBuf>,
     admin: u16,
 }
 
 /// A cluster of a primary and two replicas, as docs/failover.md wants them configured.
-pub async fn cluster(flavour: Flavour, semi_sync: bool) -> Cluster {
+pub async fn cluster(flavour: Flavour, semi_sync: bool, environment: &[(&str, String)]) -> Cluster {
     let start = Cluster::of(flavour).replicas(2);
+    let start = environment
+        .iter()
+        .fold(start, |start, (name, value)| start.environment(name, value));
     // A replica that is started again goes on by itself, as it does unless told otherwise.
     let start = match flavour {
         Flavour::MySql => start.option("skip-replica-start=OFF"),
@@ -66,9 +72,15 @@ impl<'a> Stage<'a> {
         network: &'a Network,
         semi_sync: bool,
         settings: &str,
+        clock: Option<&Path>,
     ) -> Stage<'a> {
         let admin = free_port();
-        let proxy = Proxy::before(cluster)
+        let environment = clock.map_or_else(Vec::new, |file| clock::environment(&file.display().to_string()));
+        let proxy = environment
+            .iter()
+            .fold(Proxy::before(cluster), |proxy, (name, value)| {
+                proxy.environment(name, value)
+            })
             .with(network.servers(cluster))
             .with(format!(
                 "failover: {{mode: automatic, user: failover, password: failover, replication: {{user: replication, \
@@ -89,6 +101,7 @@ impl<'a> Stage<'a> {
             semi_sync,
             notes: Vec::new(),
             lost: 0,
+            clock: clock.map(Path::to_owned),
             admin,
         }
     }
