@@ -21,6 +21,7 @@ pub mod plan;
 mod promotion;
 mod rejoin;
 pub mod report;
+mod salvage;
 pub mod scene;
 mod settle;
 mod shared;
