@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fixture::proxy::wait_for;
-use crate::fixture::{Cluster, Flavour, on_both_flavours};
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
 const ACCOUNTS: &str =
     "user: failover, password: failover, replication: {user: replication, password: replication}";
@@ -434,5 +434,46 @@ on_both_flavours! {
         server.execute("SET GLOBAL read_only = 1").await.unwrap();
         let plane = Plane::start(&cluster, "mode: automatic").await;
         assert!(plane.status(primary).await.read_only);
+    }
+    async fn what_is_thrown_away_is_saved_with_its_rows(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).asynchronous().start().await;
+        table(&cluster).await;
+        let own = cluster.client.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let path = format!("{own}:{}", std::env::var("PATH").unwrap_or_default());
+        let start = Proxy::before(&cluster).environment("PATH", path.trim_start_matches(':'));
+        let salvage = start.folder().join("salvage");
+        let settings = format!("failover: {{{ACCOUNTS}, mode: automatic, max_gap: 100, salvage: {}}}", salvage.display());
+        let proxy = start.with(settings).admin().start().await;
+        let mut admin = proxy.admin().await;
+        let words = match flavour {
+            Flavour::MySql => "REPLICA",
+            Flavour::MariaDb => "SLAVE",
+        };
+        let (old, new) = (cluster.primary(), &cluster.servers()[1]);
+        new.execute(format!("STOP {words} IO_THREAD")).await.unwrap();
+        old.execute("INSERT INTO app.t (value) VALUES (918273645)").await.unwrap();
+        old.kill();
+        wait_for("another primary", async || {
+            let rows: Vec<bool> = new.query("SELECT @@global.read_only = 0").await.unwrap();
+            (rows == [true]).then_some(())
+        })
+        .await;
+        old.start().await.unwrap();
+        let quarantined = "SELECT server FROM servers WHERE state = 'quarantine'";
+        while admin.query_first::<String, _>(quarantined).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // What comes of it afterwards is another test's.
+        let mut rejoining = proxy.admin().await;
+        let rejoin = tokio::spawn(async move { rejoining.query_drop("REJOIN db1 DISCARD").await });
+        let saved = wait_for("the file", async || {
+            let file = std::fs::read_dir(&salvage).ok()?.next()?.ok()?;
+            let text = std::fs::read_to_string(file.path()).ok()?;
+            (text.lines().count() > 1).then_some(text)
+        })
+        .await;
+        rejoin.abort();
+        assert!(saved.contains("### INSERT INTO `app`.`t`") && saved.contains("918273645"), "{saved}");
+        assert_eq!(saved.matches("### INSERT INTO").count(), 1, "{saved}");
     }
 }
