@@ -23,7 +23,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the proxy
-    Run(File),
+    Run(Run),
     /// Write a first configuration: the servers that replication leads to from one of them
     Init(draft::init::Options),
     /// Make a configuration of a proxysql.cnf or a maxscale.cnf
@@ -49,6 +49,15 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
+struct Run {
+    #[command(flatten)]
+    file: File,
+    /// Take the listeners over from the process that runs with this configuration, which then ends
+    #[arg(long)]
+    takeover: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct File {
     /// The configuration
     #[arg(short, long, default_value = "proxy.yaml")]
@@ -57,7 +66,7 @@ struct File {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Run(file) => run(&file),
+        Command::Run(options) => run(&options.file, options.takeover),
         Command::Check(file) => Ok(ExitCode::from(config::check_command(
             &file.config,
             &mut std::io::stderr(),
@@ -127,7 +136,7 @@ fn load(path: &Path) -> anyhow::Result<Option<Config>> {
     }
 }
 
-fn run(file: &File) -> anyhow::Result<ExitCode> {
+fn run(file: &File, takeover: bool) -> anyhow::Result<ExitCode> {
     let Some(config) = load(&file.config)? else {
         return Ok(ExitCode::from(2));
     };
@@ -135,6 +144,6 @@ fn run(file: &File) -> anyhow::Result<ExitCode> {
     for warning in config.warnings(&file.config) {
         tracing::warn!("{warning}");
     }
-    app::run(config, &file.config)?;
+    app::run(config, &file.config, takeover)?;
     Ok(ExitCode::SUCCESS)
 }

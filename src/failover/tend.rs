@@ -54,6 +54,11 @@ impl Tending {
         self.tasks.abort_all();
     }
 
+    /// Waits for what is under way, none of which takes long.
+    pub(super) async fn finish(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
     pub(super) fn promoted(&mut self, choice: &Choice) {
         self.former.extend(choice.from);
         self.former.remove(&choice.candidate);

@@ -276,7 +276,10 @@ impl Client {
         match &facts.features.kill {
             Some(kill) => self.bind_for_kill(kill).await,
             None if facts.class == Class::Last && self.connection.is_some() => Ok(()),
-            None => self.bind().await,
+            None => {
+                self.bind().await?;
+                self.catch_up_at_home(facts).await
+            }
         }
     }
 
@@ -334,6 +337,7 @@ impl Client {
         may_move: bool,
     ) -> Result<Outcome, Broken> {
         let limit = self.time_limit();
+        self.underway.is_sent();
         let worker = self.worker.clone();
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));

@@ -194,9 +194,10 @@ impl Worker {
                     signal.raise(interrupt);
                 }
             }
+            Message::CloseDoors => self.close_doors(),
             Message::InterruptAll(interrupt) => {
                 // Whatever they are told, there will be no more of them.
-                self.doors.take().iter().for_each(AbortHandle::abort);
+                self.close_doors();
                 for signal in self.clients.borrow().values() {
                     signal.raise(interrupt);
                 }
@@ -224,6 +225,10 @@ impl Worker {
         let clients = self.clients.borrow();
         let of = |(id, signal): (&u32, &Rc<Signal>)| Some((*id, signal.statement.borrow().clone()?));
         clients.iter().filter_map(of).collect()
+    }
+
+    fn close_doors(&self) {
+        self.doors.take().iter().for_each(AbortHandle::abort);
     }
 
     /// Takes up what a reload has changed of how statements are routed.
