@@ -21,6 +21,7 @@ help:
 	@echo 'make compare   splitrail beside HAProxy and MySQL Router on the same server'
 	@echo 'make package   the Debian package, in target/package'
 	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1)'
+	@echo 'make takeover  a hundred takeovers under load, without a refused connection'
 	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
@@ -30,6 +31,7 @@ demo: rust servers
 
 .PHONY: test
 test: check servers
+	scripts/install.sh tmux=tmux man=man-db groff=groff
 	cargo test --locked
 
 .PHONY: check
@@ -69,6 +71,11 @@ compare: rust servers
 chaos: export FLAVOUR := $(if $(filter file,$(origin FLAVOUR)),,$(FLAVOUR))
 chaos: rust servers
 	cargo test --locked --test integration chaos:: -- --ignored --nocapture --test-threads 1
+
+# A hundred takeovers under load, one after the other.
+.PHONY: takeover
+takeover: rust servers
+	cargo test --locked --test integration takeover:: -- --ignored --nocapture --test-threads 1
 
 .PHONY: fuzz
 fuzz: rust

@@ -38,4 +38,7 @@ mod shutdown;
 mod statements;
 mod statistics;
 mod steady;
+mod takeover;
 mod tls;
+mod top;
+mod traces;

@@ -48,7 +48,7 @@ async fn warnings(client: &mut Conn) -> Vec<(String, u16, String)> {
 }
 
 /// An EXECUTE of a statement with one parameter, and a query attribute.
-fn execution(id: [u8; 4], (name, value): (&str, &str)) -> Vec<u8> {
+pub fn execution(id: [u8; 4], (name, value): (&str, &str)) -> Vec<u8> {
     let mut body = id.to_vec();
     // It says how many come; none is NULL, and the types come too.
     body.extend_from_slice(&[8, 1, 0, 0, 0, 2, 0, 1]);

@@ -161,6 +161,8 @@ fn running(old: &Config, new: Config) -> Result<(Config, Vec<&'static str>), Str
         "log.targets": log.targets;
         "statistics": statistics;
         "audit": audit;
+        "traces": traces;
+        "takeover.socket": takeover.socket;
         "admin": admin;
     }
     for (server, old) in running.servers.iter_mut().zip(&old.servers) {

@@ -11,7 +11,7 @@ use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
 use super::{
     Accounts, Admin, Audit, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool,
-    Routing, Rule, Server, Statistics, Switchover, Tls,
+    Routing, Rule, Server, Statistics, Switchover, Takeover, Tls, Traces,
 };
 use super::{Address, secrets, tree};
 
@@ -37,8 +37,10 @@ pub struct Config {
     pub compression: Compression,
     pub limits: Limits,
     pub shutdown: Shutdown,
+    pub takeover: Takeover,
     pub log: Log,
     pub statistics: Statistics,
+    pub traces: Traces,
     pub audit: Audit,
     /// Threads that serve clients.
     pub workers: usize,
@@ -153,8 +155,10 @@ impl Config {
             compression: section.field("compression").section(Compression::read),
             limits: section.field("limits").section(Limits::read),
             shutdown: section.field("shutdown").section(Shutdown::read),
+            takeover: section.field("takeover").section(Takeover::read),
             log: section.field("log").section(Log::read),
             statistics: section.field("statistics").section(Statistics::read),
+            traces: section.field("traces").section(Traces::read),
             audit: section.field("audit").section(Audit::read),
             workers: workers(&section.field("workers")),
             server_version: ServerVersion::read(&section.field("server_version")),

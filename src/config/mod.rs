@@ -36,7 +36,9 @@ mod shape;
 mod size;
 mod statistics;
 mod substitute;
+mod takeover;
 mod tls;
+mod traces;
 mod tree;
 mod values;
 
@@ -68,7 +70,9 @@ pub use rules::{
 pub use schema::schema;
 pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use statistics::Statistics;
+pub use takeover::Takeover;
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
+pub use traces::{Endpoint, Traces};
 
 #[cfg(test)]
 mod tests;

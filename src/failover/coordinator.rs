@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::course::Course;
 use super::epoch::Epoch;
 use super::fleet::{Fleet, Hands};
-use super::handle::{Command, Handle, Wanted};
+use super::handle::{Command, Handle, Rest, Wanted};
 use super::journal::Journal;
 use super::plan::{By, Refusal};
 use super::rejoin::Rejoin;
@@ -63,6 +63,7 @@ struct Told {
 /// gate is shut.
 pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<Output = ()> + use<>) {
     let (commands, inbox) = mpsc::channel(QUEUE);
+    let (rests, rest) = mpsc::channel(1);
     let shared = Arc::new(Shared::new(config.clone()));
     let acts = config.failover.mode != FailoverMode::Off && has_account(config);
     if acts {
@@ -90,12 +91,17 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
     };
     let task = async move {
         if acts {
-            coordinator.run(inbox).await;
+            coordinator.run(inbox, rest).await;
         } else {
-            coordinator.refuse(inbox).await;
+            coordinator.refuse(inbox, rest).await;
         }
     };
-    (Handle { shared, commands }, task)
+    let handle = Handle {
+        shared,
+        commands,
+        rests,
+    };
+    (handle, task)
 }
 
 fn has_account(config: &Config) -> bool {
@@ -105,7 +111,7 @@ fn has_account(config: &Config) -> bool {
 // === impl Coordinator ===
 
 impl Coordinator {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut rests: mpsc::Receiver<Rest>) {
         let mut observed = self.topology.observed();
         self.settle().await;
         let mut ticks = interval(TICK);
@@ -116,6 +122,7 @@ impl Coordinator {
                     Some(command) => self.execute(command).await,
                     None => return,
                 },
+                Some(rest) = rests.recv() => self.stand_down(rest).await,
                 Some(ended) = self.rejoins.join_next() => {
                     if let Ok(server) = ended {
                         self.tending.busy.remove(&server);
@@ -131,7 +138,7 @@ impl Coordinator {
     }
 
     /// Nothing is changed by this proxy: it only says why, and judges for whoever asks.
-    async fn refuse(mut self, mut inbox: mpsc::Receiver<Command>) {
+    async fn refuse(mut self, mut inbox: mpsc::Receiver<Command>, mut rests: mpsc::Receiver<Rest>) {
         let why = if has_account(&self.config) {
             "`failover.mode` is off"
         } else {
@@ -144,6 +151,8 @@ impl Coordinator {
                     Some(command) => drop(command.answer.send(Err(Refusal::of(why)))),
                     None => return,
                 },
+                // There is nothing to stop.
+                Some(rest) = rests.recv() => drop(rest.answer.send(Ok(()))),
                 _ = observed.changed() => {
                     let scene = self.scene();
                     self.shared.publish(judge(&scene), scene);
@@ -183,6 +192,20 @@ impl Coordinator {
             info!(wanted = ?command.wanted, %refusal, "refused");
         }
         let _ = command.answer.send(done);
+    }
+
+    /// Another process decides until it is over. What was begun on servers ends first.
+    async fn stand_down(&mut self, rest: Rest) {
+        if !self.rejoins.is_empty() {
+            let _ = rest.answer.send(Err(Refusal::of("a server is being rejoined")));
+            return;
+        }
+        self.tending.finish().await;
+        if rest.answer.send(Ok(())).is_ok() {
+            info!("standing down: another process decides about the primary");
+            let _ = rest.over.await;
+            info!("deciding about the primary again");
+        }
     }
 
     async fn begin_rejoin(&mut self, server: &str, discard: bool) -> Result<Rejoin, Refusal> {

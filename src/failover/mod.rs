@@ -16,10 +16,12 @@ mod fleet;
 mod handle;
 mod hooks;
 mod journal;
+mod marker;
 pub mod plan;
 mod promotion;
 mod rejoin;
 pub mod report;
+mod salvage;
 pub mod scene;
 mod settle;
 mod shared;
@@ -34,7 +36,7 @@ pub mod watch;
 mod witness;
 
 pub use coordinator::start;
-pub use handle::{Check, CheckStep, Handle};
+pub use handle::{Check, CheckStep, Handle, Resting};
 pub use plan::{
     By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare, rejoin,
 };

@@ -27,9 +27,9 @@ impl Client {
         let payload = bytes.get(HEADER..header.total()).filter(|_| whole);
         let execute =
             payload.and_then(|payload| Execute::parse(payload, statement.parameters, self.capabilities).ok());
-        let values = payload.zip(execute.as_ref()).and_then(|(payload, execute)| {
-            execute.values(payload, statement.types.as_deref(), self.capabilities)
-        });
+        let values = payload
+            .zip(execute.as_ref())
+            .and_then(|(payload, execute)| execute.values(payload, statement.types.as_deref()));
         let Some(values) = values else {
             return session.inserting.add_any();
         };

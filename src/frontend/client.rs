@@ -337,6 +337,7 @@ impl Client {
         may_move: bool,
     ) -> Result<Outcome, Broken> {
         let limit = self.time_limit();
+        self.underway.is_sent();
         let worker = self.worker.clone();
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
@@ -363,8 +364,8 @@ impl Client {
             capabilities: self.capabilities,
             statement,
             may_move,
-            max_packet: self.worker.shared.settings().config.limits.max_allowed_packet,
-            since: self.worker.shared.measures_latency().then(Instant::now),
+            max_packet: self.settings.config.limits.max_allowed_packet,
+            since: self.settings.measures_latency().then(Instant::now),
             numbers: None,
             rows,
             stopped: &stopped,

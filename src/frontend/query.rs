@@ -5,6 +5,7 @@ use super::command::LOOKED_AT;
 use super::elsewhere::Request;
 use super::outcome::End;
 use super::rows::Speaks;
+use super::spans;
 use super::wishes;
 use crate::routing::{Decision, Place, Servers, Why};
 use crate::sql::{self, Facts, Features, Flags, Function, Verb};
@@ -33,6 +34,9 @@ impl Client {
         let facts = wishes::obeyed(&mut self.session, facts, wishes);
         let log = &self.settings.config.log;
         self.underway.is_statement(log, &facts, text);
+        self.signal.statement.replace(Some(facts.shape.clone()));
+        let capabilities = self.capabilities;
+        self.underway.span = spans::begin(&self.worker, text, || spans::of_query(payload, capabilities));
         let actions = self.wishes(&facts, text);
         self.steer(actions);
         if !actions.is_empty() {
@@ -116,7 +120,7 @@ impl Client {
         self.plain_query(header, facts, whole).await
     }
 
-    fn text_offset(&self, payload: &[u8]) -> usize {
+    pub fn text_offset(&self, payload: &[u8]) -> usize {
         if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
             query::text_offset(payload).unwrap_or(payload.len())
         } else {

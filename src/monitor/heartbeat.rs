@@ -134,7 +134,10 @@ impl Heartbeat {
         let Some(source) = self.sources.get(primary) else {
             return Err("it is not configured".to_owned());
         };
-        let mut writer = within(self.timeout, Writer::open(source)).await?;
+        let mut writer = {
+            let _pen = self.topology.gate().pen().lock().await;
+            within(self.timeout, Writer::open(source)).await?
+        };
         info!(server = source.server, interval = ?self.interval, "writing heartbeats");
         self.told = None;
         let mut ticks = interval(self.interval);
@@ -142,6 +145,7 @@ impl Heartbeat {
         loop {
             ticks.tick().await;
             let gate = self.topology.gate();
+            let pen = gate.pen().lock().await;
             gate.enter(primary);
             if gate.writable() != Some(primary) {
                 gate.leave(primary);
@@ -155,6 +159,7 @@ impl Heartbeat {
             )
             .await;
             gate.leave(primary);
+            drop(pen);
             if written? {
                 self.heartbeats.record(self.number, sent);
             } else {

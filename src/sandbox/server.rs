@@ -47,6 +47,7 @@ pub struct Server {
     pub flavour: Flavour,
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     watchdog: Arc<Watchdog>,
     /// None while the server is down.
     child: Mutex<Option<Child>>,
@@ -63,6 +64,7 @@ pub struct Launch {
     pub flavour: Flavour,
     pub program: PathBuf,
     pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
     pub watchdog: Arc<Watchdog>,
 }
 
@@ -93,6 +95,7 @@ impl Server {
             flavour: launch.flavour,
             program: launch.program,
             arguments: launch.arguments,
+            environment: launch.environment,
             watchdog: launch.watchdog,
             child: Mutex::new(None),
         };
@@ -252,6 +255,7 @@ impl Server {
         use std::os::unix::process::CommandExt;
         let child = Command::new(&self.program)
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

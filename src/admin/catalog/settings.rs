@@ -206,6 +206,8 @@ fn config(state: &State) -> Vec<Row> {
         ("compression", format!("{:?}", config.compression)),
         ("limits", format!("{:?}", config.limits)),
         ("shutdown", format!("{:?}", config.shutdown)),
+        ("traces", format!("{:?}", config.traces)),
+        ("takeover", format!("{:?}", config.takeover)),
         ("tls", format!("{:?}", config.tls)),
         ("log", format!("{:?}", config.log)),
     ];

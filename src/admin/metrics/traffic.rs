@@ -94,6 +94,20 @@ fn results(families: &mut Families<'_>, state: &State) -> fmt::Result {
             ],
         )?;
     }
+    if let Some(tracer) = &state.shared.tracer {
+        let counts = &tracer.counts;
+        families.counter(
+            Name::new(
+                "splitrail_trace_spans",
+                "Spans of statements, by what became of them",
+            ),
+            [
+                Sample::new(count(&counts.sent)).with("result", "sent"),
+                Sample::new(count(&counts.dropped)).with("result", "dropped"),
+                Sample::new(count(&counts.failed)).with("result", "failed"),
+            ],
+        )?;
+    }
     let mirrored = &state.shared.mirrored;
     let outcomes = [
         ("alike", &mirrored.alike),

@@ -200,14 +200,15 @@ fn freeze(scene: &Scene, index: usize, kind: Kind) -> Vec<Step> {
     if kind == Kind::Failover {
         let text =
             format!("{name} fetches nothing more, so that the old primary can have nothing acknowledged");
-        push(StepKind::StopFetching { channel: of() }, text);
+        let (channel, lost) = (of(), true);
+        push(StepKind::StopFetching { channel, lost }, text);
     }
     steps
 }
 
 fn undo(scene: &Scene, freeze: &[Step]) -> Vec<Step> {
     let back = |step: &Step| match &step.kind {
-        StepKind::StopFetching { channel } => {
+        StepKind::StopFetching { channel, .. } => {
             let kind = StepKind::StartFetching {
                 channel: channel.clone(),
             };
