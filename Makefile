@@ -26,7 +26,7 @@ help:
 
 .PHONY: demo
 demo: rust servers
-	cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS)
+	cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS) --tools target/demo --restart 5s
 
 .PHONY: test
 test: check servers

@@ -97,7 +97,7 @@ impl Client {
     }
 
     /// Notes what the statement wrote or may have seen, on the server at hand.
-    pub fn note_seen(&mut self, facts: &Facts) {
+    pub fn note_seen(&mut self, facts: &Facts, outcome: &Outcome) {
         let Some(server) = self.connection.as_ref().map(|connection| connection.server.index) else {
             return;
         };
@@ -108,7 +108,11 @@ impl Client {
                 let before = topology.position(server);
                 self.session.seen.wrote(server, &gtid, &before.position);
             }
-        } else if self.policy().level == crate::config::ConsistencyLevel::Session && facts.may_read_tables() {
+            return;
+        }
+        // Whoever hears that it was not understood has seen nothing.
+        let saw = facts.may_read_tables() && !outcome.observed.saw_nothing(&facts.features);
+        if saw && self.policy().level == crate::config::ConsistencyLevel::Session {
             self.session.seen.read(server, topology.probes_begun(server));
         }
     }
