@@ -39,3 +39,4 @@ mod statements;
 mod statistics;
 mod steady;
 mod tls;
+mod tour;

@@ -113,6 +113,11 @@ impl Lot {
     }
 
     /// Joins the queue. Where there are too many then, the oldest have to go.
+    /// Of the statements that wait.
+    pub fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
     pub fn wait(self: &Arc<Self>, bytes: u64) -> Waiting {
         let (sender, receiver) = oneshot::channel();
         let mut queue = self.lock();

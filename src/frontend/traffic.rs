@@ -77,6 +77,11 @@ const SAMPLES: u32 = 20;
 // === impl Tally ===
 
 impl Tally {
+    /// By its own thread alone, as all that changes it.
+    pub fn set(&self, sum: u64) {
+        self.0.store(sum, Ordering::Relaxed);
+    }
+
     /// By its own thread alone.
     pub fn add(&self, more: u64) {
         let sum = self.0.load(Ordering::Relaxed).wrapping_add(more);
