@@ -22,6 +22,7 @@ help:
 	@echo 'make package   the Debian package, in target/package'
 	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1)'
 	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
+	@echo 'make openapi-test     the HTTP API against its description (python3; fetches schemathesis)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
 .PHONY: demo
@@ -55,6 +56,12 @@ clients: rust servers
 dashboard-test: rust servers
 	cargo build --locked
 	tests/dashboard/run
+
+# Needs python3 with venv.
+.PHONY: openapi-test
+openapi-test: rust servers
+	cargo build --locked
+	tests/openapi/run
 
 .PHONY: compare
 compare: rust servers

@@ -182,10 +182,7 @@ impl Report {
             let _ = writeln!(page, "  {name:<8} {host}:{port:<6} {pid:<12} {role}");
         }
         if let (Some(port), Some(token)) = (self.http_port, &self.http_token) {
-            let _ = writeln!(
-                page,
-                "\n  Watch    http://{host}:{port}/\n           token {token}"
-            );
+            let _ = writeln!(page, "\n  Watch    http://{host}:{port}/#token={token}");
         }
         let _ = writeln!(
             page,

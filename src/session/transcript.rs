@@ -155,6 +155,11 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Bytes that there may be.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
     fn reserve(&self, bytes: u64) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let fits = before.saturating_add(bytes) <= self.total;
