@@ -56,10 +56,22 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "splitrail: {error:#}");
+            let _ = writeln!(std::io::stderr(), "splitrail: {}", in_full(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// With its causes, unless they are told already.
+fn in_full(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut told, cause| {
+        let cause = cause.to_string();
+        if !told.contains(&cause) {
+            told += if told.is_empty() { "" } else { ": " };
+            told += &cause;
+        }
+        told
+    })
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

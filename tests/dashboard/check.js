@@ -92,6 +92,7 @@ function hold() {
       await desk.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
       await desk.screenshot({ path: `${images}/dashboard.png`, fullPage: true });
       await desk.getByRole("button", { name: "Dark" }).click();
+      await desk.evaluate(() => document.activeElement.blur());
       await desk.screenshot({ path: `${images}/dashboard-dark.png` });
       await desk.getByRole("button", { name: "Light" }).click();
       await phone.screenshot({ path: `${images}/dashboard-phone.png` });
