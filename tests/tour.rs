@@ -187,6 +187,48 @@ fn configurations_of_the_pages_are_usable() {
     }
 }
 
+/// As a page's headings are addressed: small letters, no marks, dashes for spaces.
+fn anchor(heading: &str) -> String {
+    let heading = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = heading
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+    kept.collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn links_of_the_pages_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = std::fs::read_dir(root.join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|end| end == "md"));
+    let link = Regex::new(r"\]\(([^)#\s]*)(?:#([^)\s]+))?\)").unwrap();
+    let mut broken = Vec::new();
+    for page in pages.chain([root.join("README.md"), root.join("CONTRIBUTING.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for found in link
+            .captures_iter(&text)
+            .filter(|found| !found[1].contains("://"))
+        {
+            let target = match &found[1] {
+                "" => page.clone(),
+                path => page.parent().unwrap().join(path),
+            };
+            let is_there = match found.get(2) {
+                None => target.exists(),
+                Some(wanted) => std::fs::read_to_string(&target).is_ok_and(|text| {
+                    let headings = text.lines().filter(|line| line.starts_with('#'));
+                    headings.into_iter().any(|line| anchor(line) == wanted.as_str())
+                }),
+            };
+            if !is_there {
+                broken.push(format!("{}: {}", page.display(), &found[0]));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
 #[test]
 fn what_differs_is_noticed() {
     let shown = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
