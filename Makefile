@@ -31,6 +31,7 @@ demo: rust servers
 
 .PHONY: test
 test: check servers
+	scripts/install.sh tmux=tmux man=man-db groff=groff
 	cargo test --locked
 
 .PHONY: check

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use splitrail::admin::client;
 use splitrail::config::{self, Config};
 use splitrail::{app, draft, sandbox};
@@ -34,10 +34,16 @@ enum Command {
     Ctl(client::Ctl),
     /// One screen: servers, lag, connections and the latest events of a running proxy
     Status(client::Status),
+    /// Watch servers, sessions and statements of a running proxy live, in a terminal
+    Top(client::Top),
     /// Print or run the SQL that makes the schema and the accounts which the proxy needs on the servers
     Setup(app::setup::Options),
     /// Print the JSON schema of the configuration, for editors that complete and check it
     Schema,
+    /// Print what a shell completes the command line with
+    Completions(app::pages::Completions),
+    /// Print a page of the manual: splitrail's, or a subcommand's
+    Man(app::pages::Manual),
     /// Start real servers with a proxy before them, to try things out
     Sandbox(sandbox::Options),
 }
@@ -99,6 +105,11 @@ fn obey(command: Command) -> anyhow::Result<ExitCode> {
             let done = runtime()?.block_on(client::status(&options, &mut out, &mut err));
             Ok(ExitCode::from(done?))
         }
+        Command::Top(options) => {
+            let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+            let done = runtime()?.block_on(client::top(&options, &mut out, &mut err));
+            Ok(ExitCode::from(done?))
+        }
         Command::Setup(options) => match load(&options.config)? {
             Some(config) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
             None => Ok(ExitCode::from(2)),
@@ -108,9 +119,25 @@ fn obey(command: Command) -> anyhow::Result<ExitCode> {
             writeln!(std::io::stdout(), "{:#}", config::schema())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Completions(options) => {
+            app::pages::completions(&options, Arguments::command(), &mut std::io::stdout())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man(options) => manual(&options),
         Command::Sandbox(options) => {
             runtime()?.block_on(sandbox::run(options))?;
             Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn manual(options: &app::pages::Manual) -> anyhow::Result<ExitCode> {
+    use std::io::Write;
+    match app::pages::manual(options, Arguments::command(), &mut std::io::stdout())? {
+        None => Ok(ExitCode::SUCCESS),
+        Some(names) => {
+            writeln!(std::io::stderr(), "splitrail: there are {}", names.join(", "))?;
+            Ok(ExitCode::from(2))
         }
     }
 }

@@ -39,4 +39,5 @@ mod statements;
 mod statistics;
 mod steady;
 mod tls;
+mod top;
 mod tour;

@@ -68,7 +68,7 @@ pub struct Pools {
 
 impl Pool {
     /// An idle connection that can be used as it stands.
-    fn take(
+    pub fn take(
         &self,
         ticket: Option<Ticket>,
         wanted: &State,
@@ -158,8 +158,7 @@ impl Pools {
         attributes: Attributes<'_>,
     ) -> Result<Box<Connection>, BackendError> {
         let now = clock::now();
-        let known_by = attributes.is_login.then_some(attributes.block);
-        if let Some(connection) = pool.take(ticket, wanted, known_by, now) {
+        if let Some(connection) = pool.take(ticket, wanted, attributes.known_by(), now) {
             return Ok(connection);
         }
         if let Some(permit) = server.slots.try_reserve() {

@@ -1,6 +1,6 @@
 //! A server that connections are made to, and what is known of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct Server {
     pub compression_levels: (u32, u32),
     /// From the latest greeting.
     profile: ArcSwapOption<Profile>,
+    /// The same as in the profile; asked several times in every statement.
+    is_mariadb: AtomicBool,
     /// Moves on when somebody changed a global variable: older connections began with the old value.
     generation: AtomicU64,
     /// All connections there are, and some that are gone.
@@ -50,6 +52,7 @@ impl Server {
             compression: config.compression.server,
             compression_levels: (config.compression.zlib_level, config.compression.zstd_level),
             profile: ArcSwapOption::empty(),
+            is_mariadb: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             cutoffs: Mutex::default(),
         })
@@ -87,15 +90,13 @@ impl Server {
 
     pub fn set_profile(&self, profile: Profile) {
         if self.profile.load().as_deref() != Some(&profile) {
+            self.is_mariadb.store(profile.is_mariadb(), Ordering::Relaxed);
             self.profile.store(Some(Arc::new(profile)));
         }
     }
 
     pub fn is_mariadb(&self) -> bool {
-        self.profile
-            .load()
-            .as_ref()
-            .is_some_and(|profile| profile.is_mariadb())
+        self.is_mariadb.load(Ordering::Relaxed)
     }
 
     pub fn generation(&self) -> u64 {

@@ -174,11 +174,16 @@ impl Client {
             is_login: self.statements == 0,
             filler: self.login.filler,
         };
+        // Nearly always it lies where it was put, and nothing has to be waited for.
+        let wanted = &self.session.state;
+        if let Some(connection) = pool.take(ticket, wanted, attributes.known_by(), clock::now()) {
+            return Ok(connection);
+        }
         let Some(server) = self.worker.shared.servers.get(server) else {
             return Err(BackendError::Stopping);
         };
         let pools = &self.worker.pools;
-        let acquired = pools.acquire(server, (key, pool), ticket, &self.session.state, attributes);
+        let acquired = pools.acquire(server, (key, pool), None, wanted, attributes);
         tokio::select! {
             biased;
             acquired = acquired => acquired,

@@ -31,8 +31,6 @@ type Mutex<T> = std::sync::Mutex<T>;
 
 /// However small they are, more results are not kept.
 const MOST_RESULTS: usize = 1_000_000;
-/// Probes of the primary that begin after a write; the last of them is believed to have seen it.
-const SETTLING: u64 = 1;
 /// The serial number that no connection has.
 const NO_CONNECTION: u64 = u64::MAX;
 /// The number of rows goes before the packets.
@@ -178,8 +176,7 @@ impl ResultCache {
     /// What a server had that was asked after a write there.
     fn position_after(&self, mark: Mark) -> Option<Arc<Position>> {
         let known = self.topology.position(mark.server);
-        let is_late = known.probe > mark.probe + SETTLING && !known.position.is_empty();
-        is_late.then(|| known.position.clone())
+        known.bound(mark.probe).filter(|bound| !bound.is_empty()).cloned()
     }
 }
 

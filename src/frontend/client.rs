@@ -276,7 +276,10 @@ impl Client {
         match &facts.features.kill {
             Some(kill) => self.bind_for_kill(kill).await,
             None if facts.class == Class::Last && self.connection.is_some() => Ok(()),
-            None => self.bind().await,
+            None => {
+                self.bind().await?;
+                self.catch_up_at_home(facts).await
+            }
         }
     }
 
@@ -360,8 +363,8 @@ impl Client {
             capabilities: self.capabilities,
             statement,
             may_move,
-            max_packet: self.worker.shared.settings().config.limits.max_allowed_packet,
-            since: self.worker.shared.measures_latency().then(Instant::now),
+            max_packet: self.settings.config.limits.max_allowed_packet,
+            since: self.settings.measures_latency().then(Instant::now),
             numbers: None,
             rows,
             stopped: &stopped,

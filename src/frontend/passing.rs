@@ -119,7 +119,7 @@ impl Client {
         if let Some(recording) = &mut self.caching.recording {
             recording.source(connection.server.index, &self.worker.shared.topology);
         }
-        let limit = self.worker.shared.settings().config.limits.max_allowed_packet;
+        let limit = self.settings.config.limits.max_allowed_packet;
         match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
             Ok(_) => {}
             Err(PassError::Client(error)) => return Err(self.client_failed(&error).await),

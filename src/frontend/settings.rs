@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::caching::ResultCache;
 use super::client::Client;
 use super::shared::Shared;
-use crate::config::{Config, ConsistencyLevel, Listener};
+use crate::config::{Balance, Config, ConsistencyLevel, Listener};
 use crate::routing::Policy;
 use crate::routing::rules::RuleSet;
 use crate::topology::Topology;
@@ -45,6 +45,11 @@ impl Settings {
             rules,
             results,
         }
+    }
+
+    /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
+    pub fn measures_latency(&self) -> bool {
+        self.config.routing.balance == Balance::LeastLatency
     }
 }
 

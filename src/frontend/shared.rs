@@ -21,7 +21,7 @@ use super::settings::Settings;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Balance, Config, Listener, ListenerMode};
+use crate::config::{Config, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::session::Budget;
@@ -51,6 +51,8 @@ pub enum Message {
     /// Somebody looks at what was counted of statements.
     Digests(mpsc::Sender<Vec<Row>>),
     ForgetDigests,
+    /// Somebody looks at what each client runs.
+    Statements(mpsc::Sender<Vec<(u32, Arc<[u8]>)>>),
 }
 
 /// A connection that was accepted.
@@ -191,11 +193,6 @@ impl Shared {
     /// Whether clients of a listener for replicas are better off elsewhere than on this server.
     pub fn is_no_replica(&self, server: usize) -> bool {
         !self.is_usable(server) || self.topology.primary() == Some(server)
-    }
-
-    /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
-    pub fn measures_latency(&self) -> bool {
-        self.settings().config.routing.balance == Balance::LeastLatency
     }
 
     /// Whether new statements may go to a server, as far as is known.

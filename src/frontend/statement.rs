@@ -258,8 +258,7 @@ impl Client {
         let template = self.template(id).unwrap_or_default();
         let facts = &template.facts;
         self.session.announce_prepared(&template);
-        let tidy = self.prepared_calls_tidily(&template);
-        self.session.calls_tidily = tidy;
+        self.session.calling = self.calling_prepared(&template);
         if facts.class == Class::Write {
             self.announce_values(id, header, command);
         }

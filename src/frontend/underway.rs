@@ -115,6 +115,7 @@ impl Client {
         if let Some(statement) = self.session.statements.get(id) {
             let (log, template) = (&self.settings.config.log, &statement.template);
             self.underway.is_statement(log, &template.facts, &template.text);
+            self.signal.statement.replace(Some(template.facts.shape.clone()));
         }
     }
 
@@ -138,7 +139,7 @@ impl Client {
             schema: self.session.state.schema.as_ref(),
             server: underway.server,
         };
-        let primary = self.worker.shared.topology.snapshot().primary;
+        let primary = self.worker.shared.topology.primary();
         let seen = Seen {
             taken,
             rows: underway.rows,

@@ -68,8 +68,9 @@ pub fn run(
         .build()?;
     let tasks = LocalSet::new();
     let worker = Rc::new(Worker::new(index, shared));
-    tasks.block_on(&runtime, worker.clone().serve(inbox));
-    Ok(())
+    // The future that is blocked on is polled whenever any client wakes: it has nothing to look at but the end.
+    let serving = tasks.spawn_local(worker.serve(inbox));
+    tasks.block_on(&runtime, serving).map_err(std::io::Error::other)
 }
 
 fn balancer(shared: &Shared, routing: &Routing, seed: u64) -> Balancer {
@@ -207,6 +208,9 @@ impl Worker {
                 let _ = asker.try_send(self.digests.borrow().rows());
             }
             Message::ForgetDigests => self.digests.borrow_mut().forget(),
+            Message::Statements(asker) => {
+                let _ = asker.try_send(self.statements());
+            }
             Message::Evict(server) => {
                 self.pools.evict(server);
                 for signal in self.clients.borrow().values() {
@@ -224,6 +228,13 @@ impl Worker {
         traffic.facts_misses.add(looked.misses);
         traffic.facts_kept.set(facts.len() as u64);
         traffic.digests_kept.set(self.digests.borrow().len() as u64);
+    }
+
+    /// What each client runs or ran last, without literals.
+    fn statements(&self) -> Vec<(u32, Arc<[u8]>)> {
+        let clients = self.clients.borrow();
+        let of = |(id, signal): (&u32, &Rc<Signal>)| Some((*id, signal.statement.borrow().clone()?));
+        clients.iter().filter_map(of).collect()
     }
 
     /// Takes up what a reload has changed of how statements are routed.

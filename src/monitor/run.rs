@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tracing::error;
 
 use super::functions::Functions;
 use super::heartbeat::{Heartbeat, Heartbeats};
@@ -37,5 +38,9 @@ pub async fn run(config: Config, servers: Servers, topology: Arc<Topology>) {
         let functions = Functions::new(sources, config.monitor.timeout, topology);
         tasks.spawn(functions.run());
     }
-    while tasks.join_next().await.is_some() {}
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            error!(%error, "a task of the monitor has failed: what it watched is not watched any more");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod announced;
 pub mod checksum;
+pub mod doubts;
 pub mod elsewhere;
 pub mod hold;
 pub mod locks;
@@ -20,6 +21,7 @@ pub mod user_variables;
 pub mod variables;
 
 pub use checksum::Checksum;
+pub use doubts::{Calling, Routine};
 pub use hold::{Hold, Holds};
 pub use observation::Observation;
 pub use preferences::{BadPreference, Preferences, Wishes};
