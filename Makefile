@@ -21,15 +21,18 @@ help:
 	@echo 'make compare   splitrail beside HAProxy and MySQL Router on the same server'
 	@echo 'make package   the Debian package, in target/package'
 	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1)'
+	@echo 'make takeover  a hundred takeovers under load, without a refused connection'
 	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
+	@echo 'make openapi-test     the HTTP API against its description (python3; fetches schemathesis)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
 .PHONY: demo
 demo: rust servers
-	cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS)
+	cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS) --tools target/demo --restart 5s
 
 .PHONY: test
 test: check servers
+	scripts/install.sh tmux=tmux man=man-db groff=groff
 	cargo test --locked
 
 .PHONY: check
@@ -56,6 +59,12 @@ dashboard-test: rust servers
 	cargo build --locked
 	tests/dashboard/run
 
+# Needs python3 with venv.
+.PHONY: openapi-test
+openapi-test: rust servers
+	cargo build --locked
+	tests/openapi/run
+
 .PHONY: compare
 compare: rust servers
 	scripts/install.sh sysbench=sysbench haproxy=haproxy python3=python3
@@ -69,6 +78,11 @@ compare: rust servers
 chaos: export FLAVOUR := $(if $(filter file,$(origin FLAVOUR)),,$(FLAVOUR))
 chaos: rust servers
 	cargo test --locked --test integration chaos:: -- --ignored --nocapture --test-threads 1
+
+# A hundred takeovers under load, one after the other.
+.PHONY: takeover
+takeover: rust servers
+	cargo test --locked --test integration takeover:: -- --ignored --nocapture --test-threads 1
 
 .PHONY: fuzz
 fuzz: rust

@@ -17,11 +17,23 @@ install -D -m 644 deploy/systemd/splitrail.service "$root/lib/systemd/system/spl
 # Its owner and group are set when it is installed: it may get passwords.
 install -D -m 640 deploy/debian/proxy.yaml "$root/etc/splitrail/proxy.yaml"
 install -D -m 644 proxy.yaml "$root/usr/share/doc/splitrail/examples/proxy.yaml"
-install -D -m 644 LICENSE "$root/usr/share/doc/splitrail/copyright"
-install -D -m 644 CHANGELOG.md "$root/usr/share/doc/splitrail/changelog.md"
+install -D -m 644 deploy/debian/copyright "$root/usr/share/doc/splitrail/copyright"
+gzip -9nc CHANGELOG.md > "$root/usr/share/doc/splitrail/changelog.gz"
 for page in docs/*.md; do
     install -D -m 644 "$page" "$root/usr/share/doc/splitrail/$(basename "$page")"
 done
+
+# The binary knows its own command line.
+put() { install -d "$(dirname "$2")" && "$binary" $1 > "$2"; }
+put "completions bash" "$root/usr/share/bash-completion/completions/splitrail"
+put "completions zsh" "$root/usr/share/zsh/vendor-completions/_splitrail"
+put "completions fish" "$root/usr/share/fish/vendor_completions.d/splitrail.fish"
+manual=$root/usr/share/man/man1
+put man "$manual/splitrail.1"
+for command in run init convert check ctl status top setup schema completions man sandbox; do
+    put "man $command" "$manual/splitrail-$command.1"
+done
+gzip -9n "$manual"/*.1
 
 install -d "$root/DEBIAN"
 install -m 755 deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm "$root/DEBIAN/"

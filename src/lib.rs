@@ -25,6 +25,9 @@
 //! and ERR alone. In OK packets the server says what a statement did to the session: the proxy asks it to, and
 //! [learns](session::observation) rather than guesses.
 //!
+//! A new process may [take over](app::run()) the listening sockets; only one of the two decides about the primary and
+//! writes heartbeats at any time. Statements that are [traced](frontend::spans) are told to a queue.
+//!
 //! # Floors
 //!
 //! An import goes strictly down, folders of one floor never import each other, and anyone may import [`util`];

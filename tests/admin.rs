@@ -91,6 +91,10 @@ on_both_flavours! {
             ("KILL 12", 1094, "12"),
             ("SELECT @@no_such_thing", 1193, "no_such_thing"),
             ("PAUSE LISTENER nobody", 1105, "nobody"),
+            ("SELECT server FROM servers WHERE role = 'primary' OR weight = 3", 1064, "one column"),
+            ("SELECT MAX(weight) FROM servers", 1064, "MAX(..)"),
+            ("EXPLAIN SELECT 1", 1064, "EXPLAIN ROUTE"),
+            ("SHOW REPLICA STATUS", 1064, "SHOW REPLICATION"),
         ] {
             let (told, message) = refusal(&mut admin, command).await;
             assert_eq!(told, code, "{command}: {message}");
@@ -161,11 +165,13 @@ on_both_flavours! {
         assert_eq!(row.1, "db1");
         let holds = texts(&mut admin, &format!("SELECT hold FROM holds WHERE id = {id}")).await;
         assert_eq!(holds, ["transaction"]);
+        let statement = format!("SELECT statement FROM sessions WHERE id = {id}");
+        assert_eq!(texts(&mut admin, &statement).await, ["SELECT ?"]);
         let items: Vec<(String, Option<String>, Option<String>)> =
             admin.query(format!("SHOW SESSION {id}")).await.unwrap();
         assert!(items.iter().any(|item| item.0 == "hold" && item.2.as_deref().unwrap().contains("COMMIT")));
         admin.query_drop(format!("KILL {id}")).await.unwrap();
-        assert!(client.query_drop("SELECT 1").await.is_err());
+        wait_for("the client's end", async || client.query_drop("SELECT 1").await.is_err().then_some(())).await;
         wait_for("the session's end", async || {
             let left: Option<u64> = admin
                 .query_first(format!("SELECT COUNT(*) FROM sessions WHERE id = {id}"))
@@ -260,10 +266,56 @@ on_both_flavours! {
             "SHOW FULL TABLES FROM `splitrail`",
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'splitrail'",
             "SHOW COLUMNS FROM `servers`",
+            // Drivers that ask for many at once.
+            "SHOW VARIABLES WHERE Variable_name ='sql_mode' OR Variable_name = 'wait_timeout' OR Variable_name = 'version'",
+            "SHOW VARIABLES WHERE Variable_name IN ('version', 'sql_mode')",
+            "SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.session_variables WHERE VARIABLE_NAME LIKE 'sql%'",
+            "SELECT 1 FROM DUAL",
+            "SELECT @@port, @x",
+            // DBeaver.
+            "SELECT @@GLOBAL.character_set_server,@@GLOBAL.collation_server",
+            "SHOW CHARSET",
+            "SHOW GLOBAL STATUS",
+            "SELECT * FROM information_schema.SCHEMATA",
+            "SHOW FULL TABLES FROM `splitrail`",
+            "SHOW TABLE STATUS FROM `splitrail` LIKE 'servers'",
+            "SHOW FULL COLUMNS FROM `splitrail`.`servers`",
+            "SHOW CREATE TABLE `splitrail`.`servers`",
+            "SHOW CREATE VIEW `splitrail`.`servers`",
+            "SELECT * FROM information_schema.COLUMNS c WHERE c.TABLE_SCHEMA='splitrail' AND c.TABLE_NAME='servers' \
+             ORDER BY c.ORDINAL_POSITION",
+            "SELECT x.* FROM splitrail.servers x LIMIT 0, 200",
+            // Grafana, whose picker of tables shows what is in no system view.
+            "SELECT DISTINCT TABLE_SCHEMA from information_schema.TABLES where TABLE_TYPE != 'SYSTEM VIEW' ORDER BY TABLE_SCHEMA",
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = database() ORDER BY table_name",
+            "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'splitrail' AND \
+             table_name = 'servers' AND data_type IN ('text','varchar','char') ORDER BY column_name",
+            "SELECT UNIX_TIMESTAMP() AS time_sec, weight AS value, server AS metric FROM servers ORDER BY time_sec",
         ] {
             let rows: Vec<Row> = admin.query(asked).await.unwrap();
             assert!(!rows.is_empty(), "{asked}");
         }
+        // What there is nothing of has no rows, and no error either.
+        for asked in [
+            "SHOW ENGINES",
+            "SHOW PLUGINS",
+            "SHOW PRIVILEGES",
+            "SHOW FULL TRIGGERS FROM `splitrail`",
+            "SHOW INDEX FROM `servers` FROM `splitrail`",
+            "SHOW PROCEDURE STATUS",
+            "SELECT * FROM mysql.user ORDER BY user",
+            "SELECT * FROM information_schema.TABLES t WHERE t.TABLE_SCHEMA = 'information_schema' AND t.TABLE_NAME = 'CHECK_CONSTRAINTS'",
+            "SELECT kc.CONSTRAINT_NAME,kc.TABLE_NAME,kc.COLUMN_NAME,kc.ORDINAL_POSITION\nFROM \
+             INFORMATION_SCHEMA.KEY_COLUMN_USAGE kc WHERE kc.TABLE_SCHEMA='splitrail' AND kc.REFERENCED_TABLE_NAME IS NULL\n\
+             ORDER BY kc.CONSTRAINT_NAME,kc.ORDINAL_POSITION",
+            "SELECT * FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA='splitrail' ORDER BY ROUTINE_NAME",
+            "SELECT * FROM information_schema.EVENTS WHERE EVENT_SCHEMA='splitrail'",
+        ] {
+            let rows: Vec<Row> = admin.query(asked).await.unwrap();
+            assert!(rows.is_empty(), "{asked}");
+        }
+        let client: Vec<(u64, String)> = admin.query("SELECT Id, User FROM information_schema.PROCESSLIST").await.unwrap();
+        assert!(client.is_empty());
         for told in ["SET autocommit=1", "SET NAMES utf8mb4", "SET SESSION TRANSACTION READ ONLY", "COMMIT", "ROLLBACK"] {
             admin.query_drop(told).await.unwrap();
         }

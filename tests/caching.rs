@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use splitrail::wire::Capabilities;
+use splitrail::wire::command::Command;
 use splitrail::wire::framing::Expect;
 
 use crate::fixture::proxy::{connect, wait_for};
@@ -53,6 +54,34 @@ async fn is_kept(cluster: &Cluster, client: &mut Conn, sql: &str, table: &str) -
     let before = ask(client, sql).await;
     change(cluster, table).await;
     ask(client, sql).await == before
+}
+
+/// How many statements were answered with a kept result.
+async fn cached(proxy: &Proxy<'_>) -> u64 {
+    let rows: Vec<(String, u64)> = proxy
+        .client()
+        .await
+        .query("SHOW SPLITRAIL COUNTERS")
+        .await
+        .unwrap();
+    rows.into_iter()
+        .filter(|row| row.0 == "cache.hits")
+        .map(|row| row.1)
+        .sum()
+}
+
+/// Executes a statement that is prepared where it has not been: the first of its session.
+async fn execution(raw: &mut Raw, flags: u8, with_types: bool) -> Vec<Vec<u8>> {
+    let sql = b"SELECT id, n FROM t WHERE id >= ? ORDER BY id";
+    let prepared = raw.command(Command::STMT_PREPARE, sql, Expect::Prepared).await;
+    let id = &prepared[0][1..5];
+    let types: &[u8] = if with_types { b"\x01\x08\0" } else { b"\0" };
+    let named = [id, &[flags], b"\x01\0\0\0\0\x01\x08\0", &1_u64.to_le_bytes()].concat();
+    let body = [id, &[flags], b"\x01\0\0\0\0", types, &1_u64.to_le_bytes()].concat();
+    if !with_types {
+        raw.command(Command::STMT_EXECUTE, &named, Expect::Results).await;
+    }
+    raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await
 }
 
 const WRITES: u64 = 200;
@@ -209,6 +238,67 @@ on_both_flavours! {
         }
     }
 
+    async fn executions_are_kept_by_their_values(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = prepare(cluster).await;
+        let proxy = Proxy::before(cluster).with(RULE).start().await;
+        let options = || proxy.options().db_name(Some(&database));
+        let (mut one, mut two) = (connect(options()).await.unwrap(), connect(options()).await.unwrap());
+        let t = format!("{database}.t");
+        let sql = "SELECT n * 10 FROM t WHERE id = ?";
+        let exec = async |client: &mut Conn, id: mysql_async::Value| -> u64 {
+            client.exec_first(sql, (id,)).await.unwrap().unwrap()
+        };
+        assert_eq!(exec(&mut one, 1.into()).await, 10);
+        assert_eq!(exec(&mut one, 2.into()).await, 20);
+        change(cluster, &t).await;
+        assert_eq!(exec(&mut one, 1.into()).await, 10, "given again");
+        assert_eq!(exec(&mut two, 2.into()).await, 20, "to another session, too");
+        assert_eq!(exec(&mut two, 1.into()).await, 10);
+        assert_eq!(exec(&mut two, "1".into()).await, 20, "another type is another value");
+        // The same text that was not prepared has other bytes.
+        assert_eq!(ask(&mut one, "SELECT n * 10 FROM t WHERE id = 1").await, 20);
+        assert_eq!(exec(&mut one, 1.into()).await, 10);
+        one.exec_drop("UPDATE t SET n = ? WHERE id = ?", (7, 1)).await.unwrap();
+        assert_eq!(exec(&mut one, 1.into()).await, 70);
+        cluster.catch_up().await.unwrap();
+        assert_eq!(exec(&mut two, 2.into()).await, 30);
+        // In a transaction it runs.
+        wait_for("a result to be kept", async || {
+            let before = exec(&mut one, 2.into()).await;
+            change(cluster, &t).await;
+            (exec(&mut one, 2.into()).await == before).then_some(())
+        }).await;
+        let kept = exec(&mut one, 2.into()).await;
+        one.query_drop("BEGIN").await.unwrap();
+        assert_ne!(exec(&mut one, 2.into()).await, kept);
+        one.query_drop("ROLLBACK").await.unwrap();
+        assert!(cached(&proxy).await > 0);
+    }
+
+    async fn a_kept_execution_looks_like_a_servers(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let database = prepare(cluster).await;
+        let proxy = Proxy::before(cluster).with(RULE).start().await;
+        let t = format!("{database}.t");
+        let usual = Who::usual();
+        for capabilities in [usual, usual | Capabilities::DEPRECATE_EOF] {
+            let who = Who::of(cluster, capabilities).database(&database);
+            let mut direct = Raw::open(&cluster.primary().address(), &who).await;
+            let mut client = Raw::open(&proxy.address(), &who).await;
+            let expected = execution(&mut direct, 0, true).await;
+            assert_eq!(execution(&mut client, 0, true).await, expected);
+            change(cluster, &t).await;
+            assert_eq!(execution(&mut client, 0, true).await, expected, "given again");
+            assert_eq!(execution(&mut client, 0, false).await, expected, "by the types of the one before");
+            assert_ne!(execution(&mut direct, 0, true).await, expected);
+            // A cursor is the connection's own.
+            let body = [&1_u32.to_le_bytes()[..], b"\x01\x01\0\0\0\0\x01\x08\0", &1_u64.to_le_bytes()].concat();
+            let opened = client.command(Command::STMT_EXECUTE, &body, Expect::Results).await;
+            assert!(opened.len() < expected.len(), "no rows yet");
+        }
+    }
+
     async fn what_is_too_old_or_too_large_is_read_anew(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let database = prepare(cluster).await;
@@ -244,9 +334,15 @@ on_both_flavours! {
         for _ in 0..3 {
             client.query_drop(same).await.unwrap();
         }
+        // Executions with values of any types, and with none.
+        client.exec_drop("SELECT n FROM u WHERE id IN (?, ?)", (1, 2)).await.unwrap();
+        client.exec_drop("SELECT n FROM u WHERE id = ? OR id = ?", ("1", 2.5)).await.unwrap();
+        client.exec_drop("SELECT n FROM u", ()).await.unwrap();
         assert_eq!(ask(&mut client, "SELECT n FROM t WHERE id = 1 AND n <> 987654").await, 424_242);
         let line = proxy.wait_for_log(&["a mirrored read has another result", "differences=1"]).await;
-        assert!(line.contains("alike=3") && line.contains("digest="), "{line}");
+        assert!(line.contains("alike=6") && line.contains("digest="), "{line}");
+        client.exec_drop("SELECT n FROM t WHERE id = ? AND n <> ?", (1, 987_654)).await.unwrap();
+        proxy.wait_for_log(&["a mirrored read has another result", "differences=2"]).await;
         let log = proxy.log();
         assert!(!log.contains("987654") && !log.contains("424242"), "{log}");
     }

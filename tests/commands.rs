@@ -422,7 +422,7 @@ async fn a_login_shows_its_own_attributes_though_the_pool_is_full() {
 }
 
 /// QUERY with attributes that have values.
-fn query_with_attributes(sql: &str, attributes: &[(&str, &str)]) -> Vec<u8> {
+pub fn query_with_attributes(sql: &str, attributes: &[(&str, &str)]) -> Vec<u8> {
     let mut body = Vec::new();
     body.put_lenenc(attributes.len() as u64);
     body.put_lenenc(1);

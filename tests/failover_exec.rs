@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fixture::proxy::wait_for;
-use crate::fixture::{Cluster, Flavour, on_both_flavours};
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
 const ACCOUNTS: &str =
     "user: failover, password: failover, replication: {user: replication, password: replication}";
@@ -175,6 +175,30 @@ fn show(report: &Report) -> String {
 }
 
 on_both_flavours! {
+    async fn a_proxy_that_follows_takes_up_what_another_one_changes(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let deciding = Plane::start(&cluster, "cooldown: 0s").await;
+        let following = Plane::start(&cluster, "mode: follow").await;
+        deciding.handle.switchover(Some("db2"), None, false).await.unwrap();
+        wait_for("the switchover", async || (following.primary() == Some(1)).then_some(())).await;
+        assert_eq!(following.writable().await, 1);
+        deciding.wait_following(&cluster, 0, 1).await;
+        let refused = following.handle.switchover(Some("db1"), None, false).await.unwrap_err();
+        assert!(refused.to_string().contains("follow"), "{refused}");
+        // One that comes later finds the primary, too, whatever its file says.
+        let late = Plane::start(&cluster, "mode: follow").await;
+        assert_eq!((late.primary(), late.writable().await), (Some(1), 1));
+        cluster.server("db2").unwrap().kill();
+        let report = deciding.wait_report(ReportKind::Failover).await;
+        assert_eq!(report.outcome, Outcome::Done);
+        let new = deciding.primary();
+        for plane in [&following, &late] {
+            wait_for("the failover", async || (plane.primary() == new).then_some(())).await;
+            assert_eq!(Some(plane.writable().await), new);
+        }
+        assert!(!deciding.status(new.unwrap()).await.read_only, "nobody fenced it");
+    }
+
     async fn a_dead_primary_is_replaced(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         table(&cluster).await;
@@ -370,8 +394,11 @@ on_both_flavours! {
         table(&cluster).await;
         let folder = tempfile::tempdir().unwrap();
         let state = format!("mode: automatic, state: {}", folder.path().join("state.json").display());
-        for (round, delay) in [3, 30, 55, 75, 90, 110, 140, 200].into_iter().enumerate() {
-            let plane = Plane::start(&cluster, &state).await;
+        // With the file, and without: then the servers alone have to say what was under way.
+        let (with_file, without) = (state, "mode: automatic".to_owned());
+        for (round, delay) in [3, 20, 30, 40, 55, 65, 75, 90, 110, 140, 200].into_iter().enumerate() {
+            let state = if round % 4 == 0 { &with_file } else { &without };
+            let plane = Plane::start(&cluster, state).await;
             let handle = plane.handle.clone();
             let change = tokio::spawn(async move { handle.switchover(None, None, true).await.is_ok() });
             // The moment at which the process is killed.
@@ -379,7 +406,7 @@ on_both_flavours! {
             drop(plane);
             let _ = change.await;
             let written = std::fs::read_to_string(folder.path().join("state.json")).unwrap_or_default();
-            let plane = Plane::start(&cluster, &state).await;
+            let plane = Plane::start(&cluster, state).await;
             let primary = plane.primary().unwrap();
             println!("{round}: after {delay} ms: {written:?}, the primary is db{}", primary + 1);
             wait_for("a writable primary", async || (!plane.status(primary).await.read_only).then_some(())).await;
@@ -394,5 +421,83 @@ on_both_flavours! {
             }
             assert!(!position.is_empty() && !folder.path().join("state.json").exists());
         }
+    }
+
+    async fn what_an_operator_made_read_only_stays_so(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let done = plane.handle.switchover(None, None, false).await.unwrap();
+        assert_eq!(done.outcome, Outcome::Done, "{}", show(&done));
+        println!("{}", show(&done));
+        let primary = plane.primary().unwrap();
+        drop(plane);
+        let server = &cluster.servers()[primary];
+        server.execute("SET GLOBAL read_only = 1").await.unwrap();
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        assert_eq!(plane.primary(), Some(primary));
+        assert!(plane.status(primary).await.read_only);
+        drop(plane);
+        // A switchover to a reign that never came is under way, by a proxy that is alive.
+        let mut other = server.connect().await.unwrap();
+        let under_way = "SELECT GET_LOCK('splitrail.change', 1)";
+        assert_eq!(other.query_first(under_way).await.unwrap(), Some(1));
+        let marker = "INSERT INTO splitrail.changes (epoch, state, from_uuid, from_name, to_name, done_by) \
+            SELECT epoch + 1, 'begun', primary_uuid, primary_name, 'nobody', 'test' FROM splitrail.epoch \
+            ORDER BY epoch DESC LIMIT 1";
+        for sql in ["SET GLOBAL read_only = 0", marker, "SET GLOBAL read_only = 1"] {
+            server.execute(sql).await.unwrap();
+        }
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        assert!(plane.status(primary).await.read_only, "somebody else is at it");
+        drop(plane);
+        drop(other);
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        wait_for("writes", async || (!plane.status(primary).await.read_only).then_some(())).await;
+        drop(plane);
+        // It is over: what is read-only now is so by hand.
+        server.execute("SET GLOBAL read_only = 1").await.unwrap();
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        assert!(plane.status(primary).await.read_only);
+    }
+    async fn what_is_thrown_away_is_saved_with_its_rows(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).asynchronous().start().await;
+        table(&cluster).await;
+        let own = cluster.client.parent().map(|folder| folder.display().to_string()).unwrap_or_default();
+        let path = format!("{own}:{}", std::env::var("PATH").unwrap_or_default());
+        let start = Proxy::before(&cluster).environment("PATH", path.trim_start_matches(':'));
+        let salvage = start.folder().join("salvage");
+        let settings = format!("failover: {{{ACCOUNTS}, mode: automatic, max_gap: 100, salvage: {}}}", salvage.display());
+        let proxy = start.with(settings).admin().start().await;
+        let mut admin = proxy.admin().await;
+        let words = match flavour {
+            Flavour::MySql => "REPLICA",
+            Flavour::MariaDb => "SLAVE",
+        };
+        let (old, new) = (cluster.primary(), &cluster.servers()[1]);
+        new.execute(format!("STOP {words} IO_THREAD")).await.unwrap();
+        old.execute("INSERT INTO app.t (value) VALUES (918273645)").await.unwrap();
+        old.kill();
+        wait_for("another primary", async || {
+            let rows: Vec<bool> = new.query("SELECT @@global.read_only = 0").await.unwrap();
+            (rows == [true]).then_some(())
+        })
+        .await;
+        old.start().await.unwrap();
+        let quarantined = "SELECT server FROM servers WHERE state = 'quarantine'";
+        while admin.query_first::<String, _>(quarantined).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        // What comes of it afterwards is another test's.
+        let mut rejoining = proxy.admin().await;
+        let rejoin = tokio::spawn(async move { rejoining.query_drop("REJOIN db1 DISCARD").await });
+        let saved = wait_for("the file", async || {
+            let file = std::fs::read_dir(&salvage).ok()?.next()?.ok()?;
+            let text = std::fs::read_to_string(file.path()).ok()?;
+            (text.lines().count() > 1).then_some(text)
+        })
+        .await;
+        rejoin.abort();
+        assert!(saved.contains("### INSERT INTO `app`.`t`") && saved.contains("918273645"), "{saved}");
+        assert_eq!(saved.matches("### INSERT INTO").count(), 1, "{saved}");
     }
 }

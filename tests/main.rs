@@ -38,4 +38,8 @@ mod shutdown;
 mod statements;
 mod statistics;
 mod steady;
+mod takeover;
 mod tls;
+mod top;
+mod tour;
+mod traces;

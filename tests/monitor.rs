@@ -33,15 +33,16 @@ struct Watch {
 
 impl Watch {
     fn start(cluster: &Cluster, flavour: Flavour, monitor: &str) -> Self {
+        let addresses: Vec<_> = cluster.servers().iter().map(|server| server.address()).collect();
+        Self::at(&addresses, flavour, &format!("timeout: 2s, {monitor}"))
+    }
+
+    fn at(addresses: &[impl std::fmt::Display], flavour: Flavour, monitor: &str) -> Self {
         let mut yaml = "accounts: [{name: a, password: a}]\nservers:\n".to_owned();
-        for server in cluster.servers() {
-            yaml += &format!(
-                "  - {{name: {}, address: \"{}\"}}\n",
-                server.name,
-                server.address()
-            );
+        for (place, address) in addresses.iter().enumerate() {
+            yaml += &format!("  - {{name: db{}, address: \"{address}\"}}\n", place + 1);
         }
-        yaml += &format!("monitor: {{interval: 50ms, timeout: 2s, {monitor}}}\n");
+        yaml += &format!("monitor: {{interval: 50ms, {monitor}}}\n");
         let config = Config::parse(&yaml, Path::new("test.yaml")).unwrap();
         let servers = (0..config.servers.len()).map(|index| Server::new(index, &config, None));
         let servers = Servers::new(servers.collect());
@@ -262,6 +263,18 @@ on_both_flavours! {
         wait_for("the functions", async || has("reads").then_some(())).await;
         assert!(has("PLAIN") && !has("silent") && !has("writes"));
         assert!(!watch.topology.snapshot().readers.has(b"sys", b"version_major"));
+    }
+
+    async fn a_login_may_take_longer_than_a_probe(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let port = far_away(cluster.primary().port, Duration::from_millis(200)).await;
+        let address = format!("127.0.0.1:{port}");
+        let watch = Watch::at(&[address], flavour, &format!("timeout: 450ms, {ACCOUNT}"));
+        wait_for("an answer", async || {
+            let observation = watch.topology.observation(PRIMARY)?;
+            matches!(observation.outcome, Outcome::Answered(_)).then_some(())
+        }).await;
+        assert_eq!(watch.view(PRIMARY).health, Health::Up);
     }
 
     async fn without_a_login_a_server_is_up_and_nothing_is_known(flavour) {

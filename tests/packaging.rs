@@ -1,9 +1,12 @@
 //! What is installed: the package has what it should, and the manifests' configurations are ones the proxy takes.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
 use splitrail::config::Config;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_splitrail");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -17,9 +20,10 @@ fn assert_usable(text: &str) {
 #[test]
 fn the_package_has_what_it_should() {
     let folder = tempfile::tempdir().unwrap();
-    // A small file in the place of the binary: it is not run.
+    // A small file in the place of the binary, which would take its time to be packed.
     let binary = folder.path().join("splitrail");
-    std::fs::write(&binary, "#!/bin/sh\n").unwrap();
+    std::fs::write(&binary, format!("#!/bin/sh\nexec {PROGRAM} \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&binary, PermissionsExt::from_mode(0o755)).unwrap();
     let built = Command::new(root().join("scripts/package.sh"))
         .args([&binary, &folder.path().join("out")])
         .output()
@@ -38,10 +42,107 @@ fn the_package_has_what_it_should() {
         "-rw-r----- root/root .* ./etc/splitrail/proxy.yaml\n",
         "-rw-r--r-- root/root .* ./usr/share/doc/splitrail/reference.md\n",
         "-rw-r--r-- root/root .* ./usr/share/doc/splitrail/copyright\n",
+        "-rw-r--r-- root/root .* ./usr/share/doc/splitrail/changelog.gz\n",
+        "-rw-r--r-- root/root .* ./usr/share/bash-completion/completions/splitrail\n",
+        "-rw-r--r-- root/root .* ./usr/share/zsh/vendor-completions/_splitrail\n",
+        "-rw-r--r-- root/root .* ./usr/share/fish/vendor_completions.d/splitrail.fish\n",
+        "-rw-r--r-- root/root .* ./usr/share/man/man1/splitrail.1.gz\n",
     ] {
         let pattern = regex::Regex::new(line).unwrap();
         assert!(pattern.is_match(&listed), "{line}{listed}");
     }
+    // A page for each that splitrail's own page names.
+    for subcommand in subcommands() {
+        let page = format!("/splitrail-{subcommand}.1.gz\n");
+        assert!(listed.contains(&page), "{page}{listed}");
+    }
+}
+
+fn said(arguments: &[&str]) -> String {
+    let output = Command::new(PROGRAM).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// As the page of the manual lists them.
+fn subcommands() -> Vec<String> {
+    let pattern = regex::Regex::new(r"splitrail\\-([a-z]+)\(1\)").unwrap();
+    let page = said(&["man"]);
+    let names: Vec<_> = pattern
+        .captures_iter(&page)
+        .map(|found| found[1].to_owned())
+        .collect();
+    assert!(names.len() > 10 && names.contains(&"top".to_owned()), "{page}");
+    names
+}
+
+#[test]
+fn bash_completes_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("splitrail");
+    std::fs::write(&script, said(&["completions", "bash"])).unwrap();
+    // As bash itself asks: the words, which of them, and the word before.
+    let complete = |words: &[&str]| {
+        let (last, before) = (words[words.len() - 1], words[words.len() - 2]);
+        let list = words
+            .iter()
+            .map(|word| format!("'{word}'"))
+            .collect::<Vec<_>>()
+            .join(" ");
+        let asked = format!(
+            "source {script:?}; COMP_WORDS=({list}); COMP_CWORD={}; _splitrail splitrail '{last}' '{before}'; \
+             echo \"${{COMPREPLY[@]}}\"; complete -p splitrail",
+            words.len() - 1
+        );
+        let output = Command::new("bash")
+            .args(["--norc", "-c", &asked])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(complete(&["splitrail", "to"]).starts_with("top\n"));
+    assert!(complete(&["splitrail", "top", "--pan"]).starts_with("--panel\n"));
+    assert!(complete(&["splitrail", "top", "--panel", ""]).starts_with("servers sessions digests\n"));
+    assert!(complete(&["splitrail", "sandbox", "--flavour", "ma"]).starts_with("mariadb\n"));
+    for (shell, word) in [("zsh", "#compdef splitrail"), ("fish", "complete -c splitrail")] {
+        assert!(said(&["completions", shell]).contains(word));
+    }
+}
+
+#[test]
+fn the_manual_is_well_formed() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = subcommands();
+    let pages = std::iter::once(None).chain(names.iter().map(Some));
+    let overstruck = regex::Regex::new(".\u{8}").unwrap();
+    for name in pages {
+        let arguments: Vec<_> = ["man"].into_iter().chain(name.map(String::as_str)).collect();
+        let page = folder.path().join("page.1");
+        std::fs::write(&page, said(&arguments)).unwrap();
+        // groff is what `man` formats with.
+        let formatted = Command::new("groff")
+            .args(["-man", "-ww", "-Tutf8"])
+            .arg(&page)
+            .output()
+            .unwrap();
+        let (text, warnings) = (
+            String::from_utf8_lossy(&formatted.stdout),
+            String::from_utf8_lossy(&formatted.stderr),
+        );
+        assert!(
+            formatted.status.success() && warnings.is_empty(),
+            "{arguments:?}: {warnings}"
+        );
+        // Bold letters may be written twice, one over the other.
+        let text = overstruck.replace_all(&text, "");
+        assert!(
+            text.contains("SYNOPSIS") && text.contains("OPTIONS"),
+            "{arguments:?}: {text}"
+        );
+    }
+    let none = Command::new(PROGRAM).args(["man", "nothing"]).output().unwrap();
+    assert_eq!(none.status.code(), Some(2));
 }
 
 #[test]

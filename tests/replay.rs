@@ -85,6 +85,34 @@ on_both_flavours! {
         assert_eq!(proxy.shared.recovery.replayed.get(), 1);
     }
 
+    async fn long_requests_are_run_again_too(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let table = table(cluster).await;
+        let proxy = Inside::before(cluster, "mode: manual, replay: {per_transaction: 400KiB}").await;
+        let mut client = proxy.client().await;
+        let long = "x".repeat(150 << 10);
+        client.query_drop("BEGIN").await.unwrap();
+        client.query_drop(format!("INSERT /* {long} */ INTO {table} VALUES (1, 1)")).await.unwrap();
+        let sql = format!("INSERT INTO {table} VALUES (?, LENGTH(?))");
+        client.exec_drop(&sql, (2, &long)).await.unwrap();
+        assert_eq!(session(&mut client, "replayable").await.unwrap().0, "yes");
+        lose(&proxy).await;
+        client.exec_drop(&sql, (3, "short")).await.unwrap();
+        client.query_drop("COMMIT").await.unwrap();
+        assert_eq!(rows(cluster, &table).await, [(1, 1), (2, 150 << 10), (3, 5)]);
+        assert_eq!(proxy.shared.recovery.replayed.get(), 1);
+        // There is a limit.
+        client.query_drop("BEGIN").await.unwrap();
+        for id in 4..=6 {
+            client.exec_drop(&sql, (id, &long)).await.unwrap();
+        }
+        assert_eq!(session(&mut client, "replayable").await.unwrap().0, "no");
+        client.query_drop("COMMIT").await.unwrap();
+        assert_eq!(rows(cluster, &table).await.len(), 6);
+        proxy.idle().await;
+        assert_eq!(proxy.shared.replays.as_ref().unwrap().used(), 0);
+    }
+
     async fn another_result_ends_it(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let table = table(cluster).await;
@@ -208,6 +236,35 @@ impl Writers {
     }
 }
 
+/// It goes on at another server, of which it sees the same.
+async fn a_read_only_transaction_outlives_its_replica(cluster: &Cluster, proxy: &Inside<'_>, table: &str) {
+    let mut reader = proxy.client().await;
+    let count = format!("SELECT COUNT(*) FROM {table}");
+    reader.query_drop("START TRANSACTION READ ONLY").await.unwrap();
+    let before: Option<u64> = reader.query_first(&count).await.unwrap();
+    reader.exec_drop(&count, ()).await.unwrap();
+    let (lost, _) = session(&mut reader, "holds a connection to").await.unwrap();
+    assert_ne!(lost, "db1", "it is on a replica");
+    assert_eq!(session(&mut reader, "replayable").await.unwrap().0, "yes");
+    let server = cluster.server(&lost).unwrap();
+    let threads: Vec<u64> = server
+        .query("SELECT id FROM information_schema.processlist WHERE user = 'app' AND id <> CONNECTION_ID()")
+        .await
+        .unwrap();
+    for thread in threads {
+        // One of the pool may be gone by itself.
+        let _ = server.execute(format!("KILL {thread}")).await;
+    }
+    let after: Option<u64> = reader.query_first(&count).await.unwrap();
+    assert_eq!(after, before);
+    let (now, _) = session(&mut reader, "holds a connection to").await.unwrap();
+    assert_ne!(now, lost, "it goes on elsewhere");
+    let port: Option<u16> = reader.query_first("SELECT @@port").await.unwrap();
+    assert_eq!(port, Some(cluster.server(&now).unwrap().port));
+    reader.query_drop("COMMIT").await.unwrap();
+    assert_eq!(proxy.shared.recovery.replayed.get(), 1);
+}
+
 on_both_flavours! {
     async fn when_the_primary_dies_writers_wait_and_transactions_go_on(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
@@ -239,6 +296,7 @@ on_both_flavours! {
         let table = table(&cluster).await;
         let mut proxy = Inside::before(&cluster, &format!("mode: manual, {ACCOUNTS}")).await;
         let handle = proxy.commanded().await;
+        a_read_only_transaction_outlives_its_replica(&cluster, &proxy, &table).await;
         let mut open = proxy.client().await;
         open.query_drop("BEGIN").await.unwrap();
         open.query_drop(format!("INSERT INTO {table} VALUES (1000000, 1)")).await.unwrap();
@@ -253,6 +311,6 @@ on_both_flavours! {
         let new = cluster.server("db2").unwrap();
         let there: Vec<u32> = new.query(format!("SELECT id FROM {table}")).await.unwrap();
         assert_eq!(there.into_iter().collect::<HashSet<_>>(), written);
-        assert_eq!(proxy.shared.recovery.replayed.get(), 1);
+        assert_eq!(proxy.shared.recovery.replayed.get(), 2);
     }
 }

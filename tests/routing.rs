@@ -48,7 +48,7 @@ async fn warnings(client: &mut Conn) -> Vec<(String, u16, String)> {
 }
 
 /// An EXECUTE of a statement with one parameter, and a query attribute.
-fn execution(id: [u8; 4], (name, value): (&str, &str)) -> Vec<u8> {
+pub fn execution(id: [u8; 4], (name, value): (&str, &str)) -> Vec<u8> {
     let mut body = id.to_vec();
     // It says how many come; none is NULL, and the types come too.
     body.extend_from_slice(&[8, 1, 0, 0, 0, 2, 0, 1]);
@@ -69,6 +69,35 @@ fn code(error: Error) -> u16 {
 const WHERE: &str = "SELECT @@server_id FROM routes.t LIMIT 1";
 
 on_both_flavours! {
+    async fn a_session_that_only_reads_stays_on_replicas(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let primary: u64 = cluster.primary().query("SELECT @@server_id").await.unwrap()[0];
+        let database = cluster.new_database().await;
+        cluster.primary().execute(format!("CREATE TABLE {database}.t AS SELECT 1 AS n")).await.unwrap();
+        cluster.catch_up().await.unwrap();
+        let proxy = Proxy::before(cluster).start().await;
+        let mut client = proxy.client().await;
+        let read = format!("SELECT @@server_id FROM {database}.t");
+        wait_for("a replica", async || (asked(&mut client, &read).await != primary).then_some(())).await;
+        // None of these shows what is in a table, wherever it runs.
+        for between in ["DO 0", "DO SLEEP(0)", "SELECT SLEEP(0)", "SET @a = 1", "SELECT @@session.sql_mode", "SET sql_mode = DEFAULT", "BEGIN", "COMMIT", "SHOW WARNINGS"] {
+            client.query_drop(between).await.unwrap();
+            if between != "BEGIN" {
+                assert_ne!(asked(&mut client, &read).await, primary, "{between}");
+            }
+        }
+        // A read that has to run on the primary keeps those after it there, and not for long.
+        for _ in 0..3 {
+            let kept = format!("/* splitrail: primary */ {read}");
+            assert_eq!(asked(&mut client, &kept).await, primary);
+            let mut stayed = 0;
+            while asked(&mut client, &read).await == primary {
+                stayed += 1;
+            }
+            assert!(stayed < 100, "{stayed}");
+        }
+    }
+
     async fn every_statement_goes_where_it_belongs(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         let primary = prepare(&cluster).await;

@@ -10,7 +10,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Params};
 use tokio::sync::OnceCell;
 
-use crate::fixture::proxy::connect;
+use crate::fixture::proxy::{connect, wait_for};
 use crate::fixture::{CHARACTER_SETS, Cluster, Flavour, Proxy, on_both_flavours};
 
 /// The clients of one script, each with its letter.
@@ -442,6 +442,18 @@ on_both_flavours! {
         client.query_drop("CALL plain()").await.unwrap();
         let error = other.query_drop("INSERT INTO t VALUES (1)").await.unwrap_err();
         assert!(error.to_string().contains("became free"), "{error}");
+
+        // Of this one nothing is known either when it is called, and soon it is.
+        client.reset().await.unwrap();
+        client.query_drop("DROP PROCEDURE plain").await.unwrap();
+        client.query_drop("CREATE PROCEDURE plain() INSERT INTO t VALUES (1)").await.unwrap();
+        client.query_drop("CALL plain()").await.unwrap();
+        let error = other.query_drop("INSERT INTO t VALUES (1)").await.unwrap_err();
+        assert!(error.to_string().contains("became free"), "{error}");
+        wait_for("the procedure to be known", async || {
+            client.query_drop("SELECT a FROM t").await.unwrap();
+            other.query_drop("INSERT INTO t VALUES (1)").await.ok()
+        }).await;
     }
 
     async fn a_schema_follows_its_session(flavour) {

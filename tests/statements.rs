@@ -213,6 +213,48 @@ on_both_flavours! {
         second.run("SELECT 1").await;
     }
 
+    /// With query attributes and without: what a server refuses, what it remembers of types, and what it does not.
+    async fn types_are_remembered_as_servers_do(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let plain = Who::usual();
+        let kinds: &[Capabilities] = match flavour {
+            Flavour::MySql => &[plain, plain | Capabilities::QUERY_ATTRIBUTES],
+            Flavour::MariaDb => &[plain],
+        };
+        for capabilities in kinds {
+            let named = capabilities.has(Capabilities::QUERY_ATTRIBUTES);
+            let who = Who::of(proxy.cluster, *capabilities);
+            same_both_ways(proxy, &who, async |raw: &mut Raw| executions(raw, named).await).await;
+        }
+    }
+
+    /// MySQL settles a parameter's type by its first value. Here two sessions share one statement of a connection.
+    async fn values_of_one_session_mean_nothing_to_another(flavour) {
+        let cluster = crate::fixture::Cluster::shared(flavour).await;
+        let database = cluster.new_database().await;
+        let primary = cluster.primary();
+        primary.execute(format!("CREATE TABLE {database}.t (v VARCHAR(10))")).await.unwrap();
+        primary.execute(format!("INSERT INTO {database}.t VALUES ('one'), ('two')")).await.unwrap();
+        let settings = "pool: {max_connections: 1}";
+        let proxy = Proxy::before(cluster).with(settings).main_listener("mode: primary").start().await;
+        let who = Who::of(cluster, Who::usual()).database(&database);
+        let sql = "SELECT v, ? FROM t WHERE v = ?";
+        let number = 0_u64.to_le_bytes();
+        let numbers = [(LONGLONG, Some(&number[..])), (LONGLONG, Some(&number[..]))];
+        let texts = [(STRING, Some(&b"two"[..])), (STRING, Some(&b"two"[..]))];
+        let mut direct = Raw::open(&primary.address(), &who).await;
+        let (id, _) = prepare(&mut direct, sql).await;
+        let expected = execute(&mut direct, id, &texts, true).await;
+        let mut first = Raw::open(&proxy.address(), &who).await;
+        let mut second = Raw::open(&proxy.address(), &who).await;
+        let (one, _) = prepare(&mut first, sql).await;
+        let (other, _) = prepare(&mut second, sql).await;
+        execute(&mut second, other, &numbers, true).await;
+        assert_eq!(shown(&execute(&mut first, one, &texts, true).await), shown(&expected));
+        execute(&mut second, other, &numbers, false).await;
+        assert_eq!(shown(&execute(&mut first, one, &texts, false).await), shown(&expected));
+    }
+
     async fn ten_thousand_statements_do_not_exhaust_the_server(flavour) {
         let cluster = crate::fixture::Cluster::shared(flavour).await;
         let proxy = Proxy::before(cluster).with("pool: {max_connections: 1, max_prepared_per_connection: 100}").start().await;
@@ -236,6 +278,138 @@ on_both_flavours! {
         let answer = execute(&mut raw, first, &[], true).await;
         assert_ne!(answer[0][0], 0xff, "{}", shown(&answer));
     }
+}
+
+/// The body of an execution whose count, if there is to be one, is not its number of parameters; and what follows.
+fn odd_body(id: u32, flags: u8, count: Option<u8>, rest: &[u8]) -> Vec<u8> {
+    let mut body = execute_body(id, flags, &[], false);
+    body.extend(count);
+    body.put_bytes(rest);
+    body
+}
+
+async fn executions(raw: &mut Raw, named: bool) -> Steps {
+    let mut steps = Steps::new();
+    let (id, _) = prepare(raw, "SELECT ? + 1, ?").await;
+    let count = |count: u8| named.then_some(count);
+    let name: &[u8] = if named { b"\0" } else { b"" };
+    let integers = [&b"\x01\x08\0"[..], name, b"\x08\0", name].concat();
+    let values = [1_u64, 2].map(u64::to_le_bytes).concat();
+    let mut ask = async |what: &str, id: u32, flags: u8, count: Option<u8>, parts: &[&[u8]]| {
+        let body = odd_body(id, flags, count, &parts.concat());
+        let answer = raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await;
+        steps.push((what.to_owned(), answer));
+    };
+    ask(
+        "nobody has named types",
+        id,
+        0,
+        count(2),
+        &[b"\0", b"\0", &values],
+    )
+    .await;
+    ask("nor has it to be for NULL", id, 0, count(2), &[b"\x03", b"\0"]).await;
+    ask("types", id, 0, count(2), &[b"\0", &integers, &values]).await;
+    ask("remembered types", id, 0, count(2), &[b"\0", b"\0", &values]).await;
+    if !named {
+        return steps;
+    }
+    ask(
+        "fewer values",
+        id,
+        8,
+        Some(1),
+        &[b"\0", b"\x01\xfe\0\0", b"\x01x"],
+    )
+    .await;
+    ask("types as before", id, 8, Some(2), &[b"\0", b"\0", &values]).await;
+    let attribute = [&integers[..], b"\xfe\0\x01a"].concat();
+    ask(
+        "an attribute",
+        id,
+        8,
+        Some(3),
+        &[b"\0", &attribute, &values, b"\x03att"],
+    )
+    .await;
+    ask(
+        "its type is not remembered",
+        id,
+        8,
+        Some(3),
+        &[b"\0", b"\0", &values, b"\x03att"],
+    )
+    .await;
+    ask(
+        "nor need it be for NULL",
+        id,
+        8,
+        Some(3),
+        &[b"\x04", b"\0", &values],
+    )
+    .await;
+    ask("parameters alone", id, 0, Some(2), &[b"\0", b"\0", &values]).await;
+    ask(
+        "cut off",
+        id,
+        0,
+        Some(2),
+        &[b"\0", b"\x01\xfe\0\0\xfe\0\0", b"\x01x\x05y"],
+    )
+    .await;
+    ask("types from before that", id, 0, Some(2), &[b"\0", b"\0", &values]).await;
+    let (id, _) = prepare(raw, "SELECT 1").await;
+    let mut ask = async |what: &str, flags: u8, rest: &[u8]| {
+        let body = odd_body(id, flags, None, rest);
+        let answer = raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await;
+        steps.push((what.to_owned(), answer));
+    };
+    ask("an attribute alone", 8, b"\x01\0\x01\xfe\0\x01a\x03att").await;
+    ask("without a type", 8, b"\x01\0\0\x03att").await;
+    ask("NULL without a type", 8, b"\x01\x01\0").await;
+    ask("none", 8, b"\0").await;
+    ask("not looked at", 0, b"\x01\0\0\x03att").await;
+    steps
+}
+
+#[tokio::test]
+async fn types_of_bulk_executions_follow_their_statement() {
+    let cluster = crate::fixture::Cluster::shared(Flavour::MariaDb).await;
+    let database = cluster.new_database().await;
+    let proxy = Proxy::before(cluster)
+        .with("pool: {max_connections: 1}")
+        .start()
+        .await;
+    let capabilities = Who::usual().without(Capabilities::LONG_PASSWORD) | Capabilities::MARIADB_BULK;
+    let who = Who::of(cluster, capabilities).database(&database);
+    let mut first = Raw::open(&proxy.address(), &who).await;
+    let mut second = Raw::open(
+        &proxy.address(),
+        &Who {
+            database: None,
+            ..who.clone()
+        },
+    )
+    .await;
+    first.run("CREATE TABLE t (id INT)").await;
+    let (id, _) = prepare(&mut first, "INSERT INTO t VALUES (?)").await;
+    for number in 1..=3_u64 {
+        let mut body = id.to_le_bytes().to_vec();
+        let with_types = number == 1;
+        body.put_u16(if with_types { 128 } else { 0 });
+        if with_types {
+            body.put_u16(LONGLONG);
+        }
+        body.put_u8(0);
+        body.put_u64(number);
+        let answer = first
+            .command(Command::STMT_BULK_EXECUTE, &body, Expect::Results)
+            .await;
+        assert_ne!(answer[0][0], 0xff, "{}", shown(&answer));
+        // A session of another kind takes the only connection.
+        second.run("SELECT 1").await;
+    }
+    assert_eq!(first.value("SELECT SUM(id) FROM t").await, "6");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, IoError, Row};
+use mysql_async::{Conn, Error, IoError};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -167,10 +167,10 @@ impl Reader {
         let flavour = connection.flavour;
         let users = batch.iter().map(|request| &request.user[..]);
         let query = rows::accounts_query(flavour, users);
-        let found: Vec<Row> = self.in_time(connection.conn.query(query)).await?;
+        let found: Vec<Vec<u8>> = self.in_time(connection.conn.query(query)).await?;
         let mut answer = Answer {
             flavour,
-            resolves: found.first().is_none_or(rows::resolves),
+            resolves: found.first().is_none_or(|row| rows::resolves(row)),
             rows: found
                 .iter()
                 .filter_map(|row| AccountRow::read(flavour, row))
@@ -179,9 +179,9 @@ impl Reader {
         };
         if batch.iter().any(|request| !answer.is_sure_of(request)) {
             let query = rows::hosts_query(flavour);
-            let found: Vec<Row> = self.in_time(connection.conn.query(query)).await?;
-            answer.resolves = found.first().is_none_or(rows::resolves);
-            let hosts = found.iter().filter_map(rows::host);
+            let found: Vec<Vec<u8>> = self.in_time(connection.conn.query(query)).await?;
+            answer.resolves = found.first().is_none_or(|row| rows::resolves(row));
+            let hosts = found.iter().filter_map(|row| rows::host(row));
             answer.hosts = hosts.map(|host| HostPattern::parse(&host, flavour)).collect();
         }
         self.connection = Some(connection);

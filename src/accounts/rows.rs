@@ -1,11 +1,11 @@
 //! The servers' account tables: what is asked of them, and what a row says.
 
-use mysql_async::{FromValueError, Row, Value, from_value_opt, prelude::FromValue};
 use serde_json::{Map, Value as Json};
 
 use super::account::{Account, Method, Transport};
 use super::host::HostPattern;
 use super::{ClientAddress, Flavour};
+use crate::util::hexadecimal;
 
 /// Accounts of all the hosts that a name has, before the client's address chooses one.
 pub struct AccountRow {
@@ -19,13 +19,17 @@ pub struct AccountRow {
     max_connections: Option<u32>,
 }
 
-/// Columns are read by their place; [`MARIADB`] has the first four and the account as JSON.
-const MYSQL: &str = "select @@skip_name_resolve, @@disconnect_on_expired_password, User, Host, plugin, \
-     authentication_string, User_attributes, account_locked, password_expired, ssl_type, max_user_connections \
-     from mysql.user where User in (''";
+/// Each row is one string, its [fields](Fields) in a fixed order: to describe columns, and to read the descriptions,
+/// costs both sides more than the values do. What may contain anything is in hexadecimal digits; JSON comes last.
+const MYSQL: &str = "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
+     if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, plugin, ifnull(hex(authentication_string), ''), \
+     account_locked, password_expired, ssl_type, max_user_connections, ifnull(User_attributes, '')) from mysql.user where User in (''";
 
-const MARIADB: &str = "select @@skip_name_resolve, @@disconnect_on_expired_password, User, Host, Priv \
-     from mysql.global_priv where User in (''";
+const MARIADB: &str = "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
+     if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, Priv) from mysql.global_priv where User in (''";
+
+/// What a row says, field by field.
+struct Fields<'a>(std::str::SplitN<'a, char>);
 
 /// Asks for the accounts of these names and for the anonymous ones. Names travel as hexadecimal digits, so that
 /// nothing in them can be taken for SQL.
@@ -49,68 +53,91 @@ pub fn accounts_query<'a>(flavour: Flavour, users: impl Iterator<Item = &'a [u8]
 pub fn hosts_query(flavour: Flavour) -> &'static str {
     match flavour {
         Flavour::MySql => {
-            "select @@skip_name_resolve, Host from (select distinct Host from mysql.user) hosts"
+            "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), Host) \
+             from (select distinct Host from mysql.user) hosts"
         }
         Flavour::MariaDb => {
-            "select @@skip_name_resolve, Host from (select distinct Host from mysql.global_priv) hosts"
+            "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), Host) \
+             from (select distinct Host from mysql.global_priv) hosts"
         }
     }
 }
 
-/// Whether the server names its clients by asking DNS. Every query's first column tells.
-pub fn resolves(row: &Row) -> bool {
-    !column::<bool>(row, 0).unwrap_or(false)
+/// Whether the server names its clients by asking DNS. Every row's first field tells.
+pub fn resolves(row: &[u8]) -> bool {
+    !row.starts_with(b"1\0")
 }
 
 /// The host in a row of [`hosts_query`].
-pub fn host(row: &Row) -> Option<String> {
-    column(row, 1)
+pub fn host(row: &[u8]) -> Option<String> {
+    let (_, host) = std::str::from_utf8(row).ok()?.split_once('\0')?;
+    Some(host.to_owned())
+}
+
+// === impl Fields ===
+
+impl<'a> Fields<'a> {
+    /// As many as there are: the last one is all the rest.
+    fn new(row: &'a str, count: usize) -> Self {
+        Self(row.splitn(count, '\0'))
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        self.0.next()
+    }
+
+    fn hex(&mut self) -> Option<Vec<u8>> {
+        hexadecimal::read(self.text()?)
+    }
+
+    fn is_yes(&mut self) -> Option<bool> {
+        Some(self.text()? == "Y")
+    }
 }
 
 // === impl AccountRow ===
 
 impl AccountRow {
-    /// `None` for a row without a name, which is no account.
-    pub fn read(flavour: Flavour, row: &Row) -> Option<Self> {
-        let refuses_expired = column::<bool>(row, 1).unwrap_or(true);
-        let user: Vec<u8> = column(row, 2)?;
-        let host: String = column(row, 3)?;
-        let mut account = match flavour {
-            Flavour::MySql => Self::read_mysql(user, host, row),
-            Flavour::MariaDb => Self::read_mariadb(user, host, row)?,
-        };
-        account.refuses_expired = refuses_expired;
-        Some(account)
-    }
-
-    fn read_mysql(user: Vec<u8>, host: String, row: &Row) -> Self {
-        let plugin: String = column(row, 4).unwrap_or_default();
-        let authentication: Vec<u8> = column(row, 5).unwrap_or_default();
-        let attributes: Map<String, Json> = column::<Vec<u8>>(row, 6)
-            .and_then(|text| serde_json::from_slice(&text).ok())
-            .unwrap_or_default();
-        let is_yes = |index| column::<Vec<u8>>(row, index).is_some_and(|text| text == b"Y");
-        let transport: String = column(row, 9).unwrap_or_default();
-        Self {
-            methods: mysql_methods(&plugin, &authentication, &attributes),
-            user,
-            host,
-            locked: is_yes(7),
-            expired: is_yes(8),
-            refuses_expired: true,
-            transport: match transport.as_str() {
-                "" => Transport::Any,
-                "ANY" => Transport::Tls,
-                "X509" => Transport::Certificate,
-                _ => Transport::Particular,
-            },
-            max_connections: column(row, 10).filter(|&limit| limit > 0),
+    /// `None` for a row that is no account.
+    pub fn read(flavour: Flavour, row: &[u8]) -> Option<Self> {
+        let row = std::str::from_utf8(row).ok()?;
+        match flavour {
+            Flavour::MySql => Self::read_mysql(Fields::new(row, 11)),
+            Flavour::MariaDb => Self::read_mariadb(Fields::new(row, 5)),
         }
     }
 
-    fn read_mariadb(user: Vec<u8>, host: String, row: &Row) -> Option<Self> {
-        let text: Vec<u8> = column(row, 4)?;
-        let account: Map<String, Json> = serde_json::from_slice(&text).ok()?;
+    fn read_mysql(mut fields: Fields<'_>) -> Option<Self> {
+        let _resolves = fields.text()?;
+        let refuses_expired = fields.text()? != "0";
+        let (user, host) = (fields.hex()?, fields.text()?.to_owned());
+        let (plugin, authentication) = (fields.text()?, fields.hex()?);
+        let (locked, expired) = (fields.is_yes()?, fields.is_yes()?);
+        let transport = match fields.text()? {
+            "" => Transport::Any,
+            "ANY" => Transport::Tls,
+            "X509" => Transport::Certificate,
+            _ => Transport::Particular,
+        };
+        let max_connections = fields.text()?.parse().ok().filter(|&limit| limit > 0);
+        let attributes: Map<String, Json> = serde_json::from_str(fields.text()?).unwrap_or_default();
+        Some(Self {
+            methods: mysql_methods(plugin, &authentication, &attributes),
+            user,
+            host,
+            locked,
+            expired,
+            refuses_expired,
+            transport,
+            max_connections,
+        })
+    }
+
+    fn read_mariadb(mut fields: Fields<'_>) -> Option<Self> {
+        let _resolves = fields.text()?;
+        let refuses_expired = fields.text()? != "0";
+        let (user, host) = (fields.hex()?, fields.text()?.to_owned());
+        let account: Map<String, Json> = serde_json::from_str(fields.text()?).ok()?;
         if account.get("is_role").and_then(Json::as_bool).unwrap_or(false) {
             return None;
         }
@@ -124,7 +151,7 @@ impl AccountRow {
                 .and_then(Json::as_bool)
                 .unwrap_or(false),
             expired: number("password_last_changed") == Some(0),
-            refuses_expired: true,
+            refuses_expired,
             transport: match number("ssl_type").unwrap_or(0) {
                 ..=0 => Transport::Any,
                 1 => Transport::Tls,
@@ -227,13 +254,6 @@ fn mariadb_methods(account: &Map<String, Json>) -> Vec<Method> {
     }
 }
 
-/// A column's value; `None` when it is NULL, not there or of another type.
-fn column<T: FromValue>(row: &Row, index: usize) -> Option<T> {
-    let value = row.as_ref(index).filter(|value| **value != Value::NULL)?;
-    let read: Result<T, FromValueError> = from_value_opt(value.clone());
-    read.ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,5 +303,33 @@ mod tests {
         let attributes = json(r#"{"multi_factor_authentication":[]}"#);
         let methods = mysql_methods("caching_sha2_password", stored.as_bytes(), &attributes);
         assert!(matches!(&methods[..], [Method::Unsupported(_)]));
+    }
+
+    #[test]
+    fn what_is_no_account_is_left_out() {
+        let fields = [
+            "0",
+            "1",
+            "617070",
+            "10.%",
+            "caching_sha2_password",
+            "2A",
+            "Y",
+            "N",
+            "ANY",
+            "7",
+            "",
+        ];
+        let row = fields.join("\0");
+        let account = AccountRow::read(Flavour::MySql, row.as_bytes()).unwrap();
+        assert_eq!((&account.user[..], &account.host[..]), (&b"app"[..], "10.%"));
+        assert!(account.locked && !account.expired && account.refuses_expired);
+        assert_eq!(account.max_connections, Some(7));
+        assert!(matches!(account.transport, Transport::Tls));
+        let cut = fields[..9].join("\0");
+        assert!(AccountRow::read(Flavour::MySql, cut.as_bytes()).is_none());
+        let role = ["0", "1", "72", "", r#"{"is_role":true}"#].join("\0");
+        assert!(AccountRow::read(Flavour::MariaDb, role.as_bytes()).is_none());
+        assert!(resolves(row.as_bytes()) && !resolves(b"1\0x"));
     }
 }

@@ -80,12 +80,17 @@ fn keep(old: &Config, running: &mut Config) -> Vec<String> {
         "log.targets": log.targets;
         "statistics": statistics;
         "audit": audit;
+        "takeover.socket": takeover.socket;
+        "traces": traces;
         "http.max_connections": http.max_connections;
     }
-    let is_off = |config: &Config| config.failover.mode == FailoverMode::Off;
-    if is_off(old) != is_off(running) {
+    let stands = |config: &Config| match config.failover.mode {
+        FailoverMode::Automatic | FailoverMode::Manual => None,
+        mode => Some(mode),
+    };
+    if stands(old) != stands(running) {
         running.failover.mode = old.failover.mode;
-        kept.push("failover.mode (to or from off)".to_owned());
+        kept.push("failover.mode (to or from off and follow)".to_owned());
     }
     if old.monitor.login.is_some() != running.monitor.login.is_some() {
         running.monitor.login.clone_from(&old.monitor.login);
@@ -115,7 +120,7 @@ mod tests {
             "servers: [a, {address: b, weight: 9}, c]\nworkers: 3\nlimits: {per_user: 4}\nfailover: {mode: 'off'}",
         );
         let Adopted { config, kept } = adopted.unwrap();
-        assert_eq!(kept, ["workers", "failover.mode (to or from off)"]);
+        assert_eq!(kept, ["workers", "failover.mode (to or from off and follow)"]);
         assert_eq!(
             (config.workers, config.servers[1].weight, config.servers.len()),
             (2, 9, 3)

@@ -4,6 +4,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::line::Line;
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// Takes effect once in a process; later calls change nothing.
@@ -20,7 +21,7 @@ pub fn start(log: &Log) {
     let registry = tracing_subscriber::registry().with(targets);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let _ = match log.format {
-        LogFormat::Text => registry.with(layer.with_ansi(false)).try_init(),
+        LogFormat::Text => registry.with(layer.event_format(Line)).try_init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
     };
 }

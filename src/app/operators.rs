@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::secure;
 use crate::admin::{State, http, mysql};
 use crate::config::{Address, Config};
+use crate::frontend::door::Inherited;
 use crate::net::tls::TlsError;
 
 /// Held to open and close, and never across an await.
@@ -49,13 +50,17 @@ fn port_address(config: &Config) -> Option<&Address> {
 
 impl Opened {
     /// All that the configuration wants and `old` had not.
-    pub async fn beside(old: Option<&Config>, new: &Config) -> Result<Self, super::StartError> {
+    pub async fn beside(
+        old: Option<&Config>,
+        new: &Config,
+        inherited: &mut Inherited,
+    ) -> Result<Self, super::StartError> {
         let mut opened = Self::default();
         if old.is_none_or(|old| port_address(old) != port_address(new)) {
-            opened.port = mysql::Port::open(&new.admin).await?;
+            opened.port = mysql::Port::open(&new.admin, inherited).await?;
         }
         if old.is_none_or(|old| old.http.address != new.http.address) {
-            opened.site = http::Site::open(&new.http).await?;
+            opened.site = http::Site::open(&new.http, inherited).await?;
         }
         Ok(opened)
     }

@@ -13,7 +13,7 @@ use super::{accounts, secure};
 use crate::backend::{Endpoint, Server};
 use crate::config::{Config, Listener, ServerState, Written, differences};
 use crate::failover;
-use crate::frontend::listener::Door;
+use crate::frontend::door::{Door, Inherited};
 use crate::frontend::settings::Settings;
 use crate::frontend::shared::Shared;
 use crate::net::buffer;
@@ -217,12 +217,12 @@ async fn ready(old: &Config, config: Config) -> Result<Ready, String> {
     let mut doors = Vec::new();
     for listener in &config.listeners {
         if old.listeners.iter().all(|old| old.address != listener.address) {
-            let opened = super::run::door(listener).await;
+            let opened = super::run::door(listener, &mut Inherited::default()).await;
             doors.push((opened.map_err(|error| error.to_string())?, listener.clone()));
         }
     }
     secure::for_http(&config).map_err(tls)?;
-    let opened = Opened::beside(Some(old), &config).await;
+    let opened = Opened::beside(Some(old), &config, &mut Inherited::default()).await;
     Ok(Ready {
         listed,
         tls: secure::for_clients(&config).map_err(tls)?,

@@ -10,23 +10,26 @@ use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::notify::notify;
 use super::operators::{Opened, Operators};
 use super::reload::Reloader;
+use super::takeover::{Claim, Offer, successor};
 use super::{accounts, departures, secure};
+use crate::accounts::Source;
 use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
 use crate::config::{Address, Config, Written};
 use crate::failover;
 use crate::frontend::audit::Audit;
-use crate::frontend::listener::Door;
+use crate::frontend::door::{Door, Inherited};
 use crate::frontend::shared::Shared;
-use crate::frontend::{eviction, login, parking, worker};
+use crate::frontend::{eviction, login, parking, spans, worker};
 use crate::monitor;
 use crate::net::tls::TlsError;
 use crate::net::{Interrupt, buffer};
-use crate::topology::Topology;
+use crate::topology::{Event, EventKind, Topology};
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -46,34 +49,40 @@ pub enum StartError {
     Audit { path: String, source: io::Error },
     #[error("{0}")]
     Http(#[from] admin::http::SiteError),
+    #[error("the running process does not hand over: {0}")]
+    Takeover(#[from] super::takeover::Trouble),
     #[error("the system refuses what every process needs: {0}")]
     System(#[from] io::Error),
 }
 
 /// How often a proxy that knows no server yet asks again.
 const LEARN_AGAIN: Duration = Duration::from_millis(500);
+/// How long a process that takes over waits for a server's greeting, and then for a primary, before it begins without.
+const SETTLED: Duration = Duration::from_secs(5);
 
-/// Runs the proxy until it is told to end. The file is read again when a reload is asked for.
-pub fn run(config: Config, written: Written, file: &Path) -> Result<(), StartError> {
+/// Runs the proxy until it is told to end. The file is read again when a reload is asked for. `takeover`: instead of
+/// the process that runs already.
+pub fn run(config: Config, read: (Written, &Path), takeover: bool) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config, written, file));
+    let served = runtime.block_on(serve(config, read, takeover));
     // The threads of clients that were not waited for end with the process.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: Config, written: Written, file: &Path) -> Result<(), StartError> {
+async fn serve(config: Config, (written, file): (Written, &Path), takeover: bool) -> Result<(), StartError> {
     raise_open_files();
     buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
+    let (mut claim, mut inherited) = claim(&config, takeover).await?;
     let servers = servers(&config)?;
     let (sources, source) = watch::channel(accounts::source(&config));
     let accounts = accounts::build(&config, source).map_err(StartError::Accounts)?;
     let tls = secure::for_clients(&config)?;
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::unbounded_channel()).unzip();
-    let doors = doors(&config).await?;
-    let opened = Opened::beside(None, &config).await?;
+    let doors = doors(&config, &mut inherited).await?;
+    let opened = Opened::beside(None, &config, &mut inherited).await?;
     let topology = Topology::new(&config);
     let (configs, followed) = watch::channel(Arc::new(config.clone()));
     let monitor = monitor::follow(followed.clone(), servers.clone(), topology.clone());
@@ -83,19 +92,18 @@ async fn serve(config: Config, written: Written, file: &Path) -> Result<(), Star
     let shared = Shared::new(config, servers, accounts, topology, tls, senders, audit);
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(learn(shared.clone()));
-    tasks.spawn(monitor);
-    tasks.spawn(coordinator);
-    tasks.spawn(eviction::run(shared.clone()));
-    tasks.spawn(parking::run(shared.clone()));
     // Directories stop when the last sender goes: one stays here for the clients that are still served at the end.
-    tasks.spawn(accounts::follow_primary(
-        sources.clone(),
-        shared.topology.clone(),
-        followed,
-    ));
-    tasks.spawn(departures::run(shared.clone()));
+    let pen = claim.is_some().then(|| shared.topology.gate().pen().try_lock());
+    let mut tasks = watchers(&shared, (&sources, followed), monitor);
+    if let Some(claim) = &mut claim {
+        succeed(claim, &shared, &failover).await?;
+    }
+    drop(pen);
+    let coordinator = tokio::spawn(coordinator);
+    if claim.is_some() {
+        // Until the coordinator knows who the primary is, the old process serves better.
+        let _ = timeout(SETTLED, shared.topology.gate().opened()).await;
+    }
     for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         shared.open(turn, door, listener);
@@ -107,43 +115,128 @@ async fn serve(config: Config, written: Written, file: &Path) -> Result<(), Star
         configs,
     );
     let reloader = Arc::new(reloader);
-    let admin = State::new(shared.clone(), Some(failover), reloads(&reloader));
+    let admin = State::new(shared.clone(), Some(failover.clone()), reloads(&reloader));
     let operators = reloader.serve(Operators::new(admin));
     operators.take_up(opened, &shared.settings().config)?;
+    let offer = Offer::open(&shared, failover, &mut inherited).await;
+    if let Some(claim) = claim {
+        claim.serving().await?;
+        inherited.close();
+    }
     notify("READY=1");
-    terminate.wait(&reloader).await;
-    notify("STOPPING=1");
-    let settings = shared.settings().clone();
-    let grace = settings.config.shutdown.grace;
-    tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
+    let replaced = tokio::select! {
+        () = terminate.wait(&reloader) => None,
+        replaced = offer.taken() => Some(replaced),
+    };
     operators.close();
+    coordinator.abort();
+    let _ = coordinator.await;
+    leave(&shared, replaced.is_some(), &mut terminate).await;
     tasks.shutdown().await;
-    end(&shared, threads, grace, &mut terminate).await;
-    clear_up(&shared).await;
+    end(&shared, threads, &mut terminate).await;
+    clear_up(&shared, replaced.is_some()).await;
     Ok(())
 }
 
-async fn doors(config: &Config) -> Result<Vec<(Door, Arc<crate::config::Listener>)>, StartError> {
+async fn doors(
+    config: &Config,
+    inherited: &mut Inherited,
+) -> Result<Vec<(Door, Arc<crate::config::Listener>)>, StartError> {
     let mut doors = Vec::new();
     for listener in &config.listeners {
-        doors.push((door(listener).await?, Arc::new(listener.clone())));
+        doors.push((door(listener, inherited).await?, Arc::new(listener.clone())));
     }
     Ok(doors)
 }
 
-pub(super) async fn door(listener: &crate::config::Listener) -> Result<Door, StartError> {
+pub(super) async fn door(
+    listener: &crate::config::Listener,
+    inherited: &mut Inherited,
+) -> Result<Door, StartError> {
     let failed = |source| StartError::Listen {
         name: listener.name.clone(),
         address: listener.address.to_string(),
         source,
     };
-    Door::open(&listener.address).await.map_err(failed)
+    Door::open(&listener.address, inherited).await.map_err(failed)
 }
 
-/// Nothing of the process is left but its files.
-async fn clear_up(shared: &Shared) {
-    forget_sockets(&shared.settings().config);
+/// `None`: there is nobody to take over from, or it is not wanted.
+async fn claim(config: &Config, takeover: bool) -> Result<(Option<Claim>, Inherited), StartError> {
+    let socket = config.takeover.socket.as_deref().filter(|_| takeover);
+    let claimed = match socket {
+        Some(socket) => Claim::make(socket).await?,
+        None => None,
+    };
+    Ok(claimed.map_or_else(Default::default, |(claim, inherited)| (Some(claim), inherited)))
+}
+
+/// What goes on until the very end.
+fn watchers(
+    shared: &Arc<Shared>,
+    (sources, followed): (&watch::Sender<Source>, watch::Receiver<Arc<Config>>),
+    monitor: impl Future<Output = ()> + Send + 'static,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(learn(shared.clone()));
+    tasks.spawn(monitor);
+    // It sends what the last clients did, and ends with the process.
+    tokio::spawn(spans::run(shared.clone()));
+    tasks.spawn(eviction::run(shared.clone()));
+    tasks.spawn(parking::run(shared.clone()));
+    tasks.spawn(accounts::follow_primary(
+        sources.clone(),
+        shared.topology.clone(),
+        followed,
+    ));
+    tasks.spawn(departures::run(shared.clone()));
+    tasks
+}
+
+/// Waits for the old process to stop deciding and writing, once everything here is ready.
+async fn succeed(
+    claim: &mut Claim,
+    shared: &Arc<Shared>,
+    failover: &failover::Handle,
+) -> Result<(), StartError> {
+    // Clients are let in as if they had met the old one.
+    let _ = timeout(SETTLED, learn(shared.clone())).await;
+    let legacy = claim.ready().await?;
+    shared.registry.begin_at(legacy.next_id);
+    if legacy.failover_paused {
+        failover.pause();
+    }
+    let text = "the listeners were taken over from the process before";
+    let event = Event::new(EventKind::Configuration, None, text.to_owned());
+    shared.topology.events().record(event);
+    Ok(())
+}
+
+/// From here on nobody new comes in.
+async fn leave(shared: &Arc<Shared>, is_replaced: bool, terminate: &mut Signals) {
+    let settings = shared.settings().clone();
+    if is_replaced {
+        let linger = settings.config.takeover.linger;
+        tokio::select! {
+            () = successor::linger(shared, linger) => {}
+            () = terminate.second() => {}
+        }
+    } else {
+        notify("STOPPING=1");
+    }
+    let grace = settings.config.shutdown.grace;
+    tracing::info!(clients = shared.registry.connections(), ?grace, "stopping");
+}
+
+/// Nothing of the process is left but its files. One that was replaced leaves the sockets to the other.
+async fn clear_up(shared: &Shared, is_replaced: bool) {
+    if !is_replaced {
+        forget_sockets(&shared.settings().config);
+    }
     shared.audit.finish().await;
+    if let Some(tracer) = &shared.tracer {
+        tracer.finish().await;
+    }
     tracing::info!("stopped");
 }
 
@@ -183,12 +276,8 @@ async fn learn(shared: Arc<Shared>) {
 }
 
 /// Lets transactions end within the grace, then closes every client; a second signal skips the grace.
-async fn end(
-    shared: &Arc<Shared>,
-    threads: Vec<JoinHandle<io::Result<()>>>,
-    grace: Duration,
-    terminate: &mut Signals,
-) {
+async fn end(shared: &Arc<Shared>, threads: Vec<JoinHandle<io::Result<()>>>, terminate: &mut Signals) {
+    let grace = shared.settings().config.shutdown.grace;
     shared.interrupt_all(Interrupt::Drain);
     let joined = tokio::task::spawn_blocking(move || {
         for thread in threads {
@@ -230,6 +319,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    replace: Signal,
 }
 
 // === impl Signals ===
@@ -240,16 +330,19 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            replace: signal(SignalKind::user_defined2())?,
         })
     }
 
-    /// Until the first signal to end. SIGHUP reads the configuration and the certificates again.
+    /// Until the first signal to end. SIGHUP reads the configuration and the certificates again, SIGUSR2 starts the
+    /// process that is to take over.
     async fn wait(&mut self, reloader: &Reloader) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => drop(reloader.reload().await),
+                _ = self.replace.recv() => successor::start(),
             }
         }
     }

@@ -43,8 +43,9 @@ struct Statement {
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The heartbeat's row is found by its writer; the epoch's rows say who the primary was.
-const SCHEMA: [&str; 3] = [
+/// The heartbeat's row is found by its writer; the epoch's rows say who the primary was, those of changes what is
+/// under way.
+const SCHEMA: [&str; 4] = [
     "CREATE DATABASE IF NOT EXISTS splitrail",
     "CREATE TABLE IF NOT EXISTS splitrail.heartbeat (writer BIGINT UNSIGNED NOT NULL PRIMARY KEY, \
      beat BIGINT UNSIGNED NOT NULL, at DATETIME(6) NOT NULL) ENGINE=InnoDB",
@@ -52,6 +53,10 @@ const SCHEMA: [&str; 3] = [
      primary_uuid VARCHAR(64) NOT NULL, primary_id INT UNSIGNED NOT NULL, primary_name VARCHAR(255) NOT NULL, \
      fork LONGTEXT NOT NULL, at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), \
      done_by VARCHAR(255) NOT NULL) ENGINE=InnoDB",
+    "CREATE TABLE IF NOT EXISTS splitrail.changes (id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, \
+     epoch BIGINT UNSIGNED NOT NULL, state VARCHAR(16) NOT NULL, from_uuid VARCHAR(64) NOT NULL, \
+     from_name VARCHAR(255) NOT NULL, to_name VARCHAR(255) NOT NULL, \
+     at TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), done_by VARCHAR(255) NOT NULL) ENGINE=InnoDB",
 ];
 
 /// Prints or runs it.

@@ -41,6 +41,13 @@ pub struct Attributes<'a> {
     pub filler: [u8; FILLER],
 }
 
+impl<'a> Attributes<'a> {
+    /// What an idle connection has to be opened with, for a client that has just logged in.
+    pub fn known_by(&self) -> Option<&'a [u8]> {
+        self.is_login.then_some(self.block)
+    }
+}
+
 /// No packet of a login is longer.
 const LONGEST: usize = 1 << 20;
 const MAX_PACKET: u32 = 1 << 30;

@@ -346,6 +346,16 @@ impl Connection {
         Ok((answer, id))
     }
 
+    /// The same for a statement that is to be read as when it was prepared first. `None`: the server refuses it.
+    pub async fn prepare_as_then(&mut self, template: &Arc<Template>) -> Result<Option<u32>, BackendError> {
+        let now = self.state.clone();
+        self.restore_by_statements(&now.reading_as(&template.state))
+            .await?;
+        let (answer, id) = self.prepare(template).await?;
+        self.restore_by_statements(&now).await?;
+        Ok((answer == Answer::Ok).then_some(id))
+    }
+
     /// Closes statements that the server need not keep; it does not answer.
     pub async fn close_statements(&mut self, ids: &[u32]) -> Result<(), BackendError> {
         let mut out = Vec::new();

@@ -68,7 +68,7 @@ pub struct Pools {
 
 impl Pool {
     /// An idle connection that can be used as it stands.
-    fn take(
+    pub fn take(
         &self,
         ticket: Option<Ticket>,
         wanted: &State,
@@ -169,7 +169,7 @@ impl Pools {
         wanted: &State,
         attributes: Attributes<'_>,
     ) -> Result<Box<Connection>, BackendError> {
-        if let Some(connection) = self.take_idle(pool, ticket, wanted, attributes) {
+        if let Some(connection) = pool.take(ticket, wanted, attributes.known_by(), clock::now()) {
             return Ok(connection);
         }
         if let Some(permit) = server.slots.try_reserve() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::session::Template;
+use crate::session::{Lineage, Template};
 
 /// A statement under the server's id.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct Entry {
     pub server_id: u32,
     /// The parameter types that the server last saw for it.
     pub types: Option<Arc<[u8]>>,
+    /// What executions have made of it, whoever's they were.
+    pub lineage: Lineage,
     /// It has been executed with a cursor.
     pub opened_cursor: bool,
     /// Keeps the address alive that is the key.
@@ -41,6 +43,7 @@ impl Prepared {
         let entry = Entry {
             server_id,
             types: None,
+            lineage: Lineage::default(),
             opened_cursor: false,
             _template: template.clone(),
             used: self.clock,

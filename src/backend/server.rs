@@ -1,6 +1,6 @@
 //! A server that connections are made to, and what is known of it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct Server {
     pool: ArcSwap<config::Pool>,
     /// From the latest greeting.
     profile: ArcSwapOption<Profile>,
+    /// The same as in the profile; asked several times in every statement.
+    is_mariadb: AtomicBool,
     /// Moves on when somebody changed a global variable: older connections began with the old value.
     generation: AtomicU64,
     /// All connections there are, and some that are gone.
@@ -72,6 +74,7 @@ impl Server {
             endpoint: ArcSwap::from_pointee(Endpoint::of(index, config, tls)),
             pool: ArcSwap::from_pointee(config.pool.clone()),
             profile: ArcSwapOption::empty(),
+            is_mariadb: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             cutoffs: Mutex::default(),
         })
@@ -122,15 +125,13 @@ impl Server {
 
     pub fn set_profile(&self, profile: Profile) {
         if self.profile.load().as_deref() != Some(&profile) {
+            self.is_mariadb.store(profile.is_mariadb(), Ordering::Relaxed);
             self.profile.store(Some(Arc::new(profile)));
         }
     }
 
     pub fn is_mariadb(&self) -> bool {
-        self.profile
-            .load()
-            .as_ref()
-            .is_some_and(|profile| profile.is_mariadb())
+        self.is_mariadb.load(Ordering::Relaxed)
     }
 
     pub fn generation(&self) -> u64 {

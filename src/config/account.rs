@@ -6,6 +6,7 @@ use super::secrets;
 use super::values::Bad;
 use super::{ConsistencyLevel, HostPattern};
 use crate::util::Secret;
+use crate::util::hexadecimal;
 
 /// Where accounts come from. A listed account wins over a server's account of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,20 +236,12 @@ fn native_hash(field: &Field<'_>) -> Option<Secret> {
     let hash = text
         .strip_prefix('*')
         .filter(|digits| digits.len() == 40)
-        .and_then(hexadecimal);
+        .and_then(hexadecimal::read);
     if hash.is_none() {
         let help = "write `*` and 40 hexadecimal digits in quotes, as mysql.user shows them";
         field.report("this is no mysql_native_password hash", help);
     }
     hash.map(Secret::new)
-}
-
-fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
-    let nibble = |byte: u8| char::from(byte).to_digit(16);
-    let pairs = digits.as_bytes().chunks_exact(2);
-    pairs
-        .map(|pair| u8::try_from(nibble(pair[0])? << 4 | nibble(pair[1])?).ok())
-        .collect()
 }
 
 // === impl BackendLogin ===

@@ -13,7 +13,7 @@ use super::values::Bad;
 use super::written::Written;
 use super::{
     Accounts, Admin, Audit, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool,
-    Routing, Rule, Server, Statistics, Switchover, Tls,
+    Routing, Rule, Server, Statistics, Switchover, Takeover, Tls, Traces,
 };
 
 /// A validated configuration.
@@ -38,8 +38,10 @@ pub struct Config {
     pub compression: Compression,
     pub limits: Limits,
     pub shutdown: Shutdown,
+    pub takeover: Takeover,
     pub log: Log,
     pub statistics: Statistics,
+    pub traces: Traces,
     pub audit: Audit,
     /// Threads that serve clients.
     pub workers: usize,
@@ -154,8 +156,10 @@ impl Config {
             compression: section.field("compression").section(Compression::read),
             limits: section.field("limits").section(Limits::read),
             shutdown: section.field("shutdown").section(Shutdown::read),
+            takeover: section.field("takeover").section(Takeover::read),
             log: section.field("log").section(Log::read),
             statistics: section.field("statistics").section(Statistics::read),
+            traces: section.field("traces").section(Traces::read),
             audit: section.field("audit").section(Audit::read),
             workers: workers(&section.field("workers")),
             server_version: ServerVersion::read(&section.field("server_version")),

@@ -40,7 +40,9 @@ mod size;
 mod sources;
 mod statistics;
 mod substitute;
+mod takeover;
 mod tls;
+mod traces;
 mod tree;
 mod values;
 mod written;
@@ -75,7 +77,9 @@ pub use rules::{
 pub use schema::schema;
 pub use server::{MOST_SERVERS, Role, Server, ServerState};
 pub use statistics::Statistics;
+pub use takeover::Takeover;
 pub use tls::{CertificateFiles, ClientTls, ClientTlsMode, ServerTls, ServerTlsMode, Tls, TlsVersion};
+pub use traces::{Endpoint, Traces};
 pub use written::Written;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::course::Course;
 use super::epoch::Epoch;
 use super::fleet::{Fleet, Hands};
-use super::handle::{Command, Handle, Wanted};
+use super::handle::{Command, Handle, Rest, Wanted};
 use super::journal::Journal;
 use super::plan::{By, Refusal};
 use super::rejoin::Rejoin;
@@ -28,7 +28,7 @@ use crate::topology::{Event, EventKind, Topology};
 /// Commands that wait for the one before.
 const QUEUE: usize = 8;
 /// How often connections are kept open and servers are tended, whatever is observed.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 /// After a failover that did not succeed, the next one by itself waits for so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -59,12 +59,17 @@ struct Told {
     refusal: Option<String>,
 }
 
+/// What comes beside commands: another configuration, and a wish to be left alone.
+pub(super) type Asked = (watch::Receiver<Arc<Config>>, mpsc::Receiver<Rest>);
+
 /// The handle, and the task behind it, which somebody has to run. Until that task knows who the primary is, the
 /// gate is shut.
 pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<Output = ()> + use<>) {
     let (commands, inbox) = mpsc::channel(QUEUE);
+    let (rests, rest) = mpsc::channel(1);
     let shared = Arc::new(Shared::new(config.clone()));
     let acts = config.failover.mode != FailoverMode::Off && has_account(config);
+    let mode = config.failover.mode;
     if acts {
         topology.gate().shut("the primary is being looked for");
     }
@@ -86,16 +91,17 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
         told: Told::default(),
     };
     let task = async move {
-        if acts {
-            coordinator.run(inbox, configs).await;
-        } else {
-            coordinator.refuse(inbox, configs).await;
+        match mode {
+            FailoverMode::Follow if acts => coordinator.follow(inbox, (configs, rest)).await,
+            _ if acts => coordinator.run(inbox, (configs, rest)).await,
+            _ => coordinator.refuse(inbox, (configs, rest)).await,
         }
     };
     let handle = Handle {
         shared,
         commands,
         configs: Arc::new(sender),
+        rests,
     };
     (handle, task)
 }
@@ -116,7 +122,7 @@ fn has_account(config: &Config) -> bool {
 // === impl Coordinator ===
 
 impl Coordinator {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut configs: watch::Receiver<Arc<Config>>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>, (mut configs, mut rests): Asked) {
         let mut observed = self.topology.observed();
         self.settle().await;
         let mut ticks = interval(TICK);
@@ -127,7 +133,8 @@ impl Coordinator {
                     Some(command) => self.execute(command).await,
                     None => return,
                 },
-                Ok(()) = configs.changed() => self.take_up(configs.borrow_and_update().clone()),
+                Ok(()) = configs.changed() => self.adopt(configs.borrow_and_update().clone()),
+                Some(rest) = rests.recv() => self.stand_down(rest).await,
                 Some(ended) = self.rejoins.join_next() => {
                     if let Ok(server) = ended {
                         self.tending.busy.remove(&server);
@@ -143,7 +150,7 @@ impl Coordinator {
     }
 
     /// Nothing is changed by this proxy: it only says why, and judges for whoever asks.
-    async fn refuse(mut self, mut inbox: mpsc::Receiver<Command>, mut configs: watch::Receiver<Arc<Config>>) {
+    async fn refuse(mut self, mut inbox: mpsc::Receiver<Command>, (mut configs, mut rests): Asked) {
         let why = if has_account(&self.config) {
             "`failover.mode` is off"
         } else {
@@ -156,7 +163,9 @@ impl Coordinator {
                     Some(command) => drop(command.answer.send(Err(Refusal::of(why)))),
                     None => return,
                 },
-                Ok(()) = configs.changed() => self.take_up(configs.borrow_and_update().clone()),
+                Ok(()) = configs.changed() => self.adopt(configs.borrow_and_update().clone()),
+                // There is nothing to stop.
+                Some(rest) = rests.recv() => drop(rest.answer.send(Ok(()))),
                 _ = observed.changed() => {
                     let scene = self.scene();
                     self.shared.publish(judge(&scene), scene);
@@ -196,6 +205,20 @@ impl Coordinator {
             info!(wanted = ?command.wanted, %refusal, "refused");
         }
         let _ = command.answer.send(done);
+    }
+
+    /// Another process decides until it is over. What was begun on servers ends first.
+    async fn stand_down(&mut self, rest: Rest) {
+        if !self.rejoins.is_empty() {
+            let _ = rest.answer.send(Err(Refusal::of("a server is being rejoined")));
+            return;
+        }
+        self.tending.finish().await;
+        if rest.answer.send(Ok(())).is_ok() {
+            info!("standing down: another process decides about the primary");
+            let _ = rest.over.await;
+            info!("deciding about the primary again");
+        }
     }
 
     async fn begin_rejoin(&mut self, server: &str, discard: bool) -> Result<Rejoin, Refusal> {
@@ -246,7 +269,7 @@ impl Coordinator {
     }
 
     /// One line for each change of mind.
-    fn tell(&mut self, scene: &Scene, analysis: &Analysis) {
+    pub(super) fn tell(&mut self, scene: &Scene, analysis: &Analysis) {
         let word = analysis.verdict.word();
         let was = self.told.verdict.replace(word);
         if was == Some(word) {
@@ -317,7 +340,7 @@ impl Coordinator {
     }
 
     /// The configuration was read again: between two changes, so that no plan is carried out by halves.
-    fn take_up(&mut self, config: Arc<Config>) {
+    pub(super) fn adopt(&mut self, config: Arc<Config>) {
         let changed = self.watch.configure(&config);
         changed.into_iter().for_each(|server| self.tending.forget(server));
         let reached_by = |config: &Config| {

@@ -33,7 +33,8 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Sessions that are killed at most.
 const MOST_SESSIONS: usize = 10_000;
 
-/// MySQL looks every two seconds only whether a thread has ended that was connecting to a host that is gone.
+/// MySQL looks every two seconds only whether a thread has ended that was connecting to a host that is gone, and the
+/// thread that receives acknowledgements looks every second whether it is to end.
 const STOPPING: Duration = Duration::from_millis(2_500);
 
 // === impl Fleet ===
@@ -182,7 +183,7 @@ impl Hands {
     }
 }
 
-/// Whether an IO thread that is just connecting has to end before the statements are done.
+/// Whether a thread of the server has to end before the statements are done.
 fn stops_a_thread(kind: &StepKind) -> bool {
     matches!(
         kind,
@@ -190,6 +191,7 @@ fn stops_a_thread(kind: &StepKind) -> bool {
             | StepKind::Reconnect { .. }
             | StepKind::Follow(_)
             | StepKind::Detach { .. }
+            | StepKind::SemiSync { on: false }
     )
 }
 

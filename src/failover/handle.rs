@@ -18,7 +18,20 @@ pub struct Handle {
     pub(super) shared: Arc<Shared>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) configs: Arc<watch::Sender<Arc<Config>>>,
+    pub(super) rests: mpsc::Sender<Rest>,
 }
+
+/// Somebody else is to decide from now on.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) answer: oneshot::Sender<Result<(), Refusal>>,
+    /// Until this ends.
+    pub(super) over: oneshot::Receiver<()>,
+}
+
+/// The coordinator does nothing for as long as this is kept.
+#[derive(Debug)]
+pub struct Resting(#[allow(dead_code)] oneshot::Sender<()>);
 
 /// What somebody wants, and where the answer goes.
 #[derive(Debug)]
@@ -123,6 +136,21 @@ impl Handle {
 
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// The coordinator ends what it is doing and does nothing more, so that another process may. Refused where that
+    /// takes longer than `limit`, or a server is being rejoined.
+    pub async fn stand_down(&self, limit: Duration) -> Result<Resting, Refusal> {
+        let ((answer, answered), (resting, over)) = (oneshot::channel(), oneshot::channel());
+        let busy = || Refusal::of("somebody else is about to take over already");
+        self.rests.try_send(Rest { answer, over }).map_err(|_| busy())?;
+        match tokio::time::timeout(limit, answered).await {
+            Ok(Ok(answer)) => answer.map(|()| Resting(resting)),
+            Ok(Err(_)) => Err(Refusal::of("the proxy is about to end")),
+            Err(_) => Err(Refusal::of(format!(
+                "a change of the primary is under way, and not over within {limit:?}"
+            ))),
+        }
     }
 
     async fn ask(&self, wanted: Wanted) -> Result<Report, Refusal> {

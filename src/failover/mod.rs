@@ -13,13 +13,16 @@ mod course;
 mod discard;
 mod epoch;
 mod fleet;
+mod follow;
 mod handle;
 mod hooks;
 mod journal;
+mod marker;
 pub mod plan;
 mod promotion;
 mod rejoin;
 pub mod report;
+mod salvage;
 pub mod scene;
 mod settle;
 mod shared;
@@ -34,7 +37,7 @@ pub mod watch;
 mod witness;
 
 pub use coordinator::start;
-pub use handle::{Check, CheckStep, Handle};
+pub use handle::{Check, CheckStep, Handle, Resting};
 pub use plan::{
     By, Choice, Kind, Preparation, Refusal, SemiSyncAfter, Wish, choose, finish, prepare, rejoin,
 };

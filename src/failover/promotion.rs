@@ -420,6 +420,8 @@ fn stop_fetching(step: &Step, channel: &str) -> Step {
     Step {
         kind: StepKind::StopFetching {
             channel: channel.to_owned(),
+            // What is lost was left before; this is a source that answers, or nothing.
+            lost: false,
         },
         sentence: format!("{} fetches nothing more", step.name),
         ..step.clone()

@@ -12,7 +12,7 @@ use super::epoch::Epoch;
 use super::fleet::{Fleet, Hands};
 use super::plan::Refusal;
 use super::report::{Outcome, Report, ReportKind};
-use super::scene::Scene;
+use super::scene::{Member, Scene};
 use super::shared::Shared;
 use super::step::{Step, StepKind};
 use super::surplus::surplus;
@@ -152,20 +152,34 @@ impl Rejoin {
         }
     }
 
-    /// Until the server answers again, as after a restart.
-    pub(super) async fn wait_until_it_answers(&mut self, limit: Duration) -> Result<(), String> {
+    /// Until a process answers that began after `since`. The one before answers until its very end, and has the old
+    /// data until then.
+    pub(super) async fn wait_until_it_restarts(
+        &mut self,
+        since: Instant,
+        limit: Duration,
+    ) -> Result<(), String> {
         let asked = Instant::now();
         let mut observed = self.topology.observed();
         loop {
             let scene = self.watch.look(&self.topology);
             let member = &scene.members[self.server];
-            if member.is_answering() && member.answered.is_some_and(|answered| answered >= asked) {
+            if member.is_answering() && is_younger(member, since) {
                 self.scene = scene;
                 return Ok(());
             }
             if !changed(&mut observed, asked + limit).await && asked.elapsed() >= limit {
-                return Err(format!("{} does not answer within {limit:?}", member.name));
+                return Err(format!("{} was not started again within {limit:?}", member.name));
             }
         }
+    }
+}
+
+/// Whether a server's process began after a moment. Servers tell their age in whole seconds, rounded down.
+fn is_younger(member: &Member, since: Instant) -> bool {
+    let uptime = member.status.as_deref().and_then(|status| status.uptime);
+    match (member.answered, uptime) {
+        (Some(answered), Some(uptime)) => answered.saturating_duration_since(since) > uptime,
+        _ => false,
     }
 }

@@ -11,6 +11,7 @@ use super::course::Course;
 use super::epoch::Epoch;
 use super::fleet::Hands;
 use super::journal::{Entry, Kind, Stage};
+use super::marker::Marker;
 use super::report::ReportKind;
 use super::scene::{Member, Scene};
 use super::step::{Step, StepKind};
@@ -21,12 +22,21 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// Reigns that are kept in mind.
 const MOST_REIGNS: usize = 64;
 
+/// A switchover that its proxy did not live to end, as the servers have it.
+struct CutShort {
+    scene: Scene,
+    marker: Marker,
+    entry: Entry,
+    /// The latest that has begun.
+    epoch: u64,
+}
+
 // === impl Coordinator ===
 
 impl Coordinator {
     /// Finds the primary and opens the gate.
     pub(super) async fn settle(&mut self) {
-        let scene = self.first_scene().await;
+        let mut scene = self.first_scene().await;
         self.reigns = self.read_reigns(&scene).await;
         let entry = self.journal.read().unwrap_or_else(|error| {
             warn!(
@@ -38,8 +48,16 @@ impl Coordinator {
         let configured = scene.primary;
         let mut found = of_reigns(&scene, &self.reigns).or(configured);
         let mut epoch = self.reigns.first().map_or(scene.epoch, |reign| reign.number);
-        if let Some(entry) = &entry {
-            (found, epoch) = self.resume(&scene, entry, found, epoch).await;
+        let mut marker = None;
+        match (&entry, found) {
+            (Some(entry), _) => (found, epoch) = self.resume(&scene, entry, found, epoch).await,
+            (None, Some(from)) => {
+                if let Some(cut) = self.cut_short(from, epoch).await {
+                    (found, epoch) = self.resume(&cut.scene, &cut.entry, found, cut.epoch).await;
+                    (scene, marker) = (cut.scene, Some((from, cut.marker)));
+                }
+            }
+            (None, None) => {}
         }
         let Some(primary) = found.map(|server| source_of(&scene, reachable(&scene, server))) else {
             return;
@@ -62,11 +80,32 @@ impl Coordinator {
                 .extend(place(&scene, reign).filter(|server| *server != primary));
         }
         self.topology.gate().open(primary);
+        if let Some((from, marker)) = marker {
+            if from == primary {
+                self.unmark(from, &marker).await;
+            }
+            Marker::unlock(self.fleet.control(from)).await;
+        }
         if entry.is_some()
             && let Err(error) = self.journal.clear().await
         {
             warn!(error, "`failover.state` cannot be cleared");
         }
+    }
+
+    /// The same for a proxy that changes nothing, and has nothing to bring to its end.
+    pub(super) async fn find_primary(&mut self) {
+        let scene = self.first_scene().await;
+        self.reigns = self.read_reigns(&scene).await;
+        let Some(found) = of_reigns(&scene, &self.reigns).or(scene.primary) else {
+            return;
+        };
+        let epoch = self.reigns.first().map_or(scene.epoch, |reign| reign.number);
+        let primary = source_of(&scene, reachable(&scene, found));
+        if scene.primary != Some(primary) || epoch != scene.epoch {
+            self.topology.set_primary(primary, epoch.max(scene.epoch));
+        }
+        self.topology.gate().open(primary);
     }
 
     /// Every server has answered, or will not.
@@ -84,7 +123,7 @@ impl Coordinator {
     }
 
     /// From all servers, as each may have missed the last one.
-    async fn read_reigns(&self, scene: &Scene) -> Vec<Epoch> {
+    pub(super) async fn read_reigns(&self, scene: &Scene) -> Vec<Epoch> {
         let mut tasks = tokio::task::JoinSet::new();
         for (server, member) in scene.members.iter().enumerate() {
             let Some(status) = member.status.as_deref() else {
@@ -107,6 +146,38 @@ impl Coordinator {
         reigns.dedup_by_key(|reign| reign.number);
         reigns.truncate(MOST_REIGNS);
         reigns
+    }
+
+    /// A switchover from this server that another process began and did not end, by what it left there. It may still
+    /// be at it: then it holds the lock, and nothing is touched. That somebody made the server read-only is no sign
+    /// of a switchover: without its row it is left alone.
+    async fn cut_short(&mut self, from: usize, epoch: u64) -> Option<CutShort> {
+        if !self.scene().members[from].is_answering() {
+            return None;
+        }
+        let fleet = self.fleet.clone();
+        let control = fleet.control(from);
+        let marker = Marker::read(control).await;
+        let marker = marker
+            .inspect_err(|trouble| warn!(%trouble, "`splitrail.changes` cannot be read"))
+            .ok()??;
+        if marker.epoch <= epoch {
+            return None;
+        }
+        if !matches!(Marker::lock(control).await, Ok(true)) {
+            warn!("another proxy is changing the primary");
+            return None;
+        }
+        // It may have been finished until just now.
+        let all: Vec<_> = (0..self.config.servers.len()).collect();
+        let scene = self.fresh(&all, self.config.failover.step_timeout).await;
+        self.reigns = self.read_reigns(&scene).await;
+        let epoch = self.reigns.first().map_or(epoch, |reign| reign.number.max(epoch));
+        let cut = CutShort::of(scene, marker, from, epoch);
+        if cut.is_none() {
+            Marker::unlock(control).await;
+        }
+        cut
     }
 
     /// Completes what had reached its end in all but name, and undoes the rest.
@@ -177,6 +248,46 @@ impl Coordinator {
     }
 }
 
+// === impl CutShort ===
+
+impl CutShort {
+    fn of(scene: Scene, marker: Marker, from: usize, epoch: u64) -> Option<Self> {
+        let member = &scene.members[from];
+        if marker.epoch <= epoch || !marker.is_from(member) || !member.is_answering() {
+            return None;
+        }
+        let writable: Vec<_> = (0..scene.members.len())
+            .filter(|server| takes_writes(&scene, *server))
+            .collect();
+        let to = scene.members.iter().position(|member| *member.name == *marker.to);
+        // Only when the old primary was stopped can the new one have been let write.
+        let stage = match writable[..] {
+            [] => Stage::Stopping,
+            [only] if only == from => Stage::Stopping,
+            [only] if Some(only) == to => Stage::Promoting,
+            _ => return None,
+        };
+        let entry = Entry {
+            kind: Kind::Switchover,
+            stage,
+            from: Some(member.name.to_string()),
+            to: Some(marker.to.clone()),
+            epoch: marker.epoch,
+        };
+        Some(Self {
+            scene,
+            marker,
+            entry,
+            epoch,
+        })
+    }
+}
+
+fn takes_writes(scene: &Scene, server: usize) -> bool {
+    let member = &scene.members[server];
+    member.is_answering() && member.status.as_deref().is_some_and(|status| !status.read_only)
+}
+
 /// The server of the latest reign.
 fn of_reigns(scene: &Scene, reigns: &[Epoch]) -> Option<usize> {
     place(scene, reigns.first()?)
@@ -209,11 +320,7 @@ fn reachable(scene: &Scene, server: usize) -> usize {
 
 /// A server that was promoted and has not yet forgotten whom it followed: it takes writes, and the other does not.
 fn has_taken_over(scene: &Scene, server: usize, source: usize) -> bool {
-    let takes_writes = |server: usize| {
-        let member = &scene.members[server];
-        member.is_answering() && member.status.as_deref().is_some_and(|status| !status.read_only)
-    };
-    takes_writes(server) && !takes_writes(source)
+    takes_writes(scene, server) && !takes_writes(scene, source)
 }
 
 /// A primary that follows another server is none: whoever it follows in the end is.

@@ -30,7 +30,11 @@ pub enum StepKind {
     /// and kills each of them.
     KillSessions,
     /// A replica fetches nothing more by this channel.
-    StopFetching { channel: String },
+    StopFetching {
+        channel: String,
+        /// Its source may be silent, and nobody is to wait for that.
+        lost: bool,
+    },
     /// It does again.
     StartFetching { channel: String },
     /// A replica connects to its source anew.
@@ -109,9 +113,14 @@ impl Step {
         match &self.kind {
             StepKind::ReadOnly => read_only(dialect),
             StepKind::KillSessions => vec![Sql::plain(kill_list(dialect))],
-            StepKind::StopFetching { channel } => words.stop_fetching(channel),
+            StepKind::StopFetching { channel, lost: true } => words.stop_fetching(channel),
+            StepKind::StopFetching { channel, .. } => words.each(&["STOP"], "IO_THREAD", channel),
             StepKind::StartFetching { channel } => words.each(&["START"], "IO_THREAD", channel),
-            StepKind::Reconnect { channel } => words.each(&["STOP", "START"], "IO_THREAD", channel),
+            StepKind::Reconnect { channel } => {
+                let mut all = words.stop_fetching(channel);
+                all.extend(words.each(&["START"], "IO_THREAD", channel));
+                all
+            }
             StepKind::StartApplying { channel } => words.each(&["START"], "SQL_THREAD", channel),
             StepKind::Undelay { channel } => {
                 let mut all = words.each(&["STOP"], "SQL_THREAD", channel);
@@ -315,19 +324,24 @@ impl Words {
         verbs.iter().map(one).collect()
     }
 
-    /// MariaDB's STOP waits two seconds for an IO thread that hears nothing, where KILL ends it at once; a STOP that
-    /// comes before it has ended waits all the same. Which thread
-    /// is which channel's cannot be told, so that it has to be the only one; a refusal only costs the two seconds.
+    /// An IO thread of MariaDB that acknowledges commits ends with a visit to its source, to end the session that
+    /// fed it. At a source that is silent the visit takes `rpl_semi_sync_slave_kill_conn_timeout` unless a signal
+    /// reaches the thread, and STOP sends one at once and then every two seconds. So the thread is killed first, has
+    /// a moment to get there, and STOP's first signal ends the visit; where it comes too early the visit takes a
+    /// second. Which thread is which channel's cannot be told, so that it has to be the only one: a refusal costs
+    /// time and nothing else.
     fn stop_fetching(self, channel: &str) -> Vec<Sql> {
-        const KILL: &str = "BEGIN NOT ATOMIC DECLARE tries INT DEFAULT 40; \
-            DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; \
+        const HASTEN: &str = "BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; \
+            SET @visit=@@global.rpl_semi_sync_slave_kill_conn_timeout; \
+            SET GLOBAL rpl_semi_sync_slave_kill_conn_timeout=1; \
             FOR thread IN (SELECT MIN(ID) AS id FROM information_schema.PROCESSLIST WHERE COMMAND='Slave_IO' \
-            HAVING COUNT(*)=1) DO KILL thread.id; WHILE tries>0 AND EXISTS (SELECT 1 FROM \
-            information_schema.PROCESSLIST WHERE COMMAND='Slave_IO') DO DO SLEEP(0.005); SET tries=tries-1; \
-            END WHILE; END FOR; END";
+            HAVING COUNT(*)=1) DO KILL thread.id; DO SLEEP(0.05); END FOR; END";
+        const AS_BEFORE: &str = "BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; \
+            SET GLOBAL rpl_semi_sync_slave_kill_conn_timeout=@visit; END";
         let mut all = self.each(&["STOP"], "IO_THREAD", channel);
         if self.mariadb {
-            all.insert(0, Sql::plain(KILL));
+            all.insert(0, Sql::plain(HASTEN));
+            all.push(Sql::plain(AS_BEFORE));
         }
         all
     }
@@ -441,17 +455,19 @@ mod tests {
         };
         assert_eq!(shown(detach(), old), "STOP SLAVE; RESET SLAVE ALL");
         assert_eq!(shown(detach(), mysql), "STOP REPLICA; RESET REPLICA ALL");
-        let stop = || StepKind::StopFetching {
+        let stop = |lost| StepKind::StopFetching {
             channel: "e'ast".to_owned(),
+            lost,
         };
         assert_eq!(
-            shown(stop(), mysql),
+            shown(stop(true), mysql),
             "STOP REPLICA IO_THREAD FOR CHANNEL 'e''ast'"
         );
-        let stopped = shown(stop(), maria);
+        assert_eq!(shown(stop(false), maria), "STOP SLAVE 'e''ast' IO_THREAD");
+        let stopped = shown(stop(true), maria);
         assert!(stopped.starts_with("BEGIN NOT ATOMIC"), "{stopped}");
         assert!(
-            stopped.ends_with("END; STOP SLAVE 'e''ast' IO_THREAD"),
+            stopped.contains("END; STOP SLAVE 'e''ast' IO_THREAD; BEGIN NOT ATOMIC"),
             "{stopped}"
         );
     }

@@ -25,6 +25,11 @@ pub(super) fn surplus(own: &Position, primary: &Position, reigns: &[Epoch]) -> P
 
 /// Who was the primary when this number was given out; `None`: that was before all reigns that are known.
 fn writer(domain: u32, sequence: u64, reigns: &[Epoch]) -> Option<u32> {
+    reign_of(domain, sequence, reigns).map(|reign| reign.server_id)
+}
+
+/// The reign in which this number was given out.
+pub(super) fn reign_of(domain: u32, sequence: u64, reigns: &[Epoch]) -> Option<&Epoch> {
     let began = |reign: &Epoch| match &reign.fork {
         Position::MariaDb(fork) => {
             let last = fork.iter().find(|last| last.domain == domain);
@@ -32,8 +37,7 @@ fn writer(domain: u32, sequence: u64, reigns: &[Epoch]) -> Option<u32> {
         }
         _ => u64::MAX,
     };
-    let reign = reigns.iter().find(|reign| began(reign) < sequence);
-    reign.map(|reign| reign.server_id)
+    reigns.iter().find(|reign| began(reign) < sequence)
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
 use super::coordinator::Coordinator;
 use super::course::Course;
 use super::fleet::Hands;
 use super::journal::{self, Stage};
+use super::marker::Marker;
 use super::plan::{By, Choice, Kind, Preparation, Refusal, Wish, choose, finish, prepare};
 use super::promotion::{Promoted, Sorted, promote};
 use super::report::{Outcome, Report, ReportKind};
@@ -44,12 +46,17 @@ impl Coordinator {
         let limit = timeout.unwrap_or(self.config.switchover.timeout);
         let plan = self.check(to, force, Instant::now() + limit).await?;
         self.tending.stop();
+        let from = plan.from;
         let mut course = self.course(ReportKind::Switchover, &plan.scene, &plan.preparation);
         course.to = Some(plan.scene.members[plan.choice.candidate].name.clone());
         let told = self.told(&course, ReportKind::Switchover);
         if let Some(why) = self.hook("before", &told, &course.steps).await {
             return Ok(self.over(course.end(Outcome::Undone(why)), &told).await);
         }
+        let marker = match self.mark(&plan, &course).await {
+            Ok(marker) => marker,
+            Err(why) => return Ok(self.over(course.end(Outcome::Undone(why)), &told).await),
+        };
         self.write_down(&course, journal::Kind::Switchover, Stage::Stopping)
             .await;
         let hands = Hands::new(&self.fleet, &course.steps, &plan.scene);
@@ -75,10 +82,42 @@ impl Coordinator {
                 course.open();
                 // Sessions wait no longer: now the replicas go back to where they were.
                 hands.perform_beside(&plan.back()).await;
+                self.unmark(from, &marker).await;
                 Outcome::Undone(why)
             }
         };
+        Marker::unlock(self.fleet.control(from)).await;
         Ok(self.over(course.end(outcome), &told).await)
+    }
+
+    /// So that whoever starts after this was cut short knows what it was. The change goes on without the row: the
+    /// file of `failover.state` says as much.
+    async fn mark(&self, plan: &Plan, course: &Course) -> Result<Marker, String> {
+        let name = |name: &Option<std::sync::Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
+        let status = plan.scene.members[plan.from].status.as_deref();
+        let marker = Marker {
+            epoch: course.epoch,
+            from_uuid: status.map(|status| status.uuid.clone()).unwrap_or_default(),
+            from: name(&course.from),
+            to: name(&course.to),
+        };
+        let (control, began) = (self.fleet.control(plan.from), Instant::now());
+        let error = match Marker::lock(control).await {
+            Ok(false) => return Err("another proxy is changing the primary".to_owned()),
+            Ok(true) => marker.begin(control).await.err(),
+            Err(trouble) => Some(trouble),
+        };
+        let error = error.map(|trouble| trouble.to_string());
+        course
+            .steps
+            .note(course.from.as_ref(), "the change is announced", began, error);
+        Ok(marker)
+    }
+
+    pub(super) async fn unmark(&self, from: usize, marker: &Marker) {
+        if let Err(trouble) = marker.end(self.fleet.control(from)).await {
+            warn!(%trouble, "that the change is undone cannot be written to `splitrail.changes`");
+        }
     }
 
     async fn crown(&mut self, promoted: Promoted, course: &mut Course) {

@@ -61,6 +61,11 @@ impl Tending {
         self.touched.remove(&server);
     }
 
+    /// Waits for what is under way, none of which takes long.
+    pub(super) async fn finish(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
+    }
+
     pub(super) fn promoted(&mut self, choice: &Choice) {
         self.former.extend(choice.from);
         self.former.remove(&choice.candidate);
@@ -254,10 +259,12 @@ pub(super) fn follow(scene: &Scene, server: usize, primary: usize) -> Vec<Step> 
     let like = rejoin(scene, primary);
     let text = format!("{} follows {}", member.name, like.source_name);
     if let Some(channel) = channels.and_then(<[_]>::first) {
+        // One that was made anew after the last look has no account yet, and gets nowhere without.
+        let has_account = !channel.user.is_empty();
         let follow = Follow {
             channel: channel.name.clone(),
-            login: None,
-            tls: None,
+            login: like.login.clone().filter(|_| !has_account),
+            tls: like.tls.clone().filter(|_| !has_account),
             heartbeat: channel.heartbeat.or(like.heartbeat),
             demoted: false,
             ..like

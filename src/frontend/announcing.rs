@@ -1,7 +1,6 @@
 //! What an execution says of itself beyond its text, for the session to judge by when it is done.
 
 use super::client::Client;
-use crate::session::Template;
 use crate::sql::Verb;
 use crate::wire::command::Command;
 use crate::wire::execute::Execute;
@@ -28,9 +27,9 @@ impl Client {
         let payload = bytes.get(HEADER..header.total()).filter(|_| whole);
         let execute =
             payload.and_then(|payload| Execute::parse(payload, statement.parameters, self.capabilities).ok());
-        let values = payload.zip(execute.as_ref()).and_then(|(payload, execute)| {
-            execute.values(payload, statement.types.as_deref(), self.capabilities)
-        });
+        let values = payload
+            .zip(execute.as_ref())
+            .and_then(|(payload, execute)| execute.values(payload, statement.types.as_deref()));
         let Some(values) = values else {
             return session.inserting.add_any();
         };
@@ -44,11 +43,5 @@ impl Client {
                 Value::Other => session.inserting.add_date(),
             }
         }
-    }
-
-    /// The same as for a text, for one that was prepared: it names what it named then.
-    pub fn prepared_calls_tidily(&self, template: &Template) -> bool {
-        let is_same = self.session.state.schema == template.state.schema;
-        is_same && self.calls_tidily(&template.text, &template.facts.features)
     }
 }

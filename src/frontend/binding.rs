@@ -174,8 +174,9 @@ impl Client {
             is_login: self.statements == 0,
             filler: self.login.filler,
         };
-        let pools = &self.worker.pools;
-        if let Some(connection) = pools.take_idle(pool, ticket, &self.session.state, attributes) {
+        // Nearly always it lies where it was put, and nothing has to be waited for.
+        let wanted = &self.session.state;
+        if let Some(connection) = pool.take(ticket, wanted, attributes.known_by(), clock::now()) {
             return Ok(connection);
         }
         let Some(server) = self.worker.shared.servers.get(server) else {
@@ -183,7 +184,8 @@ impl Client {
         };
         // A guard is for moments.
         let server = &Arc::clone(&server);
-        let acquired = pools.acquire(server, (key, pool), None, &self.session.state, attributes);
+        let pools = &self.worker.pools;
+        let acquired = pools.acquire(server, (key, pool), None, wanted, attributes);
         tokio::select! {
             biased;
             acquired = acquired => acquired,

@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant};
 
 use super::client::Client;
 use super::command::LOOKED_AT;
+use super::given::Given;
 use super::mirror::{self, Mirroring};
 use super::outcome::{End, Outcome};
 use crate::config::ConsistencyLevel;
@@ -31,10 +32,11 @@ type Mutex<T> = std::sync::Mutex<T>;
 
 /// However small they are, more results are not kept.
 const MOST_RESULTS: usize = 1_000_000;
-/// Probes of the primary that begin after a write; the last of them is believed to have seen it.
-const SETTLING: u64 = 1;
 /// The serial number that no connection has.
 const NO_CONNECTION: u64 = u64::MAX;
+/// The forms of results, which have other bytes for the same rows.
+const TEXT: u8 = 0;
+const EXECUTION: u8 = 1;
 /// The number of rows goes before the packets.
 const ROWS: usize = size_of::<u64>();
 
@@ -178,8 +180,7 @@ impl ResultCache {
     /// What a server had that was asked after a write there.
     fn position_after(&self, mark: Mark) -> Option<Arc<Position>> {
         let known = self.topology.position(mark.server);
-        let is_late = known.probe > mark.probe + SETTLING && !known.position.is_empty();
-        is_late.then(|| known.position.clone())
+        known.bound(mark.probe).filter(|bound| !bound.is_empty()).cloned()
     }
 }
 
@@ -258,12 +259,13 @@ impl Client {
     /// Answers a statement whose result a rule keeps, if it is there. False: the statement is to be run, and its
     /// result will be kept.
     pub async fn answer_again(&mut self, header: Header, start: usize, facts: &Facts) -> Result<bool, End> {
-        let (Some((name, rule)), Some(cache)) = (self.cache_rule(), self.settings.results.clone()) else {
+        if self.cache_rule().is_none() || header.length > LOOKED_AT {
             return Ok(false);
-        };
+        }
         let bytes = self.link.inbox.bytes();
         let payload = &bytes[HEADER..header.total().min(bytes.len())];
-        if header.length > LOOKED_AT || !self.may_share_result(payload, facts) {
+        let attributes = self.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
+        if attributes && payload.get(1).is_some_and(|count| *count > 0) {
             return Ok(false);
         }
         let text = payload.get(start..).unwrap_or_default();
@@ -271,10 +273,38 @@ impl Client {
         let Some(tables) = dependence::repeatable(facts, text, self.session.dialect, schema) else {
             return Ok(false);
         };
-        if self.session.touches_temporary(facts.tables.as_deref()) {
+        let key = self.result_key(TEXT, text.to_vec());
+        self.answer_by(key, tables, facts).await
+    }
+
+    /// The same for an execution.
+    pub async fn answer_execution_again(
+        &mut self,
+        id: u32,
+        given: &Given,
+        facts: &Facts,
+    ) -> Result<bool, End> {
+        if self.cache_rule().is_none() {
             return Ok(false);
         }
-        let key = self.result_key(text);
+        let Some(tables) = given.depends_on(self, facts) else {
+            return Ok(false);
+        };
+        let key = self.result_key(EXECUTION, given.key());
+        let answered = self.answer_by(key, tables, facts).await?;
+        if answered {
+            self.note_given(id, given);
+        }
+        Ok(answered)
+    }
+
+    async fn answer_by(&mut self, key: OwnKey, tables: Box<[Box<[u8]>]>, facts: &Facts) -> Result<bool, End> {
+        let (Some((name, rule)), Some(cache)) = (self.cache_rule(), self.settings.results.clone()) else {
+            return Ok(false);
+        };
+        if !self.may_share_result(facts) || self.session.touches_temporary(facts.tables.as_deref()) {
+            return Ok(false);
+        }
         match cache.look(key.borrow()) {
             Ok(result) => {
                 self.trace_kept(&name);
@@ -302,10 +332,8 @@ impl Client {
     }
 
     /// Whether what other sessions were answered may be what this one is.
-    fn may_share_result(&self, payload: &[u8], facts: &Facts) -> bool {
+    fn may_share_result(&self, facts: &Facts) -> bool {
         let session = &self.session;
-        let attributes = self.capabilities.has(Capabilities::QUERY_ATTRIBUTES);
-        let has_attributes = attributes && payload.get(1).is_some_and(|count| *count > 0);
         let level = self.policy().level(facts);
         let insists = matches!(level, ConsistencyLevel::Bounded | ConsistencyLevel::Strong)
             || matches!(
@@ -317,13 +345,13 @@ impl Client {
             && session.status.has(Status::AUTOCOMMIT)
             && !session.in_transaction()
             && !session.asks_counts;
-        is_plain && !insists && !has_attributes && self.link.next_number().is_none()
+        is_plain && !insists && self.link.next_number().is_none()
     }
 
-    /// All that a result depends on beside the tables.
-    fn result_key(&self, text: &[u8]) -> OwnKey {
+    /// All that a result depends on beside the tables: `asked` in this form, and the session.
+    fn result_key(&self, form: u8, asked: Vec<u8>) -> OwnKey {
         let key = &self.login.key;
-        let mut state = Vec::new();
+        let mut state = vec![form];
         state.extend_from_slice(&self.capabilities.0.to_le_bytes());
         state.extend_from_slice(&key.capabilities.0.to_le_bytes());
         state.extend_from_slice(&key.collation.to_le_bytes());
@@ -338,7 +366,7 @@ impl Client {
             identity: key.identity.user.clone(),
             schema: self.session.state.schema.as_deref().unwrap_or_default().to_vec(),
             state,
-            text: text.to_vec(),
+            text: asked,
         }
     }
 

@@ -276,7 +276,10 @@ impl Client {
         match &facts.features.kill {
             Some(kill) => self.bind_for_kill(kill).await,
             None if facts.class == Class::Last && self.connection.is_some() => Ok(()),
-            None => self.bind().await,
+            None => {
+                self.bind().await?;
+                self.catch_up_at_home(facts).await
+            }
         }
     }
 
@@ -334,6 +337,7 @@ impl Client {
         may_move: bool,
     ) -> Result<Outcome, Broken> {
         let limit = self.time_limit();
+        self.underway.is_sent();
         let worker = self.worker.clone();
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
@@ -360,8 +364,8 @@ impl Client {
             capabilities: self.capabilities,
             statement,
             may_move,
-            max_packet: self.worker.shared.settings().config.limits.max_allowed_packet,
-            since: self.worker.shared.measures_latency().then(Instant::now),
+            max_packet: self.settings.config.limits.max_allowed_packet,
+            since: self.settings.measures_latency().then(Instant::now),
             numbers: None,
             rows,
             stopped: &stopped,
@@ -435,7 +439,7 @@ impl Client {
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
                 self.note_latency(facts, &outcome);
                 self.note_answer(&outcome);
-                self.note_seen(facts);
+                self.note_seen(facts, &outcome);
                 self.keep_result(&outcome);
                 self.end_write();
                 self.hold_nothing_elsewhere();

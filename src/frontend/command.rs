@@ -9,7 +9,6 @@ use crate::net::Interrupt;
 use crate::net::buffer;
 use crate::net::link::Filled;
 use crate::routing::rules::Actions;
-use crate::session::Hold;
 use crate::sql::Facts;
 use crate::util::clock;
 use crate::wire::command::Command;
@@ -143,6 +142,9 @@ impl Client {
         }
         self.steer(Actions::default());
         self.caching.begin(self.session.in_transaction());
+        if self.session.has_doubts() {
+            self.dispel_doubts();
+        }
         // What a statement before left that was never answered.
         self.speaks = Speaks::OfNone;
         match command {
@@ -175,7 +177,7 @@ impl Client {
         };
         if matches!(command, Command::REGISTER_REPLICA | Command::SET_OPTION) {
             // Both change what the connection is; it is not for others any more.
-            self.session.holds.insert(Hold::State);
+            self.session.hold_state_for_good();
         }
         self.pass(expect, &Facts::default()).await.map(drop)
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::client::Client;
 use super::outcome::{Broken, End, Outcome};
 use crate::backend::BackendError;
-use crate::gtid::Position;
 use crate::routing::{Decision, Place, Servers, Why};
 use crate::session::Template;
 use crate::sql::Facts;
@@ -61,17 +60,11 @@ impl Client {
         self.learn_position(router.topology());
         let decision = router.decide(facts, self.asker(facts, tried), clock::now());
         drop(router);
+        if decision.place == Place::Home && decision.why == Why::NotSeenYet {
+            self.session.seen.is_detained();
+        }
         self.note_why(decision.why);
         decision
-    }
-
-    /// Since the session's last read, a probe may have told what that read can have shown at most.
-    pub fn learn_position(&mut self, topology: &crate::topology::Topology) {
-        let Some(server) = self.session.seen.read_on() else {
-            return;
-        };
-        let known = topology.position(server);
-        self.session.seen.learn(server, known.probe, &known.position);
     }
 
     pub fn asker<'a>(&'a self, facts: &Facts, tried: Servers) -> crate::routing::Asker<'a> {
@@ -94,71 +87,6 @@ impl Client {
             source: self.source,
             tried,
         }
-    }
-
-    /// Notes what the statement wrote or may have seen, on the server at hand.
-    pub fn note_seen(&mut self, facts: &Facts) {
-        let Some(server) = self.connection.as_ref().map(|connection| connection.server.index) else {
-            return;
-        };
-        let topology = &self.worker.shared.topology;
-        if let Some(gtid) = self.session.gtid.take() {
-            let mariadb = self.server.is_mariadb();
-            if let Ok(gtid) = Position::parse(mariadb, &gtid) {
-                let before = topology.position(server);
-                self.session.seen.wrote(server, &gtid, &before.position);
-            }
-        } else if self.policy().level == crate::config::ConsistencyLevel::Session && facts.may_read_tables() {
-            self.session.seen.read(server, topology.probes_begun(server));
-        }
-    }
-}
-
-// === impl Client: to move on ===
-
-/// What a server can show at most. A transaction is visible a moment before it counts as executed: until then MySQL
-/// says that somebody owns its number, and MariaDB has it in the binary log already.
-fn bound_statement(mariadb: bool) -> &'static [u8] {
-    if mariadb {
-        b"SELECT 'bound',CONCAT_WS(';',@@GLOBAL.gtid_binlog_pos,@@GLOBAL.gtid_slave_pos)"
-    } else {
-        b"SELECT 'bound',CONCAT_WS(';',REGEXP_REPLACE(@@GLOBAL.gtid_owned,'#[0-9]+',''),@@GLOBAL.gtid_executed)"
-    }
-}
-
-impl Client {
-    /// A session that reads without a pause asks its server now and then what it has seen at most, so that it may
-    /// read elsewhere.
-    pub async fn move_on(&mut self) {
-        let Some(connection) = self.connection.as_mut().filter(|_| self.session.holds.is_empty()) else {
-            return;
-        };
-        let (server, topology) = (connection.server.index, &self.worker.shared.topology);
-        if !self.session.seen.lingers(server, topology.probes_begun(server)) {
-            return;
-        }
-        let mariadb = connection.server.is_mariadb();
-        let body = connection.as_query(bound_statement(mariadb));
-        // It asks for counts as another session would.
-        connection.last_session = u64::MAX;
-        let bound = match connection.send(Command::QUERY, &body).await {
-            Ok(()) => connection.hear(b"bound").await,
-            Err(error) => Err(error),
-        };
-        let Ok(bound) = bound else {
-            self.connection = None;
-            self.show_thread();
-            return;
-        };
-        let mut position = Position::Empty;
-        for part in bound.unwrap_or_default().split(|byte| *byte == b';') {
-            match Position::parse(mariadb, part) {
-                Ok(part) => position.merge(&part),
-                // It stays where it is.
-                Err(_) => return,
-            }
-        }
-        self.session.seen.bounded(server, &position);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::backend::connect::Attributes;
 use crate::backend::connection::Answer;
 use crate::backend::{BackendError, Key};
 use crate::net::Interrupt;
-use crate::session::{Hold, State};
+use crate::session::State;
 use crate::sql::{Facts, Features, Kill, KillTarget, Verb};
 use crate::wire::Capabilities;
 use crate::wire::command::Command;
@@ -74,7 +74,7 @@ impl Client {
             .is_some_and(|kill| kill.target == KillTarget::Connection);
         if goes {
             // The server closes its end after the answer: nobody else may get this connection.
-            self.session.holds.insert(Hold::State);
+            self.session.hold_state_for_good();
         }
         self.pass_payload(&payload, Expect::Results, facts).await?;
         if goes { Err(End::Killed) } else { Ok(()) }

@@ -60,6 +60,11 @@ impl Lines {
         }
     }
 
+    /// To tell things apart; no secret.
+    pub fn number(&self) -> u64 {
+        self.random.borrow_mut().number()
+    }
+
     /// So many of 10000 are.
     pub fn is_sampled(&self, share: u32) -> bool {
         share > 0 && self.random.borrow_mut().below(WHOLE) < u64::from(share)

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::caching::Recording;
 use super::client::Client;
 use super::command::LOOKED_AT;
+use super::given::Given;
 use super::worker::Worker;
 use crate::backend::connect::Attributes;
 use crate::backend::{BackendError, Connection, Key};
@@ -43,9 +44,14 @@ const NOBODY: u64 = u64::MAX;
 pub struct Mirroring {
     key: Key,
     state: State,
-    text: Vec<u8>,
+    asked: Asked,
     digest: u64,
     filler: [u8; crate::wire::login::FILLER],
+}
+
+enum Asked {
+    Text(Vec<u8>),
+    Execution(Given),
 }
 
 /// One that waits for its turn, with the result that the client got.
@@ -193,8 +199,19 @@ async fn mirrored(worker: &Worker, mirroring: &Mirroring) -> Result<Option<Summa
     connection.restore(state).await?;
     connection.last_session = NOBODY;
     connection.warned_session = NOBODY;
-    let body = connection.as_query(&mirroring.text);
-    connection.send(Command::QUERY, &body).await?;
+    match &mirroring.asked {
+        Asked::Text(text) => {
+            let body = connection.as_query(text);
+            connection.send(Command::QUERY, &body).await?;
+        }
+        Asked::Execution(given) => {
+            let Some(payload) = given.encode_for(&mut connection).await? else {
+                return Ok(None);
+            };
+            let sent = connection.link.send_payload(0, &payload).await;
+            sent.map_err(|error| connection.lost(error))?;
+        }
+    }
     let (summary, status) = answer(&mut connection).await?;
     let clean = Status::AUTOCOMMIT;
     if summary.is_some()
@@ -307,20 +324,33 @@ impl Summary {
 impl Client {
     /// Notes that the result of the statement under way is to be compared, if a rule says so.
     pub fn mirror(&mut self, header: Header, start: usize, facts: &Facts) {
-        let Some((server, share)) = self.mirror_rule() else {
-            return;
-        };
-        let session = &self.session;
-        let is_plain = session.holds.is_empty() && session.status.has(Status::AUTOCOMMIT);
-        if header.length > LOOKED_AT || !is_plain || session.in_transaction() {
+        if self.mirror_rule().is_none() || header.length > LOOKED_AT {
             return;
         }
         let bytes = self.link.inbox.bytes();
         let payload = &bytes[HEADER..header.total().min(bytes.len())];
         let text = payload.get(start..).unwrap_or_default();
         let (dialect, schema) = (self.session.dialect, self.session.state.schema.as_deref());
-        let compares = dependence::repeatable(facts, text, dialect, schema).is_some();
-        if !compares || !self.worker.mirror.draws(share) {
+        if dependence::repeatable(facts, text, dialect, schema).is_some() {
+            let asked = Asked::Text(text.to_vec());
+            self.mirror_asked(asked, facts);
+        }
+    }
+
+    /// The same for an execution.
+    pub fn mirror_execution(&mut self, given: Given, facts: &Facts) {
+        if self.mirror_rule().is_some() && given.depends_on(self, facts).is_some() {
+            self.mirror_asked(Asked::Execution(given), facts);
+        }
+    }
+
+    fn mirror_asked(&mut self, asked: Asked, facts: &Facts) {
+        let Some((server, share)) = self.mirror_rule() else {
+            return;
+        };
+        let session = &self.session;
+        let is_plain = session.holds.is_empty() && session.status.has(Status::AUTOCOMMIT);
+        if !is_plain || session.in_transaction() || !self.worker.mirror.draws(share) {
             return;
         }
         let mirroring = Mirroring {
@@ -329,7 +359,7 @@ impl Client {
                 ..self.login.key.clone()
             },
             state: self.session.state.clone(),
-            text: text.to_vec(),
+            asked,
             digest: facts.digest,
             filler: self.login.filler,
         };

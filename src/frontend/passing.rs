@@ -6,7 +6,7 @@ use super::outcome::{Broken, End, Outcome};
 use super::request::{self, PassError};
 use crate::backend::BackendError;
 use crate::session::transcript;
-use crate::sql::{Class, Facts};
+use crate::sql::{self, Class, Facts};
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -25,11 +25,25 @@ impl Client {
                 self.record_front(header, expect, facts);
                 self.pass_whole(header, expect, facts, None).await
             }
-            None => {
-                self.record_long(facts);
-                self.pass_long(expect, facts).await
-            }
+            None => self.pass_longer(expect, facts).await,
         }
+    }
+
+    /// A request that is not there whole: what a transaction may have to say again is waited for and kept.
+    async fn pass_longer(&mut self, expect: Expect, facts: &Facts) -> Result<Outcome, End> {
+        let bytes = self.link.inbox.bytes();
+        let is_query = bytes.get(HEADER) == Some(&Command::QUERY.0) && expect == Expect::Results;
+        let header = Header::parse(bytes).filter(|_| is_query);
+        if header.is_some_and(|header| self.keeps_long(header, facts)) {
+            let payload = self.read().await?;
+            let text = payload.get(self.text_offset(&payload)..).unwrap_or_default();
+            let facts = &sql::analyse(text, self.session.dialect);
+            self.record_payload(&payload, facts);
+            let answered = self.ask(&payload, expect, None).await;
+            return self.finish(answered, facts).await;
+        }
+        self.record_long(facts);
+        self.pass_long(expect, facts).await
     }
 
     /// The request at the front of the inbox, if all of it is there.
@@ -119,7 +133,7 @@ impl Client {
         if let Some(recording) = &mut self.caching.recording {
             recording.source(connection.server.index, &self.worker.shared.topology);
         }
-        let limit = self.worker.shared.settings().config.limits.max_allowed_packet;
+        let limit = self.settings.config.limits.max_allowed_packet;
         match request::pass_packet(&mut self.link, &mut connection.link, limit).await {
             Ok(_) => {}
             Err(PassError::Client(error)) => return Err(self.client_failed(&error).await),

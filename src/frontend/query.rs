@@ -5,6 +5,7 @@ use super::command::LOOKED_AT;
 use super::elsewhere::Request;
 use super::outcome::End;
 use super::rows::Speaks;
+use super::spans;
 use super::wishes;
 use crate::routing::{Decision, Place, Servers, Why};
 use crate::sql::{self, Facts, Features, Flags, Function, Verb};
@@ -33,6 +34,9 @@ impl Client {
         let facts = wishes::obeyed(&mut self.session, facts, wishes);
         let log = &self.settings.config.log;
         self.underway.is_statement(log, &facts, text);
+        self.signal.statement.replace(Some(facts.shape.clone()));
+        let capabilities = self.capabilities;
+        self.underway.span = spans::begin(&self.worker, text, || spans::of_query(payload, capabilities));
         let actions = self.wishes(&facts, text);
         self.steer(actions);
         if !actions.is_empty() {
@@ -73,7 +77,7 @@ impl Client {
         let new = self.worker.facts.borrow_mut().look(&text, self.session.dialect);
         let facts = wishes::kept(new, &facts.hint);
         self.session.announce(&text, &facts.features);
-        self.session.calls_tidily = self.calls_tidily(&text, &facts.features);
+        self.session.calling = self.calling(&text, &facts);
         let own = rewritten(&text, &facts.features, self.id, None);
         self.rewritten_query(prefix, &own.unwrap_or(text), &facts).await
     }
@@ -85,7 +89,7 @@ impl Client {
         let text = payload.get(start..).unwrap_or_default();
         let features = &facts.features;
         self.session.announce(text, features);
-        self.session.calls_tidily = self.calls_tidily(text, features);
+        self.session.calling = self.calling(text, facts);
         self.speaks = if self.asks_trace(text, features) {
             Speaks::OfWarnings
         } else {
@@ -116,23 +120,7 @@ impl Client {
         self.plain_query(header, facts, whole).await
     }
 
-    /// Whether the text calls a procedure that is known to leave nothing on its connection.
-    pub fn calls_tidily(&self, text: &[u8], features: &Features) -> bool {
-        if features.verb != Verb::Call {
-            return false;
-        }
-        let Some(procedure) = sql::called_procedure(text, self.session.dialect) else {
-            return false;
-        };
-        let schema = procedure
-            .schema
-            .as_deref()
-            .or(self.session.state.schema.as_deref());
-        let snapshot = self.worker.shared.topology.snapshot();
-        schema.is_some_and(|schema| snapshot.tidy.has(schema, &procedure.name))
-    }
-
-    fn text_offset(&self, payload: &[u8]) -> usize {
+    pub fn text_offset(&self, payload: &[u8]) -> usize {
         if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
             query::text_offset(payload).unwrap_or(payload.len())
         } else {

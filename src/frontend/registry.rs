@@ -79,6 +79,8 @@ pub enum Full {
 /// Clients' ids begin here, so that they do not meet the servers' ids, which count from one:
 /// KILL takes either.
 const FIRST_ID: u32 = 1 << 30;
+/// More clients than come while a process is replaced.
+const FAR: u32 = 1 << 28;
 
 // === impl Entry ===
 
@@ -235,6 +237,16 @@ impl Registry {
 
     pub fn next_id(&self) -> u32 {
         FIRST_ID | self.next.fetch_add(1, Ordering::Relaxed) & (FIRST_ID - 1)
+    }
+
+    /// Leaves the ids that are next to another process: those here go on far behind them.
+    pub fn reserve_ids(&self) -> u32 {
+        self.next.fetch_add(FAR, Ordering::Relaxed)
+    }
+
+    /// The other process's side.
+    pub fn begin_at(&self, next: u32) {
+        self.next.store(next, Ordering::Relaxed);
     }
 
     pub fn is_own_id(id: u64) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::caching::ResultCache;
 use super::client::Client;
 use super::shared::Shared;
-use crate::config::{Config, ConsistencyLevel, Listener};
+use crate::config::{Balance, Config, ConsistencyLevel, Listener};
 use crate::routing::Policy;
 use crate::routing::rules::RuleSet;
 use crate::topology::Topology;
@@ -27,7 +27,8 @@ impl Settings {
     pub fn new(config: Config, old: Option<&Self>, topology: &Arc<Topology>) -> Self {
         let rules = match old {
             Some(old) if old.config.rules == config.rules => old.rules.clone(),
-            _ => Arc::new(RuleSet::compile(&config.rules)),
+            Some(old) => Arc::new(RuleSet::compile(&config.rules).counting_on(&old.rules)),
+            None => Arc::new(RuleSet::compile(&config.rules)),
         };
         let size = config.routing.result_cache;
         let kept = old.filter(|old| old.config.routing.result_cache == size);
@@ -44,6 +45,11 @@ impl Settings {
             rules,
             results,
         }
+    }
+
+    /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
+    pub fn measures_latency(&self) -> bool {
+        self.config.routing.balance == Balance::LeastLatency
     }
 }
 

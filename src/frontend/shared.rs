@@ -10,18 +10,20 @@ use tokio::sync::mpsc;
 
 use super::audit::Audit;
 use super::digests::Row;
+use super::door::{Door, Doors};
 use super::lines::LogCounts;
-use super::listener::{Door, Pauses};
+use super::listener::Pauses;
 use super::mirror::MirrorCounts;
 use super::own::counters::RuleCounts;
 use super::parking::Lot;
 use super::registry::{Place, Registry};
 use super::replay;
 use super::settings::Settings;
+use super::spans::Tracer;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Balance, Config, FailoverMode, Listener, ListenerMode, MOST_SERVERS};
+use crate::config::{Config, Listener, ListenerMode, MOST_SERVERS};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::session::Budget;
@@ -44,6 +46,8 @@ pub enum Message {
     },
     /// Reaches them all.
     InterruptAll(Interrupt),
+    /// It accepts no connections any more.
+    CloseDoors,
     /// Somebody waits for a connection to this server.
     Spare(usize),
     /// The connections to this server have been given up.
@@ -53,6 +57,8 @@ pub enum Message {
     /// Somebody looks at what was counted of statements.
     Digests(mpsc::Sender<Vec<Row>>),
     ForgetDigests,
+    /// Somebody looks at what each client runs.
+    Statements(mpsc::Sender<Vec<(u32, Arc<[u8]>)>>),
 }
 
 /// A connection that was accepted.
@@ -74,8 +80,12 @@ pub struct Shared {
     pub ruled: RuleCounts,
     pub logged: LogCounts,
     pub audit: Audit,
+    /// `None`: no statement is traced.
+    pub tracer: Option<Tracer>,
     pub registry: Arc<Registry>,
     pub pauses: Pauses,
+    /// What a process that replaces this one is given.
+    pub doors: Arc<Doors>,
     /// Of each thread.
     pub traffic: Box<[Traffic]>,
     /// Statements that wait for a primary.
@@ -125,6 +135,7 @@ impl Shared {
         let kept = &config.failover.replay;
         let replays = replay::record::is_enabled(&config.failover)
             .then(|| Budget::new(kept.per_transaction, kept.total));
+        let tracer = Tracer::new(&config.traces);
         let settings = Settings::new(config, None, &topology);
         Arc::new(Self {
             lot,
@@ -138,8 +149,10 @@ impl Shared {
             ruled: RuleCounts::default(),
             logged: LogCounts::default(),
             audit,
+            tracer,
             registry: Arc::default(),
             pauses: Pauses::default(),
+            doors: Arc::default(),
             traffic,
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),
@@ -202,11 +215,6 @@ impl Shared {
         !self.is_usable(server) || self.topology.primary() == Some(server)
     }
 
-    /// Whether it matters how soon servers answer. Nobody else pays for reading the clock.
-    pub fn measures_latency(&self) -> bool {
-        self.settings().config.routing.balance == Balance::LeastLatency
-    }
-
     /// Whether new statements may go to a server, as far as is known.
     pub fn is_usable(&self, server: usize) -> bool {
         let snapshot = self.topology.snapshot();
@@ -218,7 +226,7 @@ impl Shared {
 
     /// Whether it is worth waiting for a primary: one is to come, or may.
     pub fn waits_for_primary(&self) -> bool {
-        let automatic = self.settings().config.failover.mode == FailoverMode::Automatic;
+        let automatic = self.settings().config.failover.mode.replaces_by_itself();
         (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience().is_zero()
     }
 
@@ -235,6 +243,13 @@ impl Shared {
         let worker = &self.workers[turn % self.workers.len()];
         // A thread that has ended already lets nobody in.
         let _ = worker.send(Message::Accept { door, listener });
+    }
+
+    /// No thread lets anybody in from now on; who is here stays.
+    pub fn close_doors(&self) {
+        for sender in &self.workers {
+            let _ = sender.send(Message::CloseDoors);
+        }
     }
 
     pub fn interrupt(&self, worker: usize, client: u32, interrupt: Interrupt) {

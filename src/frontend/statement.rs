@@ -13,22 +13,15 @@ use super::wishes;
 use crate::backend::BackendError;
 use crate::backend::connection::Answer;
 use crate::routing::{Place, Servers, Why};
-use crate::session::{Hold, State, Statement, Template, Wishes};
+use crate::session::{Hold, Lineage, State, Statement, Template, Wishes};
 use crate::sql::{self, Class, Facts, Flags};
 use crate::wire::Status;
 use crate::wire::command::Command;
-use crate::wire::execute::Execute;
 use crate::wire::framing::Expect;
-use crate::wire::packet::{HEADER, Header, put_with};
+use crate::wire::packet::{HEADER, Header};
 
 /// The flag of an execution whose rows are fetched later.
 const OPENS_CURSOR: u8 = 1;
-
-/// Names the parameters' types in an execution that does not.
-fn put_types(payload: &mut Vec<u8>, at: usize, types: &[u8]) {
-    payload[at] = 1;
-    payload.splice(at + 1..at + 1, types.iter().copied());
-}
 
 /// Why a statement cannot be used on the present connection.
 enum Unprepared {
@@ -128,6 +121,7 @@ impl Client {
                 template: template.clone(),
                 parameters,
                 types: None,
+                lineage: Lineage::default(),
                 has_long_data: false,
                 has_cursor: false,
             };
@@ -147,6 +141,9 @@ impl Client {
             let wishes = self.wishes_of_execution(header, id);
             let changed = wishes::changed(&mut self.session, &template.facts, wishes);
             let facts = changed.as_ref().unwrap_or(&template.facts);
+            if self.is_answered_by_rules(header, id, facts).await? {
+                return Ok(());
+            }
             let decision = self.route(facts, Servers::default());
             if decision.place == Place::Nowhere {
                 self.skip().await?;
@@ -163,6 +160,21 @@ impl Client {
             self.note_why(Why::Piecemeal);
         }
         self.execute_at_home(header, command).await
+    }
+
+    /// Answers an execution whose result a rule keeps, and has others compared, as the rules want it.
+    async fn is_answered_by_rules(&mut self, header: Header, id: u32, facts: &Facts) -> Result<bool, End> {
+        if self.cache_rule().is_none() && self.mirror_rule().is_none() {
+            return Ok(false);
+        }
+        let Some(given) = self.given(header, id) else {
+            return Ok(false);
+        };
+        let answered = self.answer_execution_again(id, &given, facts).await?;
+        if !answered {
+            self.mirror_execution(given, facts);
+        }
+        Ok(answered)
     }
 
     /// What a statement of this session was prepared from.
@@ -206,26 +218,6 @@ impl Client {
         (plain && whole && !statement.has_long_data).then_some(id)
     }
 
-    /// MySQL answers an execution without a cursor wrongly on a connection where the same statement had one before,
-    /// if end-of-file packets are still in use: there it is prepared anew.
-    async fn leave_cursor_behind(&mut self, template: &Arc<Template>) -> Result<(), BackendError> {
-        let Some(connection) = self
-            .connection
-            .as_mut()
-            .filter(|connection| !connection.server.is_mariadb())
-        else {
-            return Ok(());
-        };
-        let opened = connection
-            .prepared
-            .get(template)
-            .is_some_and(|entry| entry.opened_cursor);
-        match opened.then(|| connection.prepared.remove(template)).flatten() {
-            Some(id) => connection.close_statements(&[id]).await,
-            None => Ok(()),
-        }
-    }
-
     /// Whether the request at the front of the inbox executes a statement, and with a cursor.
     pub fn opens_cursor(&self) -> Option<bool> {
         let bytes = self.link.inbox.bytes();
@@ -250,16 +242,11 @@ impl Client {
             Err(Unprepared::Told) => return Ok(()),
             Err(Unprepared::End(end)) => return Err(end),
         };
-        let types = if command == Command::STMT_EXECUTE {
-            self.missing_types(id, header)
-        } else {
-            None
-        };
+        let types = self.missing_types(id, header);
         let template = self.template(id).unwrap_or_default();
         let facts = &template.facts;
         self.session.announce_prepared(&template);
-        let tidy = self.prepared_calls_tidily(&template);
-        self.session.calls_tidily = tidy;
+        self.session.calling = self.calling_prepared(&template);
         if facts.class == Class::Write {
             self.announce_values(id, header, command);
         }
@@ -269,44 +256,26 @@ impl Client {
             self.skip().await?;
             return self.refuse(error).await.map(drop);
         }
-        self.record_execution(header, id, self.cannot_repeat(id, command), facts);
-        let outcome = match (types, self.whole_request()) {
-            (None, Some(header)) => self.pass_whole(header, Expect::Results, facts, Some(id)).await?,
-            (None, None) => self.pass_long(Expect::Results, facts).await?,
-            (Some((at, types)), _) => {
-                let mut payload = self.read().await?;
-                put_types(&mut payload, at, &types);
+        let why = self.cannot_repeat(id, command);
+        let mut payload = None;
+        if types.is_some() || why.is_none() && self.keeps_long(header, facts) {
+            payload = Some(self.read().await?);
+        }
+        self.record_execution(header, payload.as_deref(), id, why, facts);
+        let outcome = match (payload, self.whole_request()) {
+            (Some(mut payload), _) => {
+                if let Some(types) = types {
+                    self.put_types(id, &mut payload, &types);
+                }
+                self.note_source(self.server.index);
                 let answered = self.ask(&payload, Expect::Results, None).await;
                 self.finish(answered, facts).await?
             }
+            (None, Some(header)) => self.pass_whole(header, Expect::Results, facts, Some(id)).await?,
+            (None, None) => self.pass_long(Expect::Results, facts).await?,
         };
         self.executed(id, &outcome);
         Ok(())
-    }
-
-    /// An execution as the server at hand has to get it, in `out` where that differs from the request. False: the
-    /// server will not prepare the statement.
-    pub async fn encode_execution(
-        &mut self,
-        header: Header,
-        id: u32,
-        out: &mut Vec<u8>,
-    ) -> Result<bool, BackendError> {
-        let Some(statement) = self.session.statements.get(id) else {
-            return Ok(false);
-        };
-        let template = statement.template.clone();
-        self.leave_cursor_behind(&template).await?;
-        let Ok(server_id) = self.server_id(&template).await? else {
-            return Ok(false);
-        };
-        self.name_statement(server_id);
-        if let Some((at, types)) = self.missing_types(id, header) {
-            let mut payload = self.link.payload(header).to_vec();
-            put_types(&mut payload, at, &types);
-            put_with(out, 0, |out| out.extend_from_slice(&payload));
-        }
-        Ok(true)
     }
 
     /// Writes the id of a statement into the request at the front of the inbox.
@@ -360,11 +329,7 @@ impl Client {
             return Err(self.tell(answer, code, &sqlstate, &text).await);
         }
         let opens_cursor = self.opens_cursor();
-        let left = match opens_cursor {
-            Some(false) => self.leave_cursor_behind(&template).await,
-            _ => Ok(()),
-        };
-        let server_id = match left {
+        let server_id = match self.leave_past_behind(id, &template).await {
             Ok(()) => self.server_id(&template).await,
             Err(error) => Err(error),
         };
@@ -473,36 +438,6 @@ impl Client {
             ) => Err((code, sqlstate, message)),
             (Answer::Ok, id) => Ok(id),
         })
-    }
-
-    /// Types that the client named in an earlier execution and this connection has not seen, and where they go.
-    fn missing_types(&mut self, id: u32, header: Header) -> Option<(usize, Arc<[u8]>)> {
-        let statement = self.session.statements.get_mut(id)?;
-        let bytes = self.link.inbox.bytes();
-        let payload = &bytes[HEADER..header.total().min(bytes.len())];
-        let parsed = Execute::parse(payload, statement.parameters, self.capabilities);
-        let Ok(execute) = parsed else {
-            // What cannot be read is for the server to judge; only the longest lists do not fit what was read.
-            debug_assert!(header.length <= LOOKED_AT || payload.len() >= LOOKED_AT);
-            return None;
-        };
-        let connection = self.connection.as_mut()?;
-        let entry = connection.prepared.get(&statement.template)?;
-        match (execute.bound, execute.types) {
-            (Some(_), Some(range)) => {
-                let types = &payload[range];
-                if statement.types.as_deref() != Some(types) {
-                    statement.types = Some(types.into());
-                }
-                entry.types = statement.types.clone();
-                None
-            }
-            (Some(at), None) if entry.types != statement.types => {
-                entry.types = statement.types.clone();
-                statement.types.clone().map(|types| (at, types))
-            }
-            _ => None,
-        }
     }
 
     /// Long data is not answered, and neither are its errors: those come with the execution.

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::client::Client;
 use super::digests::{Seen, Who};
 use super::outcome::Outcome;
+use super::spans::{self, Beginning};
 use crate::config::{Literals, Log};
 use crate::routing::Why;
 use crate::sql::{Facts, Verb};
@@ -22,18 +25,20 @@ pub struct Underway {
     /// The kind of statement that is prepared, and not run.
     prepares: Arc<[u8]>,
     /// The last server that answered.
-    server: Option<usize>,
-    rows: u64,
-    bytes: u64,
+    pub server: Option<usize>,
+    pub rows: u64,
+    pub bytes: u64,
     /// Of the last error that the client was told.
-    error: Option<u16>,
-    why: Option<Why>,
+    pub error: Option<u16>,
+    pub why: Option<Why>,
+    /// Where it is traced.
+    pub span: Option<Box<Beginning>>,
 }
 
 #[derive(Debug)]
-struct Statement {
-    digest: u64,
-    shape: Arc<[u8]>,
+pub struct Statement {
+    pub digest: u64,
+    pub shape: Arc<[u8]>,
     /// The beginning of its text, where the log shows literals.
     text: Box<[u8]>,
 }
@@ -73,6 +78,13 @@ impl Underway {
 
     pub fn fails(&mut self, code: u16) {
         self.error = Some(code);
+    }
+
+    /// It goes to a server now, perhaps once more.
+    pub fn is_sent(&mut self) {
+        if let Some(span) = &mut self.span {
+            span.sent = Some(Instant::now());
+        }
     }
 
     pub fn goes(&mut self, why: Why) {
@@ -115,6 +127,10 @@ impl Client {
         if let Some(statement) = self.session.statements.get(id) {
             let (log, template) = (&self.settings.config.log, &statement.template);
             self.underway.is_statement(log, &template.facts, &template.text);
+            self.signal.statement.replace(Some(template.facts.shape.clone()));
+            let (bytes, capabilities) = (self.link.inbox.bytes(), self.capabilities);
+            let attributes = || spans::of_execution(bytes, statement, capabilities);
+            self.underway.span = spans::begin(&self.worker, &template.text, attributes);
         }
     }
 
@@ -126,7 +142,8 @@ impl Client {
 
     /// The command is over. What broke off has no answer.
     pub fn end(&mut self, broke_off: bool) {
-        let underway = std::mem::take(&mut self.underway);
+        let mut underway = std::mem::take(&mut self.underway);
+        let span = underway.span.take();
         let Some(statement) = &underway.statement else {
             return;
         };
@@ -138,7 +155,7 @@ impl Client {
             schema: self.session.state.schema.as_ref(),
             server: underway.server,
         };
-        let primary = self.worker.shared.topology.snapshot().primary;
+        let primary = self.worker.shared.topology.primary();
         let seen = Seen {
             taken,
             rows: underway.rows,
@@ -148,6 +165,9 @@ impl Client {
             now: clock::now(),
         };
         self.worker.digests.borrow_mut().count(who, &seen);
+        if let Some(span) = span {
+            self.end_span(*span, &underway, statement, broke_off);
+        }
         let log = &self.settings.config.log;
         let is_slow = log.slow.threshold.is_some_and(|threshold| taken >= threshold);
         if is_slow || self.worker.lines.is_sampled(log.sample) {

@@ -32,7 +32,7 @@ pub fn of_execution(
         return None;
     }
     let execute = Execute::parse(payload, parameters, capabilities).ok()?;
-    let attributes = execute.attributes(payload, parameters, statement.types.as_deref());
+    let attributes = execute.attributes(payload);
     let wishes = Wishes::of(attributes, mariadb);
     (wishes != Wishes::default()).then_some(wishes)
 }

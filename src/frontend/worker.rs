@@ -69,8 +69,9 @@ pub fn run(
         .build()?;
     let tasks = LocalSet::new();
     let worker = Rc::new(Worker::new(index, shared));
-    tasks.block_on(&runtime, worker.clone().serve(inbox));
-    Ok(())
+    // The future that is blocked on is polled whenever any client wakes: it has nothing to look at but the end.
+    let serving = tasks.spawn_local(worker.serve(inbox));
+    tasks.block_on(&runtime, serving).map_err(std::io::Error::other)
 }
 
 fn balancer(config: &Config, seed: u64) -> Balancer {
@@ -145,6 +146,7 @@ impl Worker {
                     self.traffic().delays.record(clock::tick().saturating_duration_since(due));
                     self.sampler.refill();
                     self.lines.refill();
+                    self.tell_tables();
                     count = count.wrapping_add(1);
                     self.free_connections();
                     self.keep_up();
@@ -199,9 +201,10 @@ impl Worker {
                     signal.raise(interrupt);
                 }
             }
+            Message::CloseDoors => self.close_doors(),
             Message::InterruptAll(interrupt) => {
                 // Whatever they are told, there will be no more of them.
-                self.doors.take().iter().for_each(AbortHandle::abort);
+                self.close_doors();
                 for signal in self.clients.borrow().values() {
                     signal.raise(interrupt);
                 }
@@ -213,6 +216,9 @@ impl Worker {
             }
             Message::ForgetDigests => self.digests.borrow_mut().forget(),
             Message::Retire(server) => self.pools.evict(server),
+            Message::Statements(asker) => {
+                let _ = asker.try_send(self.statements());
+            }
             Message::Evict(server) => {
                 self.pools.evict(server);
                 for signal in self.clients.borrow().values() {
@@ -220,6 +226,27 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// What this thread keeps of statements, for whoever looks.
+    fn tell_tables(&self) {
+        let (traffic, mut facts) = (self.traffic(), self.facts.borrow_mut());
+        let looked = facts.take_looked();
+        traffic.facts_hits.add(looked.hits);
+        traffic.facts_misses.add(looked.misses);
+        traffic.facts_kept.set(facts.len() as u64);
+        traffic.digests_kept.set(self.digests.borrow().len() as u64);
+    }
+
+    /// What each client runs or ran last, without literals.
+    fn statements(&self) -> Vec<(u32, Arc<[u8]>)> {
+        let clients = self.clients.borrow();
+        let of = |(id, signal): (&u32, &Rc<Signal>)| Some((*id, signal.statement.borrow().clone()?));
+        clients.iter().filter_map(of).collect()
+    }
+
+    fn close_doors(&self) {
+        self.doors.take().iter().for_each(AbortHandle::abort);
     }
 
     /// Takes up what a reload has changed of how statements are routed.

@@ -49,12 +49,17 @@ fn heartbeat(writer: u64) -> String {
 const IDENTITY: &str = "SET time_zone = '+00:00'; SELECT CURRENT_USER() AS user; \
     SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_uuid', 'server_uid')";
 
-const MYSQL_VARIABLES: &str = "SELECT @@global.server_id AS server_id, @@global.read_only AS read_only, \
-    @@global.super_read_only AS super_read_only, @@global.gtid_executed AS executed";
+/// A transaction that can be seen has an owner until it counts as executed. What is owned is asked first, so that none
+/// falls between the two.
+const MYSQL_VARIABLES: &str = "SELECT @@global.gtid_owned AS owned, @@global.server_id AS server_id, \
+    @@global.read_only AS read_only, @@global.super_read_only AS super_read_only, \
+    @@global.gtid_executed AS executed";
 
 /// `gtid_slave_pos` moves on after a transaction can be read and is what MASTER_GTID_WAIT waits for, whereas
-/// `gtid_binlog_pos` moves on before. A server's own writes are in the current position alone.
+/// `gtid_binlog_pos` moves on before, if what is replicated is logged again. A server's own writes are in the current
+/// position alone.
 const MARIADB_VARIABLES: &str = "SELECT @@global.server_id AS server_id, @@global.read_only AS read_only, \
+    @@global.gtid_binlog_pos AS logged, @@global.log_bin AND @@global.log_slave_updates AS relogs, \
     @@global.gtid_slave_pos AS applied, @@global.gtid_current_pos AS executed";
 
 const COUNTERS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Uptime', \

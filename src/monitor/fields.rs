@@ -61,6 +61,14 @@ impl Fields {
 }
 
 #[cfg(test)]
+impl From<&[(&str, &str)]> for Fields {
+    fn from(fields: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| (name.to_ascii_lowercase(), value.as_bytes().to_vec());
+        Self(fields.iter().map(owned).collect())
+    }
+}
+
+#[cfg(test)]
 impl<const N: usize> From<[(&str, &str); N]> for Fields {
     fn from(fields: [(&str, &str); N]) -> Self {
         let owned = |(name, value): (&str, &str)| (name.to_ascii_lowercase(), value.as_bytes().to_vec());

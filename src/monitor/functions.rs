@@ -69,8 +69,12 @@ impl Functions {
                 continue;
             };
             let limit = self.timeout;
+            let forgotten = self.topology.procedures_forgotten();
             match timeout(limit, self.read(primary)).await {
-                Ok(Ok(readers)) => self.topology.set_readers(readers),
+                Ok(Ok(readers)) => {
+                    self.topology.set_readers(readers);
+                    self.topology.know_procedures(forgotten);
+                }
                 // What was read before stays true enough: a function that is gone fails, wherever it is called.
                 Ok(Err(error)) => debug!(%error, "the stored functions cannot be read"),
                 Err(_) => debug!(took = ?began.elapsed(), "the stored functions cannot be read in time"),

@@ -156,7 +156,10 @@ impl Heartbeat {
         let Some(source) = self.sources.get(primary) else {
             return Err("it is not configured".to_owned());
         };
-        let mut writer = within(self.timeout, Writer::open(source)).await?;
+        let mut writer = {
+            let _pen = self.topology.gate().pen().lock().await;
+            within(self.timeout, Writer::open(source)).await?
+        };
         info!(server = source.server, interval = ?self.interval, "writing heartbeats");
         self.told = None;
         let mut ticks = interval(self.interval);
@@ -164,6 +167,7 @@ impl Heartbeat {
         loop {
             ticks.tick().await;
             let gate = self.topology.gate();
+            let pen = gate.pen().lock().await;
             let passage = Passage::enter(gate, primary);
             if gate.writable() != Some(primary) {
                 return Ok(());
@@ -172,6 +176,7 @@ impl Heartbeat {
             let sent = Instant::now();
             let written = within(self.timeout, writer.write(self.heartbeats.writer, number, sent)).await;
             drop(passage);
+            drop(pen);
             if written? {
                 self.heartbeats.record(number, sent);
             } else {

@@ -13,6 +13,7 @@ mod fields;
 mod functions;
 mod heartbeat;
 mod lag;
+mod opening;
 mod probe;
 mod procedures;
 mod run;

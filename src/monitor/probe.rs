@@ -11,6 +11,7 @@ use super::advice::Lack;
 use super::connection::Connection;
 use super::failure;
 use super::heartbeat::Heartbeats;
+use super::opening::Opening;
 use crate::accounts::Source;
 use crate::backend::{Server, connect};
 use crate::config::Config;
@@ -20,6 +21,9 @@ use crate::topology::{Health, Observation, Outcome, Role, Status, Topology};
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Between two logins that are refused: each may be a line in the server's log.
 const AFTER_REFUSAL: Duration = Duration::from_secs(5);
+
+/// A login may take so many times as long as a probe.
+const LOGIN: u32 = 4;
 
 pub(super) struct Probe {
     server: Arc<Server>,
@@ -33,6 +37,7 @@ pub(super) struct Probe {
     heartbeats: Option<Arc<Heartbeats>>,
     /// Kept from one probe to the next, and dropped when anything goes wrong with it.
     connection: Option<Connection>,
+    opening: Opening,
     told: Told,
 }
 
@@ -63,6 +68,7 @@ impl Probe {
             timeout: config.monitor.timeout,
             heartbeats,
             connection: None,
+            opening: Opening::new(config.monitor.timeout * LOGIN),
             told: Told::default(),
         }
     }
@@ -127,7 +133,7 @@ impl Probe {
                 Err(_) => {}
             }
         }
-        let mut connection = match Connection::open(source).await {
+        let mut connection = match self.opening.login(source).await {
             Ok(connection) => connection,
             Err(error) if failure::is_refusal(&error) => {
                 let refusal = Some(failure::of_error(&error));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tracing::error;
 
 use super::functions::Functions;
 use super::heartbeat::{Heartbeat, Heartbeats};
@@ -36,9 +37,7 @@ pub async fn follow(mut configs: watch::Receiver<Arc<Config>>, servers: Servers,
     loop {
         let config = configs.borrow_and_update().clone();
         tasks.take_up(&config);
-        if configs.changed().await.is_err() {
-            return std::future::pending().await;
-        }
+        tasks.until_changed(&mut configs).await;
     }
 }
 
@@ -78,8 +77,27 @@ fn manner(monitor: &Monitor) -> impl PartialEq + '_ {
 // === impl Tasks ===
 
 impl Tasks {
+    /// Without anybody who could change it: for ever.
+    async fn until_changed(&mut self, configs: &mut watch::Receiver<Arc<Config>>) {
+        let mut may_change = true;
+        loop {
+            tokio::select! {
+                changed = configs.changed(), if may_change => match changed {
+                    Ok(()) => return,
+                    Err(_) => may_change = false,
+                },
+                Some(ended) = self.running.join_next() => match ended {
+                    Err(error) if error.is_panic() => {
+                        error!(%error, "a task of the monitor has failed: what it watched is not watched any more");
+                    }
+                    _ => {}
+                },
+                else => return std::future::pending().await,
+            }
+        }
+    }
+
     fn take_up(&mut self, config: &Arc<Config>) {
-        while self.running.try_join_next().is_some() {}
         let before = self.config.replace(config.clone());
         let before = before.filter(|before| manner(&before.monitor) == manner(&config.monitor));
         let heartbeat = config

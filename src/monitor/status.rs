@@ -49,6 +49,7 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<
     };
     let executed = position(variables, &["executed"]);
     let applied = mariadb.then(|| position(variables, &["applied"]));
+    let logged = position(variables, &["logged"]);
     let channels = answers.replication.as_ref().map(|rows| {
         let rows = rows.iter().take(MOST_CHANNELS);
         let channels = rows.map(|row| {
@@ -60,6 +61,10 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<
         });
         channels.collect::<Vec<_>>()
     });
+    let mut counted = executed.clone();
+    counted.merge(&logged);
+    let follows = channels.as_ref().is_none_or(|channels| !channels.is_empty());
+    let shown = shown(counted, applied.as_ref(), follows, variables);
     let reached = applied.as_ref().unwrap_or(&executed);
     let (lag, lag_source) = match malformed {
         None => lag::judge(channels.as_deref().unwrap_or_default(), reached, answers.applying),
@@ -73,6 +78,7 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<
         uptime: answers.counters.number(&["uptime"]).map(Duration::from_secs),
         read_only: variables.flag(&["read_only"]).unwrap_or(false),
         super_read_only: variables.flag(&["super_read_only"]).unwrap_or(false),
+        shown: shown.filter(|_| malformed.is_none()),
         executed,
         applied,
         channels,
@@ -81,6 +87,33 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<
         lag_source,
     };
     (status, malformed)
+}
+
+/// All that a read can have seen, if that is known: what is `counted`, and what is visible a moment before it is.
+fn shown(
+    mut counted: Position,
+    applied: Option<&Position>,
+    follows: bool,
+    variables: &Fields,
+) -> Option<Position> {
+    let Some(applied) = applied else {
+        let owned = without_owners(variables.bytes(&["owned"]).unwrap_or_default());
+        counted.merge(&Position::parse(false, &owned).ok()?);
+        return Some(counted);
+    };
+    counted.merge(applied);
+    // What is replicated and not logged again is shown before any position says so.
+    (!follows || variables.flag(&["relogs"]) == Some(true)).then_some(counted)
+}
+
+/// `gtid_owned` names the thread behind each transaction: `uuid:5#17:6#18`.
+fn without_owners(text: &[u8]) -> Vec<u8> {
+    let mut is_owner = false;
+    let keep = |byte: &&u8| {
+        is_owner = **byte == b'#' || (is_owner && byte.is_ascii_digit());
+        !is_owner
+    };
+    text.iter().filter(keep).copied().collect()
 }
 
 /// Channels of which positions say nothing.
@@ -306,6 +339,48 @@ mod tests {
         );
         assert!(status.read_only && status.channels.unwrap()[0].name == "east");
         assert_eq!(status.semi_sync, SemiSync::default());
+    }
+
+    #[test]
+    fn what_a_server_can_have_shown_is_at_least_what_it_has() {
+        let answers = |variables: &[(&str, &str)], follows: bool| Answers {
+            variables: Fields::from(variables),
+            replication: Some(follows.then(Fields::default).into_iter().collect()),
+            ..Answers::default()
+        };
+        let told = |mariadb, answers: &Answers| {
+            let identity = Identity {
+                mariadb,
+                ..Identity::default()
+            };
+            let shown = status(&identity, answers).0.shown;
+            shown.map(|shown| shown.to_string())
+        };
+        let executed = format!("{UUID}:1-5");
+        for (owned, shown) in [
+            (String::new(), "1-5"),
+            (format!("{UUID}:7#21"), "1-5:7"),
+            (format!("{UUID}:6#19:7#21,\n{UUID}:9#3"), "1-7:9"),
+        ] {
+            let answers = answers(&[("owned", &*owned), ("executed", &*executed)], true);
+            assert_eq!(told(false, &answers), Some(format!("{UUID}:{shown}")), "{owned}");
+        }
+        let broken = answers(&[("owned", "7#what"), ("executed", &*executed)], true);
+        assert_eq!(told(false, &broken), None);
+
+        let variables = [
+            ("logged", "0-1-9"),
+            ("applied", "0-1-8,1-1-3"),
+            ("executed", "0-1-8"),
+        ];
+        for (relogs, follows, shown) in [
+            ("1", true, Some("0-1-9,1-1-3")),
+            ("0", true, None),
+            ("0", false, Some("0-1-9,1-1-3")),
+        ] {
+            let variables = [&variables[..], &[("relogs", relogs)]].concat();
+            assert_eq!(told(true, &answers(&variables, follows)).as_deref(), shown);
+        }
     }
 
     #[test]

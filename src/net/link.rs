@@ -3,6 +3,7 @@
 //! On a plain link bytes go between the socket and the caller's memory with no copy in between. The layers cost
 //! memory only for those who asked for them.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -17,6 +18,13 @@ use crate::wire::packet::{HEADER, Header, put_packet};
 
 /// How much plaintext is encrypted before it is written out.
 const CHUNK: usize = 64 << 10;
+/// How much is read at once of what has to be unpacked or decrypted.
+const RAW_LENGTH: usize = 16 << 10;
+
+thread_local! {
+    /// What was read is taken apart at once, so a thread needs no more than one, and nobody has to clear it.
+    static RAW: RefCell<Box<[u8]>> = RefCell::new(vec![0; RAW_LENGTH].into());
+}
 
 #[derive(Debug)]
 pub struct Link {
@@ -166,10 +174,15 @@ impl Link {
             if layers.ended {
                 return Poll::Ready(Ok(0));
             }
-            let mut raw = [0; 16 << 10];
-            match self.socket.poll_read(context, &mut raw) {
+            let (socket, inbox) = (&mut self.socket, &mut self.inbox);
+            let read = RAW.with_borrow_mut(|raw| {
+                let count = ready!(socket.poll_read(context, raw))?;
+                layers.decode(&raw[..count], inbox)?;
+                Poll::Ready(io::Result::Ok(count))
+            });
+            match read {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(0)),
-                Poll::Ready(Ok(count)) => layers.decode(&raw[..count], &mut self.inbox)?,
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     self.inbox.release();

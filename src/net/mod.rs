@@ -4,6 +4,7 @@
 
 pub mod buffer;
 pub mod cutoff;
+pub mod descriptors;
 pub mod link;
 pub mod signal;
 pub mod socket;

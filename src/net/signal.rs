@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Signal {
     pub is_evicted: Cell<bool>,
     /// How long it may wait; `None`: as long as the configuration lets it.
     pub idle_limit: Cell<Option<Duration>>,
+    /// What it runs or ran last, without literals, for those who look.
+    pub statement: RefCell<Option<Arc<[u8]>>>,
 }
 
 // === impl Signal ===

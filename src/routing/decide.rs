@@ -64,7 +64,9 @@ const _: () = assert!(MOST_SERVERS <= u64::BITS as usize);
 pub struct Router {
     topology: Arc<Topology>,
     balancer: Balancer,
+    /// Both are kept for their memory alone.
     candidates: Vec<Candidate>,
+    obstacles: Vec<Option<Obstacle>>,
     pub refusals: Refusals,
 }
 
@@ -121,6 +123,7 @@ impl Router {
             topology,
             balancer,
             candidates: Vec::new(),
+            obstacles: Vec::new(),
             refusals: Refusals::default(),
         }
     }
@@ -220,19 +223,25 @@ impl Router {
     fn choose(&mut self, facts: &Facts, asker: Asker<'_>, why: Why, now: Instant) -> Decision {
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
+        let mut obstacles = std::mem::take(&mut self.obstacles);
+        obstacles.clear();
         let snapshot = self.topology.snapshot();
-        let (mut behind, mut worst) = (Servers::default(), Why::NoReplica);
-        for round in Round::ALL {
+        let (mut behind, mut worst, mut may_answer) = (Servers::default(), Why::NoReplica, false);
+        for (index, server) in snapshot.servers.iter().enumerate() {
+            let obstacle = self.obstacle(index, server, facts, asker, &snapshot);
+            if obstacle == Some(Obstacle::Behind) {
+                behind.insert(index);
+            }
+            worst = worst.worse(obstacle);
+            may_answer |= matches!(obstacle, None | Some(Obstacle::Behind | Obstacle::Lag));
+            obstacles.push(obstacle);
+        }
+        for round in Round::ALL.iter().filter(|_| may_answer) {
             if round.standing == Standing::Stale && asker.policy.when_all_lag != WhenAllLag::Stale {
                 continue;
             }
             for (index, server) in snapshot.servers.iter().enumerate() {
-                let obstacle = self.obstacle(index, server, facts, asker, &snapshot);
-                if obstacle == Some(Obstacle::Behind) {
-                    behind.insert(index);
-                }
-                worst = worst.worse(obstacle);
-                if round.admits(server.backup, obstacle) {
+                if round.admits(server.backup, obstacles[index]) {
                     candidates.push(self.candidate(index, server));
                 }
             }
@@ -248,6 +257,7 @@ impl Router {
             .and_then(|place| candidates.get(place))
             .map(|candidate| candidate.index);
         self.candidates = candidates;
+        self.obstacles = obstacles;
         match chosen {
             Some(index) if Some(index) == snapshot.primary => Decision::at_home(why),
             Some(index) => {

@@ -21,6 +21,7 @@ pub struct Builder {
     keep: Option<PathBuf>,
     semi_sync: bool,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// Running servers. Dropping it ends them and removes what they wrote, unless that is kept.
@@ -63,6 +64,12 @@ impl Builder {
     /// An option for every server, such as `max_connections=20`; it wins over the sandbox's own.
     pub fn option(mut self, option: impl Into<String>) -> Builder {
         self.options.push(option.into());
+        self
+    }
+
+    /// A variable of the environment of every server.
+    pub fn environment(mut self, name: &str, value: &str) -> Builder {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -154,6 +161,7 @@ impl Starter<'_> {
             flavour: self.installation.flavour,
             program: self.installation.program.clone(),
             arguments,
+            environment: self.builder.environment.clone(),
             watchdog: Arc::clone(self.workspace.watchdog()),
         })
     }
@@ -188,6 +196,7 @@ impl Cluster {
             keep: None,
             semi_sync: true,
             options: vec![],
+            environment: vec![],
         }
     }
 

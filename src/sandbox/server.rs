@@ -47,6 +47,7 @@ pub struct Server {
     pub flavour: Flavour,
     program: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     watchdog: Arc<Watchdog>,
     /// None while the server is down.
     child: Mutex<Option<Child>>,
@@ -63,6 +64,7 @@ pub struct Launch {
     pub flavour: Flavour,
     pub program: PathBuf,
     pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
     pub watchdog: Arc<Watchdog>,
 }
 
@@ -93,11 +95,22 @@ impl Server {
             flavour: launch.flavour,
             program: launch.program,
             arguments: launch.arguments,
+            environment: launch.environment,
             watchdog: launch.watchdog,
             child: Mutex::new(None),
         };
-        server.spawn()?;
+        server.spawn(&[])?;
         Ok(server)
+    }
+
+    /// Starts the process again as a supervisor would, without waiting for it: it takes no writes until it is told
+    /// to, and goes on following whom it followed.
+    pub(super) fn revive(&self) -> Result<(), Error> {
+        let options: &[&str] = match self.flavour {
+            Flavour::MySql => &["--super-read-only=1", "--skip-replica-start=OFF"],
+            Flavour::MariaDb => &["--read-only=1", "--skip-slave-start=OFF"],
+        };
+        self.spawn(options)
     }
 
     /// The running process; None while the server is down.
@@ -177,7 +190,7 @@ impl Server {
     /// A replica's replication does not start by itself: see [`Cluster::restart`](super::Cluster::restart).
     pub async fn start(&self) -> Result<(), Error> {
         if self.exited().is_some() {
-            self.spawn()?;
+            self.spawn(&[])?;
         }
         self.wait_until_ready().await
     }
@@ -248,10 +261,12 @@ impl Server {
         }
     }
 
-    fn spawn(&self) -> Result<(), Error> {
+    fn spawn(&self, more: &[&str]) -> Result<(), Error> {
         use std::os::unix::process::CommandExt;
         let child = Command::new(&self.program)
             .args(&self.arguments)
+            .args(more)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -83,6 +83,7 @@ async fn create(installation: &Installation, datadir: &Path, watchdog: &Arc<Watc
         flavour: installation.flavour,
         program: installation.program.clone(),
         arguments: plan.arguments(),
+        environment: Vec::new(),
         watchdog: Arc::clone(watchdog),
     })?;
     server.wait_until_ready().await?;

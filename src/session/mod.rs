@@ -3,8 +3,10 @@
 
 pub mod announced;
 pub mod checksum;
+pub mod doubts;
 pub mod elsewhere;
 pub mod hold;
+pub mod lineage;
 pub mod locks;
 pub mod observation;
 pub mod preferences;
@@ -20,7 +22,9 @@ pub mod user_variables;
 pub mod variables;
 
 pub use checksum::Checksum;
+pub use doubts::{Calling, Routine};
 pub use hold::{Hold, Holds};
+pub use lineage::Lineage;
 pub use observation::Observation;
 pub use preferences::{BadPreference, Preferences, Wishes};
 pub use seen::Seen;

@@ -1,5 +1,6 @@
 //! What one response said of the session, gathered packet by packet and judged at its end.
 
+use super::doubts::{Calling, Routine};
 use super::hold::Hold;
 use super::tracked;
 use super::{Holds, Session};
@@ -13,6 +14,8 @@ pub struct Observation {
     pub status: Option<Status>,
     pub warnings: u16,
     pub failed: bool,
+    /// The server did not understand the statement, and had answered nothing before it said so.
+    unparsed: bool,
     /// An OK packet ended it, so that the server had the place to say what changed.
     pub could_tell: bool,
     /// `LAST_INSERT_ID()` as the last OK says it, when it does.
@@ -45,6 +48,17 @@ impl Observation {
     pub fn failed(&mut self) {
         self.failed = true;
         self.warnings = 1;
+    }
+
+    /// As [`failed`](Self::failed), with what the server says.
+    pub fn failed_with(&mut self, code: u16) {
+        self.unparsed = code == SYNTAX_ERROR && self.status.is_none();
+        self.failed();
+    }
+
+    /// Of a query that is not understood nothing runs, while a procedure may have got to such a statement.
+    pub fn saw_nothing(&self, features: &Features) -> bool {
+        self.unparsed && features.verb == Verb::Select
     }
 
     /// Takes in one entry of session tracking.
@@ -98,6 +112,9 @@ const BEYOND_VARIABLES: Flags = Flags::CREATE_TEMPORARY
     .union(Flags::TEXT_PREPARE)
     .union(Flags::UNKNOWN_CALL)
     .union(Flags::BROKEN);
+
+/// `ER_PARSE_ERROR`
+const SYNTAX_ERROR: u16 = 1064;
 
 /// What may have done anything.
 const UNFORESEEN: Flags = Flags::UNKNOWN_CALL
@@ -208,25 +225,30 @@ impl Session {
         let counted = self.count_state(features, done) || created;
         let explained = counted || observed.explained || (alone && (assigns || features.verb == Verb::Drop));
         let explains_all = explained && !features.has(BEYOND_VARIABLES.without(counted_flags(counted)));
-        if observed.state_changed && !explains_all {
-            self.holds.insert(Hold::State);
-        }
+        let calling = std::mem::take(&mut self.calling);
+        let tidy = calling == Calling::Tidy && alone;
         let silent = !observed.could_tell && !observed.failed;
-        if silent && features.has(Flags::UNKNOWN_CALL) {
-            self.holds.insert(Hold::State);
-        }
+        // A procedure may have made a temporary table or set a user variable in a way that MySQL does not report
+        // (CREATE .. AS SELECT, SELECT .. INTO), and nothing says so afterwards.
+        let untold = features.verbs.contains(Verb::Call) || (silent && features.has(Flags::UNKNOWN_CALL));
+        let doubtful = untold && !tidy;
         // MariaDB does not report `SET @@name`: it is rewritten where it was understood.
         let unseen = self.dialect.flavour == Flavour::MariaDb
             && features.verbs.contains(Verb::Set)
             && features.has(Flags::BROKEN | Flags::SPANS_OVERFLOW);
-        let tidy = std::mem::take(&mut self.calls_tidily) && alone;
-        // A procedure may have made a temporary table or set a user variable in a way that MySQL does not report
-        // (CREATE .. AS SELECT, SELECT .. INTO), and nothing says so afterwards.
-        let unseen = unseen
-            || (features.verbs.contains(Verb::Call) && !tidy)
-            || features.verbs.contains(Verb::Compound);
-        if unseen || features.has(Flags::SETS_ROLE) {
-            self.holds.insert(Hold::State);
+        let certain = (observed.state_changed && !explains_all)
+            || unseen
+            || features.verbs.contains(Verb::Compound)
+            || features.has(Flags::SETS_ROLE)
+            || (features.has(Flags::TEXT_PREPARE) && !alone);
+        match calling {
+            _ if certain => self.hold_state_for_good(),
+            Calling::Unproven(routines) if doubtful && alone => {
+                self.doubts.add(routines);
+                self.holds.insert(Hold::State);
+            }
+            _ if doubtful => self.hold_state_for_good(),
+            _ => {}
         }
         // A trigger or a function may assign by SELECT .. INTO, which no server reports.
         let unforeseen = features.has(UNFORESEEN.without(Flags::SEVERAL));
@@ -235,15 +257,30 @@ impl Session {
         if (assigns && !carried) || endangered {
             self.holds.insert(Hold::UserVariables);
         }
-        if features.has(Flags::TEXT_PREPARE) && !alone {
-            self.holds.insert(Hold::State);
-        }
         let holds = &mut self.holds;
         if features.has(Flags::SETS_ONE_SHOT) {
             holds.insert(Hold::OneShot);
         }
         if features.has(Flags::SETS_SESSION_TRACK) {
             holds.insert(Hold::Tracking);
+        }
+    }
+
+    /// The connection is this session's until that is reset.
+    pub fn hold_state_for_good(&mut self) {
+        self.doubts.settle_for_good();
+        self.holds.insert(Hold::State);
+    }
+
+    /// Whether the session keeps its connection for routines of which nothing was known when they were called.
+    pub fn has_doubts(&self) -> bool {
+        self.holds.has(Hold::State) && self.doubts.are_open()
+    }
+
+    /// Lets go of the connection if all of these leave nothing.
+    pub fn dispel_doubts(&mut self, is_tidy: impl Fn(&Routine) -> bool) {
+        if self.doubts.dispel(is_tidy) {
+            self.holds.remove(Hold::State);
         }
     }
 
@@ -308,7 +345,7 @@ impl Session {
             let doubtful = features.has(UNFORESEEN)
                 || features.verbs.contains(Verb::Set)
                 || !self.status.has(Status::AUTOCOMMIT);
-            if doubtful {
+            if doubtful && !observed.saw_nothing(features) {
                 self.holds.insert(Hold::Unsettled);
             }
         } else if observed.status.is_some() {

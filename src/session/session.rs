@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::announced::Announced;
+use super::doubts::{Calling, Doubts};
 use super::hold::Holds;
 use super::locks::Locks;
 use super::preferences::Preferences;
@@ -48,8 +49,9 @@ pub struct Session {
     pub(super) counts: Counts,
     /// What the statement under way says in its text, for when it is done.
     pub(super) announced: Option<Announced>,
-    /// It calls a procedure that leaves nothing unsaid.
-    pub calls_tidily: bool,
+    /// What is known of the routines that it calls.
+    pub calling: Calling,
+    pub(super) doubts: Doubts,
     /// What it may write into an AUTO_INCREMENT column itself.
     pub inserting: InsertedIds,
 }

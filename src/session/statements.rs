@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::lineage::Lineage;
 use super::state::State;
 use crate::sql::Facts;
 
@@ -18,8 +19,10 @@ pub struct Template {
 pub struct Statement {
     pub template: Arc<Template>,
     pub parameters: u16,
-    /// The parameter types of the last execution that named any, as the client sent them.
+    /// The parameters' types in the last execution that named any, two bytes each.
     pub types: Option<Arc<[u8]>>,
+    /// What the session's executions have made of it, where the server makes something of them.
+    pub lineage: Lineage,
     /// The client has sent long data that waits for its execution.
     pub has_long_data: bool,
     pub has_cursor: bool,

@@ -119,8 +119,12 @@ pub fn obstacle(features: &Features) -> Option<&'static str> {
     if features.has(OBSCURE) {
         return Some("a statement of it was not understood, or was more than one");
     }
-    let known = HARMLESS.contains(&features.verb) || BOUNDS.contains(&features.verb);
-    (!known).then_some("a statement of it may do more than change data")
+    (!is_known(features.verb)).then_some("a statement of it may do more than change data")
+}
+
+/// Whether statements that begin so may be part of a transcript.
+pub fn is_known(verb: Verb) -> bool {
+    HARMLESS.contains(&verb) || BOUNDS.contains(&verb)
 }
 
 /// Whether a statement whose outcome is not known may have ended a transaction.
@@ -153,6 +157,17 @@ impl Budget {
     /// Bytes of all transcripts.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether a transaction of which so many bytes are kept may have so many more.
+    pub fn has_room(&self, kept: u64, more: u64) -> bool {
+        let more = more.saturating_add(OVERHEAD);
+        kept.saturating_add(more) <= self.per_transaction && self.used().saturating_add(more) <= self.total
+    }
+
+    /// Bytes that there may be.
+    pub fn total(&self) -> u64 {
+        self.total
     }
 
     fn reserve(&self, bytes: u64) -> bool {
@@ -242,6 +257,11 @@ impl Transcript {
         self.entries.drain(..first);
     }
 
+    /// Whether a request of so many bytes may be added.
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.broken.is_none() && self.budget.has_room(self.reserved, bytes)
+    }
+
     /// It cannot be run again from here on.
     pub fn break_off(&mut self, why: impl Into<Cow<'static, str>>) {
         self.broken.get_or_insert(why.into());
@@ -288,6 +308,14 @@ impl Transcript {
         let count = self.entries.len() - usize::from(self.is_open && !self.entries.is_empty());
         let entries = self.entries[..count].iter();
         entries.map(|entry| (entry, &self.requests[entry.request.clone()]))
+    }
+
+    /// Those that were prepared.
+    pub fn templates(&self) -> impl Iterator<Item = &Arc<Template>> {
+        self.entries.iter().filter_map(|entry| match &entry.form {
+            Form::Execution { template, .. } => Some(template),
+            Form::Command => None,
+        })
     }
 
     /// The statement under way.
@@ -419,7 +447,9 @@ mod tests {
         let budget = budget();
         let long = format!("SELECT '{}'", "x".repeat(3000));
         let (mut one, mut two) = (transcript(&budget), transcript(&budget));
+        assert!(one.has_room(3000) && !one.has_room(5000));
         run(&mut one, &long);
+        assert!(!one.has_room(3000) && !two.has_room(3000) && two.has_room(1000));
         run(&mut two, &long);
         let why = |transcript: &Transcript| transcript.obstacle(Holds::default()).unwrap_or_default();
         assert_eq!(why(&one), "");

@@ -29,7 +29,7 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Whether its result may show what is in tables, so that the session has seen that.
+    /// Whether its result, or a variable that it sets, may show what is in tables, so that the session has seen that.
     pub fn may_read_tables(&self) -> bool {
         let names_none = self.tables.as_ref().is_some_and(|tables| tables.is_empty());
         let runs = [
@@ -51,6 +51,45 @@ impl Facts {
         if self.features.has(Flags::BROKEN | Flags::UNKNOWN_CALL) || has(&runs) {
             return true;
         }
-        (has(&shows) || self.class.is_read()) && !names_none
+        let keeps = self.features.has(Flags::ASSIGNS_USER_VARIABLE);
+        (has(&shows) || self.class.is_read() || keeps) && !names_none
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Dialect, analyse};
+
+    #[test]
+    fn what_names_no_table_has_seen_nothing() {
+        let reads = |text: &str| analyse(text.as_bytes(), Dialect::default()).may_read_tables();
+        for text in [
+            "SELECT a FROM t",
+            "SELECT f()",
+            "SELECT a FROM t FOR UPDATE",
+            "DO f()",
+            "DO @a := (SELECT MAX(a) FROM t)",
+            "SET @a = (SELECT MAX(a) FROM t)",
+            "SELECT MAX(a) FROM t INTO @a",
+            "CALL p()",
+            "EXECUTE s",
+            "CHECKSUM TABLE t",
+        ] {
+            assert!(reads(text), "{text}");
+        }
+        for text in [
+            "DO 0",
+            "DO SLEEP(1), RELEASE_ALL_LOCKS()",
+            "SELECT SLEEP(1)",
+            "SELECT @@server_id",
+            "SET @a = 1",
+            "SET NAMES utf8mb4",
+            "USE other",
+            "BEGIN",
+            "COMMIT",
+            "UPDATE t SET a = 1",
+        ] {
+            assert!(!reads(text), "{text}");
+        }
     }
 }

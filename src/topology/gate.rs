@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 
 /// One for the process.
@@ -21,6 +21,7 @@ pub struct Gate {
     servers: Box<[Evictions]>,
     /// Wakes whoever closes sessions' connections to a server.
     evicted: Notify,
+    pen: Arc<Mutex<()>>,
 }
 
 /// Since when and why nothing may be written.
@@ -52,6 +53,7 @@ impl Gate {
             opened: Notify::new(),
             servers: (0..servers).map(|_| Evictions::default()).collect(),
             evicted: Notify::new(),
+            pen: Arc::default(),
         }
     }
 
@@ -59,6 +61,11 @@ impl Gate {
     pub fn writable(&self) -> Option<usize> {
         let index = self.writable.load(Ordering::Acquire);
         (index != SHUT).then_some(index)
+    }
+
+    /// Held for each row that the process writes on its own account. Who keeps it lets another process write them.
+    pub fn pen(&self) -> &Arc<Mutex<()>> {
+        &self.pen
     }
 
     /// Why nobody takes writes.

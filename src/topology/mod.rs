@@ -6,6 +6,7 @@
 
 pub mod events;
 pub mod gate;
+mod known;
 pub mod load;
 pub mod observation;
 pub mod readers;
@@ -19,11 +20,12 @@ mod trail;
 
 pub use events::{Event, EventKind, Events};
 pub use gate::{Gate, Shut};
+pub use known::Known;
 pub use load::Load;
 pub use observation::{
     Channel, ChannelTls, Class, Failure, LagSource, Observation, Outcome, SemiSync, Status, Thread,
     ThreadState,
 };
 pub use readers::{Function, Readers};
-pub use shared::{Known, Topology};
+pub use shared::Topology;
 pub use snapshot::{Admin, Health, Lag, Replication, Role, ServerView, Snapshot};

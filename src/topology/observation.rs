@@ -70,6 +70,9 @@ pub struct Status {
     pub super_read_only: bool,
     /// All that the server has, its own writes included.
     pub executed: Position,
+    /// All that a read there can have shown before the probe, and perhaps more: a server shows what a transaction
+    /// wrote a moment before it counts the transaction among those that it has. `None`: the server cannot tell.
+    pub shown: Option<Position>,
     /// What reads see of the primary's writes when this server is a replica; `None`: the same as `executed`.
     /// (MariaDB: `gtid_slave_pos`, which is also what MASTER_GTID_WAIT waits for.)
     pub applied: Option<Position>,

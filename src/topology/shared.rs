@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::events::{Event, EventKind, Events};
 use super::gate::Gate;
+use super::known::Known;
 use super::load::Load;
 use super::observation::{Class, Observation, Outcome};
 use super::readers::Readers;
@@ -62,16 +63,6 @@ struct Shared {
     suspected: Notify,
 }
 
-/// Which transactions a server surely has.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    pub position: Arc<Position>,
-    /// The number of the probe that read it; 0 if sessions alone have said something.
-    pub probe: u64,
-    /// The part that sessions have proved since that probe.
-    proved: Position,
-}
-
 #[derive(Debug)]
 struct Inner {
     records: Vec<Record>,
@@ -82,6 +73,8 @@ struct Inner {
     tidy: Arc<Readers>,
     /// How often they were forgotten.
     forgotten: u64,
+    /// The same when they were read last.
+    known_as_of: u64,
     trail: Trail,
 }
 
@@ -107,6 +100,7 @@ impl Topology {
             readers: Arc::default(),
             tidy: Arc::default(),
             forgotten: 0,
+            known_as_of: 0,
             trail: Trail::default(),
             records,
         };
@@ -240,7 +234,7 @@ impl Topology {
                 Some(applied) if !is_primary => applied,
                 _ => &status.executed,
             };
-            shared.probed(observation.probe, position);
+            shared.probed(observation.probe, position, status.shown.as_ref());
             if is_primary {
                 inner.trail.record(observation.began + observation.took, position);
             }
@@ -266,12 +260,7 @@ impl Topology {
         if self.snapshot.load().primary == Some(index) || known.load().position.contains(position) {
             return;
         }
-        known.rcu(|known| {
-            let mut known = Known::clone(known);
-            Arc::make_mut(&mut known.position).merge(position);
-            known.proved.merge(position);
-            known
-        });
+        known.rcu(|known| known.reached(position));
     }
 
     /// A session lost the server, or could not connect to it.
@@ -441,8 +430,15 @@ impl Topology {
     pub fn forget_procedures(&self) {
         let mut inner = self.lock();
         inner.forgotten += 1;
-        if !inner.tidy.is_empty() {
-            inner.tidy = Arc::default();
+        inner.tidy = Arc::default();
+        self.publish(&mut inner);
+    }
+
+    /// All routines have been read since they had been forgotten so often.
+    pub fn know_procedures(&self, forgotten: u64) {
+        let mut inner = self.lock();
+        if inner.forgotten == forgotten && inner.known_as_of != forgotten {
+            inner.known_as_of = forgotten;
             self.publish(&mut inner);
         }
     }
@@ -492,17 +488,8 @@ impl Shared {
         self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    /// A probe's word counts, and that of the sessions since the probe before: one may have been later than it.
-    fn probed(&self, probe: u64, position: &Position) {
-        self.known.rcu(|known| {
-            let mut position = position.clone();
-            position.merge(&known.proved);
-            Known {
-                position: Arc::new(position),
-                probe,
-                proved: Position::Empty,
-            }
-        });
+    fn probed(&self, probe: u64, position: &Position, shown: Option<&Position>) {
+        self.known.rcu(|known| known.probed(probe, position, shown));
     }
 }
 
@@ -517,6 +504,8 @@ impl Inner {
             servers: self.records.iter().map(|record| record.view.clone()).collect(),
             readers: self.readers.clone(),
             tidy: self.tidy.clone(),
+            made_anew: self.forgotten,
+            known_as_of: self.known_as_of,
         }
     }
 

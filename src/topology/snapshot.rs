@@ -21,6 +21,10 @@ pub struct Snapshot {
     pub readers: Arc<Readers>,
     /// Procedures that leave nothing on their connection which the server does not report.
     pub tidy: Arc<Readers>,
+    /// How often routines have been made anew, so that what was known of them was forgotten.
+    pub made_anew: u64,
+    /// The same by the time when `readers` and `tidy` were read.
+    pub known_as_of: u64,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -376,4 +376,11 @@ fn functions_are_published() {
     topology.set_readers(Readers::new([function]));
     assert!(topology.snapshot().readers.has(b"a", b"F"));
     assert_eq!(topology.snapshot().serial, 1);
+    // What was read before a routine was made anew says nothing of it.
+    topology.forget_procedures();
+    topology.know_procedures(0);
+    let times = |topology: &Topology| (topology.snapshot().made_anew, topology.snapshot().known_as_of);
+    assert_eq!(times(&topology), (1, 0));
+    topology.know_procedures(topology.procedures_forgotten());
+    assert_eq!(times(&topology), (1, 1));
 }

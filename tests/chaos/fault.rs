@@ -1,12 +1,14 @@
 //! What can go wrong, how it is made to go wrong, and what should come of it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use splitrail::util::Random;
 
+use super::clock;
 use super::stage::Stage;
 use crate::fixture::Flavour;
 use crate::fixture::link::{Door, Origin, Way};
@@ -60,6 +62,11 @@ pub enum Fault {
     },
     /// Its disk takes no more.
     DiskFull,
+    /// The time of day jumps there, or in the proxy, and back.
+    Clock {
+        of_proxy: bool,
+        seconds: i64,
+    },
 }
 
 /// What should come of it.
@@ -85,6 +92,10 @@ impl fmt::Display for Fault {
         match self {
             Fault::KillBoth { after } => write!(f, "KillBoth after {} ms", after.as_millis()),
             Fault::BrokenSwitchover { after } => write!(f, "BrokenSwitchover after {} ms", after.as_millis()),
+            Fault::Clock { of_proxy, seconds } => {
+                let whose = if *of_proxy { "the proxy's" } else { "the primary's" };
+                write!(f, "Clock: {whose} by {seconds:+} s")
+            }
             other => write!(f, "{other:?}"),
         }
     }
@@ -141,8 +152,19 @@ impl Fault {
         match self {
             Kill | Pause | PowerOff | Isolated | Hang | Refused | Switchover => Outcome::Promoted,
             // The primary is there for the replicas, or the proxy for nobody.
-            CutFromProxy | MutedProxy | MutedPrimary | CutFromReplicas | CutFromOneReplica | Full
-            | DiskFull | StoppedApplier | StoppedReceiver | KilledReplica | Slow | Alone => Outcome::Stays,
+            CutFromProxy
+            | MutedProxy
+            | MutedPrimary
+            | CutFromReplicas
+            | CutFromOneReplica
+            | Full
+            | DiskFull
+            | Clock { .. }
+            | StoppedApplier
+            | StoppedReceiver
+            | KilledReplica
+            | Slow
+            | Alone => Outcome::Stays,
             _ => Outcome::Either,
         }
     }
@@ -228,6 +250,7 @@ impl Fault {
                 let _ = switching.await;
             }
             Fault::DiskFull => super::disk::fill(&stage.cluster.servers()[primary]),
+            Fault::Clock { of_proxy, seconds } => clock::jump(&clock_file(stage, of_proxy), seconds),
         }
         aftermath
     }
@@ -239,6 +262,9 @@ impl Fault {
             let _ = connection.query_drop("SET GLOBAL max_connections = 500").await;
         }
         drop(aftermath.connections);
+        if let Fault::Clock { of_proxy, .. } = self {
+            clock::jump(&clock_file(stage, of_proxy), 0);
+        }
         if self == Fault::DiskFull {
             for server in stage.cluster.servers() {
                 super::disk::empty(server);
@@ -260,6 +286,14 @@ impl Fault {
             let _ = stage.cluster.servers()[replica].execute(sql).await;
         }
     }
+}
+
+fn clock_file(stage: &Stage<'_>, of_proxy: bool) -> PathBuf {
+    let of_server = stage.cluster.servers()[stage.primary]
+        .datadir
+        .join(clock::OF_A_SERVER);
+    let of_the_proxy = stage.clock.clone().filter(|_| of_proxy);
+    of_the_proxy.unwrap_or(of_server)
 }
 
 fn words(flavour: Flavour) -> &'static str {

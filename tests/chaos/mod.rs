@@ -4,6 +4,7 @@
 
 mod checker;
 mod client;
+mod clock;
 mod disk;
 mod fault;
 mod history;
@@ -23,9 +24,9 @@ use crate::fixture::network::Network;
 /// Plays one fault on a stage of its own, and fails if a promise was broken.
 #[allow(clippy::print_stdout)]
 async fn alone(flavour: Flavour, fault: Fault, seed: u64) -> Report {
-    let cluster = stage::cluster(flavour, true).await;
+    let cluster = stage::cluster(flavour, true, &[]).await;
     let network = Network::around(&cluster).await;
-    let mut stage = Stage::before(&cluster, &network, true, "").await;
+    let mut stage = Stage::before(&cluster, &network, true, "", None).await;
     let report = play(&mut stage, fault, seed).await;
     println!("{}", Summary::row(&report));
     println!("{}", Summary::details(&report));
@@ -85,7 +86,6 @@ fn flavours() -> Vec<Flavour> {
 async fn rounds() {
     let (rounds, first) = (number("ROUNDS", 60), number("SEED", 1));
     let mut broken = 0;
-    println!("clocks that jump are not played: processes here share the machine's clock");
     for flavour in flavours() {
         let mut summary = Summary::new(flavour, number("ASYNC", 0) == 0);
         let mut seeds = first..first + rounds;
@@ -99,9 +99,15 @@ async fn rounds() {
 
 /// Plays rounds until a stage is beyond repair.
 async fn on_one_stage(first: u64, seeds: &mut std::ops::Range<u64>, summary: &mut Summary) {
-    let cluster = stage::cluster(summary.flavour, summary.semi_sync).await;
+    let cluster = stage::cluster(summary.flavour, summary.semi_sync, &[]).await;
     let network = Network::around(&cluster).await;
-    let mut stage = Stage::before(&cluster, &network, summary.semi_sync, "").await;
+    // Without anybody's acknowledgement there is something to lose with every promotion.
+    let settings = if summary.semi_sync {
+        ""
+    } else {
+        ", max_gap: 1000000"
+    };
+    let mut stage = Stage::before(&cluster, &network, summary.semi_sync, settings, None).await;
     let mut seed = first;
     loop {
         let report = play(&mut stage, chosen(seed), seed).await;
@@ -141,12 +147,50 @@ async fn a_full_disk() {
         return;
     }
     for flavour in flavours() {
-        let cluster = stage::cluster(flavour, true).await;
+        let cluster = stage::cluster(flavour, true, &[]).await;
         let _disk = disk::SmallDisk::under(cluster.primary()).await;
         let network = Network::around(&cluster).await;
-        let mut stage = Stage::before(&cluster, &network, true, "").await;
+        let mut stage = Stage::before(&cluster, &network, true, "", None).await;
         let report = play(&mut stage, Fault::DiskFull, 1).await;
         println!("{}\n{}", Summary::row(&report), Summary::details(&report));
         assert!(report.violations.is_empty(), "{:#?}", report.violations);
     }
+}
+
+/// Clocks that jump belong to processes that were started for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes libfaketime: make chaos"]
+#[allow(clippy::print_stdout)]
+async fn a_clock_that_jumps() {
+    if let Some(obstacle) = clock::obstacle() {
+        println!("NOT PLAYED: a clock that jumps: {obstacle}");
+        return;
+    }
+    let mut broken = Vec::new();
+    for flavour in flavours() {
+        let environment = clock::environment(clock::OF_A_SERVER);
+        let cluster = stage::cluster(flavour, true, &environment).await;
+        let network = Network::around(&cluster).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("clock");
+        let mut stage = Stage::before(&cluster, &network, true, "", Some(&file)).await;
+        for (seed, (of_proxy, seconds)) in [(false, 3600), (false, -3600), (true, 3600), (true, -3600)]
+            .into_iter()
+            .enumerate()
+        {
+            let fault = Fault::Clock { of_proxy, seconds };
+            let report = play(&mut stage, fault, 1 + seed as u64).await;
+            println!("{}\n{}", Summary::row(&report), Summary::details(&report));
+            if report.promoted {
+                broken.push(format!("{fault}: promoted"));
+            }
+            broken.extend(
+                report
+                    .violations
+                    .iter()
+                    .map(|violation| format!("{fault}: {violation}")),
+            );
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
 }

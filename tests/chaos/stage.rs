@@ -1,13 +1,16 @@
 //! Where a run happens: a cluster behind links, a proxy that may promote, and what both are in the end.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, Value};
+use splitrail::gtid::Position;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::clock;
 use super::history::Content;
 use crate::fixture::link::{Door, Origin};
 use crate::fixture::network::Network;
@@ -32,12 +35,19 @@ pub struct Stage<'a> {
     pub semi_sync: bool,
     /// What commands were answered, and other news.
     pub notes: Vec<String>,
+    /// Transactions that the proxy said are lost: with the promotion, or when the old primary was back.
+    pub lost: u64,
+    /// Which file the proxy's clock follows.
+    pub clock: Option<PathBuf>,
     admin: u16,
 }
 
 /// A cluster of a primary and two replicas, as docs/failover.md wants them configured.
-pub async fn cluster(flavour: Flavour, semi_sync: bool) -> Cluster {
+pub async fn cluster(flavour: Flavour, semi_sync: bool, environment: &[(&str, String)]) -> Cluster {
     let start = Cluster::of(flavour).replicas(2);
+    let start = environment
+        .iter()
+        .fold(start, |start, (name, value)| start.environment(name, value));
     // A replica that is started again goes on by itself, as it does unless told otherwise.
     let start = match flavour {
         Flavour::MySql => start.option("skip-replica-start=OFF"),
@@ -62,9 +72,15 @@ impl<'a> Stage<'a> {
         network: &'a Network,
         semi_sync: bool,
         settings: &str,
+        clock: Option<&Path>,
     ) -> Stage<'a> {
         let admin = free_port();
-        let proxy = Proxy::before(cluster)
+        let environment = clock.map_or_else(Vec::new, |file| clock::environment(&file.display().to_string()));
+        let proxy = environment
+            .iter()
+            .fold(Proxy::before(cluster), |proxy, (name, value)| {
+                proxy.environment(name, value)
+            })
             .with(network.servers(cluster))
             .with(format!(
                 "failover: {{mode: automatic, user: failover, password: failover, replication: {{user: replication, \
@@ -84,6 +100,8 @@ impl<'a> Stage<'a> {
             primary: 0,
             semi_sync,
             notes: Vec::new(),
+            lost: 0,
+            clock: clock.map(Path::to_owned),
             admin,
         }
     }
@@ -164,6 +182,7 @@ impl<'a> Stage<'a> {
                         let after = began.elapsed().as_millis();
                         self.notes
                             .push(format!("{name} in quarantine after {after} ms: {surplus}"));
+                        self.count(&surplus).await;
                         patience += COMMAND;
                         rejoining = Some(tokio::spawn(self.rejoin(&name)));
                     }
@@ -180,6 +199,40 @@ impl<'a> Stage<'a> {
             }
             sleep(GLANCE).await;
         }
+    }
+
+    /// What a server in quarantine is said to have, since the reign began that it was not part of.
+    async fn count(&mut self, surplus: &str) {
+        let text = surplus.rsplit("lacks: ").next().unwrap_or_default();
+        let mariadb = self.flavour() == Flavour::MariaDb;
+        let position =
+            |text: &str| Position::parse(mariadb, text.trim().as_bytes()).unwrap_or(Position::Empty);
+        let Some(primary) = self.primary_of_the_proxy().await else {
+            return;
+        };
+        let fork = "SELECT fork FROM splitrail.epoch ORDER BY epoch DESC LIMIT 1";
+        let fork: Vec<String> = self.cluster.servers()[primary]
+            .query(fork)
+            .await
+            .unwrap_or_default();
+        let fork = position(fork.first().map_or("", String::as_str));
+        self.lost += position(text).ahead_of(&fork);
+    }
+
+    /// What the proxy said is lost, when it promoted, and what it showed of the old primary afterwards: the latter
+    /// is all of it, once that server is back.
+    pub async fn said_to_be_lost(&mut self) -> u64 {
+        let sql = "SELECT lost_transactions FROM failovers WHERE lost_transactions > 0 LIMIT 1";
+        let told = self.command(sql).await.unwrap_or_default();
+        let told = told.trim().parse().unwrap_or(0);
+        if told + self.lost > 0 {
+            let text = format!(
+                "lost: {told} when promoted, {} in all when it was back",
+                self.lost
+            );
+            self.notes.push(text);
+        }
+        std::mem::take(&mut self.lost).max(told)
     }
 
     fn rejoin(&self, name: &str) -> impl Future<Output = Result<String, String>> + Send + use<> {

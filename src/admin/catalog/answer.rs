@@ -1,12 +1,13 @@
 //! What a question to a table is answered with, and how the rows are chosen.
 
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 use thiserror::Error;
 
 use super::table::{Column, Kind, Table};
 use super::value::{Row, Value};
-use crate::admin::language::{Condition, Operator, Order, Query};
+use crate::admin::language::{Condition, DESCRIBED, Operator, Query};
 use crate::util::like::like;
 use crate::util::suggest::nearest;
 
@@ -53,7 +54,7 @@ impl Answer {
         }
     }
 
-    /// The columns of a table, as DESCRIBE shows them.
+    /// The columns of a table, as SHOW FULL COLUMNS shows them; DESCRIBE leaves the last three out.
     pub fn describing(table: &Table) -> Self {
         let row = |column: &Column| {
             vec![
@@ -63,10 +64,12 @@ impl Answer {
                 "".into(),
                 Value::Null,
                 "".into(),
+                Value::Null,
+                "select".into(),
+                "".into(),
             ]
         };
-        let columns = ["Field", "Type", "Null", "Key", "Default", "Extra"];
-        Self::of_texts(&columns, table.columns.iter().map(row).collect())
+        Self::of_texts(&DESCRIBED, table.columns.iter().map(row).collect())
     }
 
     /// The rows, columns and order that are asked for.
@@ -82,17 +85,36 @@ impl Answer {
             self.rows
                 .retain(|row| row.get(column).is_some_and(|value| holds(value, condition)));
         }
-        self.sort(&query.order)?;
-        if let Some((skipped, most)) = query.limit {
-            self.rows = self.rows.into_iter().skip(skipped).take(most).collect();
-        }
         if query.count {
-            let count = vec![self.rows.len().into()];
+            let name = query.names.first().map_or("COUNT(*)", |(_, name)| name);
             return Ok(Self {
-                columns: vec![("COUNT(*)".to_owned(), Kind::Integer)],
-                rows: vec![count],
+                columns: vec![(name.to_owned(), Kind::Integer)],
+                rows: vec![vec![self.rows.len().into()]],
             });
         }
+        self.sort(query)?;
+        let mut chosen = self.choose(query)?;
+        if query.distinct {
+            let mut seen = HashSet::new();
+            chosen.rows.retain(|row| seen.insert(format!("{row:?}")));
+        }
+        if let Some((skipped, most)) = query.limit {
+            chosen.rows = chosen.rows.into_iter().skip(skipped).take(most).collect();
+        }
+        Ok(chosen)
+    }
+
+    /// A column more, with the same value in each row.
+    pub fn with(mut self, name: &str, kind: Kind, value: &Value) -> Self {
+        self.columns.push((name.to_owned(), kind));
+        for row in &mut self.rows {
+            row.push(value.clone());
+        }
+        self
+    }
+
+    /// The columns that are asked for, under the names that are asked for.
+    fn choose(self, query: &Query) -> Result<Self, NoColumn> {
         if query.columns.is_empty() {
             return Ok(self);
         }
@@ -104,19 +126,36 @@ impl Answer {
                 .filter_map(|place| row.get(*place).cloned())
                 .collect()
         };
+        let columns = places
+            .iter()
+            .filter_map(|place| self.columns.get(*place).cloned());
+        let mut columns: Vec<_> = columns.collect();
+        for (place, name) in &query.names {
+            if let Some((column, _)) = columns.get_mut(*place) {
+                column.clone_from(name);
+            }
+        }
         Ok(Self {
             rows: self.rows.iter().map(chosen).collect(),
-            columns: places
-                .iter()
-                .filter_map(|place| self.columns.get(*place).cloned())
-                .collect(),
+            columns,
         })
     }
 
-    fn sort(&mut self, order: &[Order]) -> Result<(), NoColumn> {
-        let keys = order
-            .iter()
-            .map(|order| Ok((self.place(&order.column)?, order.descending)));
+    fn sort(&mut self, query: &Query) -> Result<(), NoColumn> {
+        // By the table's name for it, or by that of the question.
+        let named = |wanted: &str| {
+            let name = query
+                .names
+                .iter()
+                .find(|(_, name)| name.eq_ignore_ascii_case(wanted));
+            name.and_then(|(place, _)| query.columns.get(*place))
+        };
+        let keys = query.order.iter().map(|order| {
+            let place = self.place(&order.column);
+            let place =
+                place.or_else(|none| named(&order.column).map_or(Err(none), |column| self.place(column)));
+            Ok((place?, order.descending))
+        });
         let keys: Vec<_> = keys.collect::<Result<_, NoColumn>>()?;
         self.rows.sort_by(|left, right| {
             keys.iter().fold(Ordering::Equal, |known, (column, descending)| {
@@ -185,7 +224,13 @@ fn holds(value: &Value, condition: &Condition) -> bool {
         return false;
     }
     let order = || compare_with_text(value, wanted);
+    let is_listed = || {
+        let mut listed = std::iter::once(wanted).chain(&condition.others);
+        listed.any(|wanted| compare_with_text(value, wanted) == Ordering::Equal)
+    };
     match operator {
+        Operator::In => is_listed(),
+        Operator::NotIn => !is_listed(),
         Operator::Equal | Operator::Is => order() == Ordering::Equal,
         Operator::Unequal | Operator::IsNot => order() != Ordering::Equal,
         Operator::Less => order() == Ordering::Less,
@@ -266,6 +311,41 @@ mod tests {
         assert_eq!(all("SELECT COUNT(*) FROM t WHERE server != 'db1'"), ["2"]);
         let wrong = answer("SELECT lag_m FROM t").unwrap_err().to_string();
         assert!(wrong.contains("did you mean `lag_ms`?"), "{wrong}");
+    }
+
+    #[test]
+    fn columns_are_renamed_listed_and_counted() {
+        let all = |text: &str| answer(text).unwrap();
+        assert_eq!(
+            all("SELECT x.server FROM s.t x WHERE x.server IN ('db1', 'db10')"),
+            ["db1", "DB10"]
+        );
+        assert_eq!(
+            all("SELECT server FROM t AS x WHERE server NOT IN ('db1') AND lag_ms BETWEEN 5 AND 200"),
+            ["db2"]
+        );
+        assert_eq!(
+            all("SELECT server FROM t WHERE server = 'db1' OR server = 'db2' LIMIT 1, 5"),
+            ["db2"]
+        );
+        assert_eq!(
+            all("SELECT DISTINCT backup FROM t ORDER BY backup"),
+            ["no", "yes"]
+        );
+        assert_eq!(
+            all("SELECT server AS name FROM t ORDER BY name DESC LIMIT 1"),
+            ["db2"]
+        );
+        assert_eq!(all("SELECT COUNT(*) AS n FROM t LIMIT 1"), ["3"]);
+        let Ok(Command::Query(query)) = parse("SELECT server AS metric, lag_ms `value` FROM t") else {
+            panic!();
+        };
+        let columns = [Column::text("server"), Column::decimal("lag_ms")];
+        let named = Answer::new(&columns, Vec::new()).select(&query).unwrap().columns;
+        assert_eq!(
+            named.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["metric", "value"]
+        );
     }
 
     #[test]

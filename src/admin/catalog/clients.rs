@@ -3,13 +3,16 @@
 use super::table::{Column, Table};
 use super::value::{Row, Value};
 use crate::admin::State;
+use crate::frontend::digests;
 use crate::frontend::own::holds::ends_with;
 use crate::frontend::registry::Entry;
 use crate::session::Hold;
 
+pub const NAME: &str = "sessions";
+
 pub const SESSIONS: Table = Table {
-    name: "sessions",
-    about: "each client: who, from where, what it does and what it holds",
+    name: NAME,
+    about: "each client: who, from where, what it does and what it holds, its statement without literals",
     columns: &[
         Column::integer("id"),
         Column::text("user"),
@@ -24,7 +27,9 @@ pub const SESSIONS: Table = Table {
         Column::integer("statements"),
         Column::decimal("connected_ms"),
         Column::integer("worker"),
+        Column::text("statement"),
     ],
+    // Without what the threads have to be asked for: `rows_with_statements` has it.
     rows: sessions,
 };
 
@@ -90,9 +95,26 @@ fn sessions(state: &State) -> Vec<Row> {
             entry.statements().into(),
             Value::millis(entry.since.elapsed()),
             entry.worker.into(),
+            Value::Null,
         ]);
     });
     sort_by_id(rows)
+}
+
+/// The sessions with what each runs or ran last, which its thread alone knows.
+pub async fn rows_with_statements(state: &State) -> Vec<Row> {
+    let statements = digests::statements(&state.shared).await;
+    let mut rows = sessions(state);
+    for row in &mut rows {
+        let Some(Value::Integer(id)) = row.first() else {
+            continue;
+        };
+        let shape = u32::try_from(*id).ok().and_then(|id| statements.get(&id));
+        if let (Some(shape), Some(last)) = (shape, row.last_mut()) {
+            *last = text(shape);
+        }
+    }
+    rows
 }
 
 fn sort_by_id(mut rows: Vec<Row>) -> Vec<Row> {

@@ -1,7 +1,7 @@
 //! A table: its name, its columns, and how its rows are made.
 
-use super::digests;
 use super::value::Row;
+use super::{clients, digests};
 use crate::admin::State;
 
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +38,7 @@ impl Table {
     pub async fn read(&self, state: &State) -> Vec<Row> {
         match self.name {
             digests::NAME => digests::rows(state).await,
+            clients::NAME => clients::rows_with_statements(state).await,
             _ => (self.rows)(state),
         }
     }

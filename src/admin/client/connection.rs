@@ -57,17 +57,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Target {
     pub async fn connect(&self) -> Result<Connection, ClientError> {
-        let options = self.options()?;
-        let refused = |error: mysql_async::Error| ClientError::Unreachable(error.to_string());
-        match tokio::time::timeout(PATIENCE, Conn::new(options)).await {
-            Ok(connected) => connected.map(|conn| Connection { conn }).map_err(refused),
-            Err(_) => Err(ClientError::Unreachable(
-                "the admin port does not answer".to_owned(),
-            )),
-        }
+        Connection::open(self.options()?).await
     }
 
-    fn options(&self) -> Result<OptsBuilder, ClientError> {
+    /// Where and as whom. A password on standard input can be read once.
+    pub fn options(&self) -> Result<OptsBuilder, ClientError> {
         let configured = match &self.address {
             Some(_) => None,
             None => Some(self.configured()?),
@@ -117,7 +111,7 @@ impl Target {
                 "{file}: `admin.address` is off"
             ))),
             (_, None) => Err(ClientError::Unreachable(format!(
-                "{file}: there are no `admin.users` to log in as, or none of that name"
+                "{file}: there are no `admin.users` to log in as, or none of that name\n  help: add `admin: {{users: [{{name: ops, password: \"..\", role: operate}}]}}` and start the proxy again"
             ))),
         }
     }
@@ -159,6 +153,16 @@ fn reachable(host: String) -> String {
 // === impl Connection ===
 
 impl Connection {
+    pub async fn open(options: OptsBuilder) -> Result<Self, ClientError> {
+        let refused = |error: mysql_async::Error| ClientError::Unreachable(error.to_string());
+        match tokio::time::timeout(PATIENCE, Conn::new(options)).await {
+            Ok(connected) => connected.map(|conn| Self { conn }).map_err(refused),
+            Err(_) => Err(ClientError::Unreachable(
+                "the admin port does not answer".to_owned(),
+            )),
+        }
+    }
+
     pub async fn ask(&mut self, command: &str) -> Result<Rows, ClientError> {
         let refused = |error: mysql_async::Error| match error {
             mysql_async::Error::Server(error) => ClientError::Refused {

@@ -1,13 +1,16 @@
-//! The command line's side of the admin port: `splitrail ctl` for scripts, `splitrail status` for a look.
+//! The command line's side of the admin port: `splitrail ctl` for scripts, `splitrail status` for a look,
+//! `splitrail top` for a longer one.
 
 mod connection;
 mod ctl;
 mod format;
 mod status;
+pub mod top;
 
 pub use connection::Target;
 pub use ctl::{Ctl, ctl};
 pub use status::{Status, status};
+pub use top::{Top, top};
 
 /// It was refused.
 pub const REFUSED: u8 = 1;

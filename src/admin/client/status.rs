@@ -135,7 +135,7 @@ impl Screen {
 }
 
 /// The value beside an item.
-fn item<'a>(rows: &'a Rows, name: &str) -> &'a str {
+pub fn item<'a>(rows: &'a Rows, name: &str) -> &'a str {
     let row = (0..rows.rows.len()).find(|row| rows.get(*row, "item") == name);
     row.map_or("", |row| rows.get(row, "value"))
 }
@@ -149,7 +149,7 @@ fn bar(lag: f64) -> String {
     format!("{}{}", "█".repeat(full), "·".repeat(BAR - full))
 }
 
-fn spoken(seconds: u64) -> String {
+pub fn spoken(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),

@@ -8,6 +8,7 @@ mod operate;
 mod reply;
 mod run;
 mod show;
+mod visitors;
 
 pub use reply::{Reply, Who, Wrong};
 pub use run::{execute, look, run};

@@ -29,9 +29,9 @@ pub async fn execute(state: &State, who: &Who, command: Command, text: &str) -> 
 /// A command that changes nothing.
 pub async fn look(state: &State, who: &Who, command: Command) -> Result<Reply, Wrong> {
     let answer = match command {
-        Command::Query(query) => show::query(state, &query).await?,
-        Command::Session(id) => show::session(state, id).await?,
-        Command::Help => show::help(),
+        Command::Query(query) => show::query(state, who, &query).await?,
+        Command::Session(id) => show::session(state, who, id).await?,
+        Command::Help(word) => show::help(word.as_deref()),
         Command::ExplainRoute(statement) => explain::route(state, who, &statement),
         Command::PromoteCheck(to) => operate::check(state, to.as_deref())?,
         Command::SmallTalk(items) => show::small_talk(who, &items)?,

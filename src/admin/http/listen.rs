@@ -1,14 +1,12 @@
 //! The listener itself: who comes is given a place, a TLS handshake where there is TLS, and then to the router.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -17,17 +15,14 @@ use super::router::router;
 use super::stream::{Guarded, Stream};
 use crate::admin::State;
 use crate::config::{Address, Http};
+use crate::frontend::door::{Door, Inherited, OpenDoor};
+use crate::net::Socket;
 
 /// An open listener that nobody is served at yet.
 pub struct Site {
     door: Door,
     address: Address,
     max_connections: usize,
-}
-
-enum Door {
-    Tcp(TcpListener),
-    Unix(UnixListener),
 }
 
 #[derive(Debug, Error)]
@@ -55,11 +50,11 @@ const BREATH: Duration = Duration::from_millis(50);
 
 impl Site {
     /// `None`: the configuration wants none, or did not ask for one and the default place is taken.
-    pub async fn open(http: &Http) -> Result<Option<Self>, SiteError> {
+    pub async fn open(http: &Http, inherited: &mut Inherited) -> Result<Option<Self>, SiteError> {
         let Some(address) = http.address.clone() else {
             return Ok(None);
         };
-        match Door::open(&address).await {
+        match Door::open(&address, inherited).await {
             Ok(door) => Ok(Some(Self {
                 door,
                 address,
@@ -75,10 +70,17 @@ impl Site {
 
     /// Lets people in until `closed`; who is in stays.
     pub async fn serve(self, state: Arc<State>, closed: oneshot::Receiver<()>) {
-        let scheme = if state.http_tls.load().is_some() {
-            "https"
-        } else {
-            "http"
+        let scheme = match &*state.http_tls.load() {
+            Some(_) => "https",
+            None => "http",
+        };
+        let _listed = state.shared.doors.list(&self.address, &self.door);
+        let door = match self.door.attach() {
+            Ok(door) => door,
+            Err(error) => {
+                tracing::error!(%error, "no HTTP listener");
+                return;
+            }
         };
         tracing::info!(address = %self.address, scheme, "HTTP listener open");
         let (sender, visitors) = mpsc::channel(QUEUE);
@@ -86,45 +88,63 @@ impl Site {
         let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
         let served = axum::serve(Visitors(visitors), service);
         tokio::select! {
-            () = self.admit(&state, sender) => {}
+            () = admit(&door, &state, self.max_connections, sender) => {}
             _ = served => {}
             _ = closed => tracing::info!(%address, "HTTP listener closed"),
         }
     }
+}
 
-    async fn admit(self, state: &State, sender: mpsc::Sender<(Guarded, Peer)>) {
-        let room = Arc::new(Semaphore::new(self.max_connections));
-        let mut handshakes = JoinSet::new();
-        loop {
-            let Ok(place) = room.clone().acquire_owned().await else {
-                return;
+async fn admit(
+    door: &OpenDoor,
+    state: &State,
+    max_connections: usize,
+    sender: mpsc::Sender<(Guarded, Peer)>,
+) {
+    let room = Arc::new(Semaphore::new(max_connections));
+    let mut handshakes = JoinSet::new();
+    loop {
+        let Ok(place) = room.clone().acquire_owned().await else {
+            return;
+        };
+        let (stream, peer) = loop {
+            tokio::select! {
+                accepted = accept(door) => match accepted {
+                    Ok(accepted) => break accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "the HTTP listener cannot accept a connection");
+                        tokio::time::sleep(BREATH).await;
+                    }
+                },
+                Some(_) = handshakes.join_next() => {}
+            }
+        };
+        let (sender, tls) = (sender.clone(), state.http_tls.load_full().map(TlsAcceptor::from));
+        handshakes.spawn(async move {
+            let stream: Box<dyn Stream> = match tls {
+                None => stream,
+                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => Box::new(stream),
+                    _ => return,
+                },
             };
-            let (stream, peer) = loop {
-                tokio::select! {
-                    accepted = self.door.accept() => match accepted {
-                        Ok(accepted) => break accepted,
-                        Err(error) => {
-                            tracing::warn!(%error, "the HTTP listener cannot accept a connection");
-                            tokio::time::sleep(BREATH).await;
-                        }
-                    },
-                    Some(_) = handshakes.join_next() => {}
-                }
-            };
-            let (sender, tls) = (sender.clone(), state.http_tls.load_full().map(TlsAcceptor::from));
-            handshakes.spawn(async move {
-                let stream: Box<dyn Stream> = match tls {
-                    None => stream,
-                    Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                        Ok(Ok(stream)) => Box::new(stream),
-                        _ => return,
-                    },
-                };
-                // The router goes when the process ends, and nobody is served then.
-                let _ = sender.send((Guarded::new(stream, SILENCE, place), peer)).await;
-            });
-        }
+            // The router goes when the process ends, and nobody is served then.
+            let _ = sender.send((Guarded::new(stream, SILENCE, place), peer)).await;
+        });
     }
+}
+
+async fn accept(door: &OpenDoor) -> io::Result<(Box<dyn Stream>, Peer)> {
+    let (socket, peer) = door.accept().await?;
+    let peer = peer.map_or_else(|| "local".to_owned(), |peer| peer.to_string());
+    let stream: Box<dyn Stream> = match socket {
+        Socket::Tcp(stream) => {
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+        Socket::Unix(stream) => Box::new(stream),
+    };
+    Ok((stream, Peer(peer.into())))
 }
 
 // === impl Visitors ===
@@ -149,37 +169,5 @@ impl Listener for Visitors {
 impl Connected<IncomingStream<'_, Visitors>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Visitors>) -> Self {
         stream.remote_addr().clone()
-    }
-}
-
-// === impl Door ===
-
-impl Door {
-    async fn open(address: &Address) -> io::Result<Self> {
-        match address {
-            Address::Tcp { host, port } => Ok(Self::Tcp(TcpListener::bind((host.as_str(), *port)).await?)),
-            Address::Unix(path) => {
-                // A socket left over by a process that was killed would be in the way.
-                let left_over = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
-                if left_over && std::os::unix::net::UnixStream::connect(path).is_err() {
-                    std::fs::remove_file(path)?;
-                }
-                Ok(Self::Unix(UnixListener::bind(path)?))
-            }
-        }
-    }
-
-    async fn accept(&self) -> io::Result<(Box<dyn Stream>, Peer)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Box::new(stream), Peer(peer.to_string().into())))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), Peer("local".into())))
-            }
-        }
     }
 }

@@ -8,17 +8,13 @@ use super::endpoint::{MOST_ROWS, USUAL_ROWS};
 use crate::admin::State;
 use crate::admin::catalog::{Answer, Table};
 use crate::admin::console::{Reply, Wrong, look};
-use crate::admin::language::{Command, Condition, Operator, Order, Query};
+use crate::admin::language::{Command, Condition, Order, Query};
 
 pub async fn show(state: &State, table: &Table, call: &Call) -> Result<Json, Problem> {
     let columns = table.columns.iter().map(|column| column.name);
     let known: Vec<_> = ["limit", "offset", "order"].into_iter().chain(columns).collect();
     call.knows(&known)?;
-    let equal = |(column, value): &(String, String)| Condition {
-        column: column.clone(),
-        operator: Operator::Equal,
-        value: Some(value.clone()),
-    };
+    let equal = |(column, value): &(String, String)| Condition::equal(column, value);
     let is_column = |(name, _): &&(String, String)| table.column(name).is_some();
     let wanted = Query {
         conditions: call.query.iter().filter(is_column).map(equal).collect(),
@@ -37,10 +33,10 @@ pub async fn show(state: &State, table: &Table, call: &Call) -> Result<Json, Pro
 }
 
 fn order(text: &str) -> Order {
-    let descending = text.starts_with('-');
+    let descending = text.strip_prefix('-');
     Order {
-        column: text.trim_start_matches('-').to_owned(),
-        descending,
+        column: descending.unwrap_or(text).to_owned(),
+        descending: descending.is_some(),
     }
 }
 

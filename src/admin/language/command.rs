@@ -12,7 +12,8 @@ pub enum Command {
     Query(Query),
     /// SHOW SESSION n.
     Session(u32),
-    Help,
+    /// What has the word, or everything.
+    Help(Option<String>),
     ExplainRoute(String),
     Switchover {
         to: Option<String>,
@@ -76,7 +77,7 @@ impl Command {
             self,
             Self::Query(_)
                 | Self::Session(_)
-                | Self::Help
+                | Self::Help(_)
                 | Self::ExplainRoute(_)
                 | Self::PromoteCheck(_)
                 | Self::Nothing

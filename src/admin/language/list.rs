@@ -1,5 +1,21 @@
 //! All commands with one line each, for HELP, for suggestions and for the documentation.
 
+/// The one database that there is.
+pub const DATABASE: &str = "splitrail";
+
+/// What is told of a table's columns; the last three only with SHOW FULL COLUMNS.
+pub const DESCRIBED: [&str; 9] = [
+    "Field",
+    "Type",
+    "Null",
+    "Key",
+    "Default",
+    "Extra",
+    "Collation",
+    "Privileges",
+    "Comment",
+];
+
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
     pub command: &'static str,
@@ -26,7 +42,7 @@ const fn operates(command: &'static str, about: &'static str) -> Form {
 
 /// SHOW of each table comes beside these.
 pub const COMMANDS: &[Form] = &[
-    reads("HELP", "this list"),
+    reads("HELP [word]", "this list, or what of it has the word"),
     reads(
         "SHOW table [LIKE 'pattern'] [WHERE ..] [ORDER BY ..] [LIMIT ..]",
         "a table, or part of it; SELECT .. FROM table works as well",

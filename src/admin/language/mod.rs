@@ -2,6 +2,7 @@
 
 pub mod command;
 mod list;
+mod objects;
 mod parameters;
 mod parser;
 mod query;
@@ -9,7 +10,8 @@ mod small_talk;
 mod tokens;
 
 pub use command::{Command, Reload, ServerSetting};
-pub use list::{COMMANDS, Form};
+pub use list::{COMMANDS, DATABASE, DESCRIBED, Form};
+pub use objects::{STATUS, VARIABLES};
 pub use parameters::{bind, parameters};
 pub use parser::{Bad, TABLE_NAMES, parse};
 pub use query::{Condition, Operator, Order, Query, Source};

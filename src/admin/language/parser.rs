@@ -3,8 +3,8 @@
 use thiserror::Error;
 
 use super::command::{Command, Reload, ServerSetting};
-use super::list::FIRST_WORDS;
-use super::query::{self, Query, Source};
+use super::list::{DESCRIBED, FIRST_WORDS};
+use super::query::{Query, Source};
 use super::small_talk;
 use super::tokens::{Placed, Token, tokens};
 use crate::config::parse_duration;
@@ -140,6 +140,35 @@ impl Parser<'_> {
         })
     }
 
+    pub(super) fn skip_rest(&mut self) {
+        self.next = self.tokens.len();
+    }
+
+    /// `*`, or a table's `x.*`.
+    pub(super) fn takes_all_columns(&mut self) -> bool {
+        let token = |place: usize| self.tokens.get(self.next + place).map(|placed| &placed.token);
+        let is_qualified = matches!(token(0), Some(Token::Word(_)))
+            && token(1) == Some(&Token::Mark("."))
+            && token(2) == Some(&Token::Mark("*"));
+        self.next += if is_qualified { 2 } else { 0 };
+        self.takes_mark("*")
+    }
+
+    /// Whether what comes is no column: a number, a text, a function or a variable.
+    pub(super) fn is_at_expression(&self) -> bool {
+        let token = |place: usize| self.tokens.get(self.next + place).map(|placed| &placed.token);
+        match token(0) {
+            Some(Token::Word(word)) => {
+                word.starts_with(|first: char| first.is_ascii_digit())
+                    || word.eq_ignore_ascii_case("NULL")
+                    || token(1) == Some(&Token::Mark("("))
+            }
+            Some(Token::Text(_)) => true,
+            Some(Token::Mark(mark)) => matches!(*mark, "@@" | "@"),
+            None => false,
+        }
+    }
+
     fn is_at_end(&self) -> bool {
         self.next >= self.tokens.len()
     }
@@ -159,10 +188,13 @@ impl Parser<'_> {
     fn command(&mut self) -> Result<Command, Bad> {
         let first = self.word("a command")?;
         match first.to_ascii_uppercase().as_str() {
-            "HELP" => Ok(Command::Help),
+            "HELP" => match self.is_at_end() {
+                true => Ok(Command::Help(None)),
+                false => self.value("a word").map(|word| Command::Help(Some(word))),
+            },
             "SHOW" => self.show(),
             "SELECT" => self.select(),
-            "DESCRIBE" | "DESC" => self.describe(),
+            "DESCRIBE" | "DESC" => self.describe(false),
             "EXPLAIN" => self.explain(),
             "PROMOTE" => {
                 self.expects("CHECK")?;
@@ -210,6 +242,7 @@ impl Parser<'_> {
                 self.takes(word);
             }
         }
+        let is_full = self.text_since(0).to_ascii_uppercase().contains("FULL");
         if self.takes("SESSION") {
             return self.number("a session's id").map(Command::Session);
         }
@@ -217,91 +250,68 @@ impl Parser<'_> {
             if !self.takes("IN") {
                 self.expects("FROM")?;
             }
-            return self.describe();
+            return self.describe(is_full);
         }
-        let is_full = self.text_since(0).to_ascii_uppercase().contains("FULL");
+        if let Some(command) = self.show_of_server()? {
+            return Ok(command);
+        }
         let table = self.table()?;
-        // Of which database is all the same: there is one.
-        if self.takes("FROM") || self.takes("IN") {
-            self.word("a database")?;
-        }
-        let mut query = Query::of(&table);
-        if table == "tables" {
-            query = Query::of(TABLE_NAMES);
-            query.columns = vec![TABLE_NAMES.to_owned()];
-            query.columns.extend(is_full.then(|| "Table_type".to_owned()));
-        }
-        query.read_rest(self).map(Command::Query)
-    }
-
-    /// Some tables' names are two words here, with a `_` between them elsewhere.
-    fn table(&mut self) -> Result<String, Bad> {
-        let first = self.word("a table")?;
-        let first = first.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-        for (one, two) in [
-            ("failover", "analysis"),
-            ("character", "set"),
-            ("query", "digests"),
-        ] {
-            if first == one && self.takes(two) {
-                return Ok(format!("{one}_{two}"));
-            }
-        }
-        Ok(first)
-    }
-
-    fn describe(&mut self) -> Result<Command, Bad> {
-        let table = self.table()?;
-        if self.takes("FROM") || self.takes("IN") {
-            self.word("a database")?;
-        }
-        let query = Query {
-            source: Source::Describe(table),
-            ..Query::default()
+        self.skip_database()?;
+        let query = match table.as_str() {
+            "tables" => Self::show_tables(is_full),
+            _ => Query::of(&table),
         };
         query.read_rest(self).map(Command::Query)
     }
 
+    fn describe(&mut self, is_full: bool) -> Result<Command, Bad> {
+        let table = self.table()?;
+        self.skip_database()?;
+        let mut query = Query {
+            source: Source::Describe(table),
+            ..Query::default()
+        };
+        if !is_full {
+            query.columns = DESCRIBED[..DESCRIBED.len() - 3]
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect();
+        }
+        query.read_rest(self).map(Command::Query)
+    }
+
     fn select(&mut self) -> Result<Command, Bad> {
-        let has_table = self
-            .tokens
-            .iter()
-            .any(|placed| matches!(&placed.token, Token::Word(word) if word.eq_ignore_ascii_case("FROM")));
-        if !has_table {
+        let is_word = |placed: &Placed, wanted: &str| matches!(&placed.token, Token::Word(word) if word.eq_ignore_ascii_case(wanted));
+        let from = self.tokens.iter().position(|placed| is_word(placed, "FROM"));
+        let behind = from.and_then(|from| self.tokens.get(from + 1));
+        if from.is_none() || behind.is_some_and(|behind| is_word(behind, "DUAL")) {
             let items = small_talk::items(self)?;
+            if self.takes("FROM") {
+                self.expects("DUAL")?;
+            }
             if self.takes("LIMIT") {
                 self.number::<u64>("a number of rows")?;
             }
             return Ok(Command::SmallTalk(items));
         }
         let mut query = Query::default();
-        self.takes("DISTINCT");
-        if self.takes("COUNT") {
-            self.expects_mark("(")?;
-            if !self.takes_mark("*") {
-                self.value("*")?;
-            }
-            self.expects_mark(")")?;
-            query.count = true;
-        } else if !self.takes_mark("*") {
-            loop {
-                query.columns.push(query::column(self)?);
-                if self.takes("AS") {
-                    self.value("a name")?;
-                }
-                if !self.takes_mark(",") {
-                    break;
-                }
-            }
-        }
+        query.read_columns(self)?;
         self.expects("FROM")?;
         query.source = Source::Table(self.table()?);
+        self.skip_alias()?;
         query.read_rest(self).map(Command::Query)
     }
 
     fn explain(&mut self) -> Result<Command, Bad> {
         if !self.takes("ROUTE") {
-            return self.describe();
+            let is_statement = matches!(self.peek(), Some(Token::Word(word))
+                if ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"].iter().any(|verb| word.eq_ignore_ascii_case(verb)));
+            return match is_statement {
+                true => Err(Bad::Malformed(
+                    "write EXPLAIN ROUTE before a statement".to_owned(),
+                )),
+                false => self.describe(false),
+            };
         }
         let statement = self.text.get(self.at()..).unwrap_or_default().trim();
         let statement = statement.trim_end_matches(';').trim_end();
@@ -409,7 +419,7 @@ impl Parser<'_> {
     }
 
     fn nothing(&mut self) -> Command {
-        self.next = self.tokens.len();
+        self.skip_rest();
         Command::Nothing
     }
 }
@@ -465,9 +475,8 @@ mod tests {
         assert_eq!(
             asked.conditions[0],
             Condition {
-                column: "role".to_owned(),
                 operator: Operator::Unequal,
-                value: Some("primary".to_owned()),
+                ..Condition::equal("role", "primary")
             }
         );
         assert_eq!(asked.conditions[2].operator, Operator::IsNot);

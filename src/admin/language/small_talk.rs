@@ -40,7 +40,7 @@ pub(super) fn items(parser: &mut Parser<'_>) -> Result<Vec<Item>, Bad> {
 // === impl Item ===
 
 impl Item {
-    fn read(parser: &mut Parser<'_>) -> Result<Self, Bad> {
+    pub(super) fn read(parser: &mut Parser<'_>) -> Result<Self, Bad> {
         let from = parser.at();
         let expression = Expression::read(parser)?;
         let mut name = parser.text_since(from).trim().to_owned();
@@ -74,12 +74,22 @@ impl Expression {
             }
             return Ok(Self::Variable(name));
         }
+        if parser.takes_mark("@") {
+            // Nobody can set one here.
+            parser.word("a variable")?;
+            return Ok(Self::Null);
+        }
         if let Some(Token::Text(_)) = parser.peek() {
             return parser.value("a text").map(Self::Text);
         }
         let word = parser.word("an expression")?;
         if parser.takes_mark("(") {
-            parser.expects_mark(")")?;
+            if !parser.takes_mark(")") {
+                let text = format!(
+                    "{word}(..) is not worked out here; COUNT(*) and functions without arguments are"
+                );
+                return Err(Bad::Malformed(text));
+            }
             return Ok(Self::Function(word.to_ascii_lowercase()));
         }
         if word.bytes().next().is_some_and(|first| first.is_ascii_digit()) {

@@ -1,7 +1,6 @@
 //! The port itself: who comes is let in, served, and written down.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -9,7 +8,6 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use opensrv_mysql::AsyncMysqlIntermediary;
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -22,6 +20,8 @@ use crate::admin::State;
 use crate::admin::console::Who;
 use crate::config::{Address, AdminUser};
 use crate::frontend::audit::{Event, Record};
+use crate::frontend::door::{Door, Inherited, OpenDoor};
+use crate::net::Socket;
 use crate::wire::Capabilities;
 use crate::wire::auth::Plugin;
 use crate::wire::login::{FILLER, Login};
@@ -31,11 +31,6 @@ use crate::wire::packet::put_with;
 pub struct Port {
     door: Door,
     address: Address,
-}
-
-enum Door {
-    Tcp(TcpListener),
-    Unix(UnixListener),
 }
 
 #[derive(Debug, Error)]
@@ -51,12 +46,15 @@ const PACKETS_OF_THE_LOGIN: usize = 2;
 
 impl Port {
     /// `None`: the configuration wants none.
-    pub async fn open(admin: &crate::config::Admin) -> Result<Option<Self>, PortError> {
+    pub async fn open(
+        admin: &crate::config::Admin,
+        inherited: &mut Inherited,
+    ) -> Result<Option<Self>, PortError> {
         let Some(address) = admin.address.clone().filter(|_| admin.is_open()) else {
             tracing::info!("no admin port: it takes `admin.users`, and an address that is not off");
             return Ok(None);
         };
-        match Door::open(&address).await {
+        match Door::open(&address, inherited).await {
             Ok(door) => Ok(Some(Self { door, address })),
             Err(source) => Err(PortError::Listen { address, source }),
         }
@@ -76,12 +74,20 @@ impl Port {
             accounts,
             tls: ArcSwapOption::empty(),
         });
+        let _listed = state.shared.doors.list(&self.address, &self.door);
+        let door = match self.door.attach() {
+            Ok(door) => door,
+            Err(error) => {
+                tracing::error!(%error, "no admin port");
+                return;
+            }
+        };
         tracing::info!(address = %self.address, "admin port open");
         let next = AtomicU32::new(1);
         let mut visitors = JoinSet::new();
         loop {
             let (stream, from, peer) = tokio::select! {
-                accepted = self.door.accept() => match accepted {
+                accepted = accept(&door) => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
                         tracing::warn!(%error, "the admin port cannot accept a connection");
@@ -113,6 +119,21 @@ impl Port {
             });
         }
     }
+}
+
+async fn accept(door: &OpenDoor) -> io::Result<(BoxStream, ClientAddress, String)> {
+    let (socket, peer) = door.accept().await?;
+    let stream: BoxStream = match socket {
+        Socket::Tcp(stream) => {
+            stream.set_nodelay(true)?;
+            Box::new(stream)
+        }
+        Socket::Unix(stream) => Box::new(stream),
+    };
+    Ok(match peer {
+        Some(peer) => (stream, ClientAddress::from(peer), peer.to_string()),
+        None => (stream, ClientAddress::Local, "local".to_owned()),
+    })
 }
 
 fn listed(users: &[AdminUser]) -> Vec<StaticUser> {
@@ -203,39 +224,4 @@ fn introduction(user: &[u8], capabilities: Capabilities) -> Vec<u8> {
     let mut packet = Vec::new();
     put_with(&mut packet, 1, |out| login.encode(out));
     packet
-}
-
-// === impl Door ===
-
-impl Door {
-    async fn open(address: &Address) -> io::Result<Self> {
-        match address {
-            Address::Tcp { host, port } => {
-                let listener = TcpListener::bind((host.as_str(), *port)).await?;
-                Ok(Self::Tcp(listener))
-            }
-            Address::Unix(path) => {
-                // A socket left over by a process that was killed would be in the way.
-                let left_over = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
-                if left_over && std::os::unix::net::UnixStream::connect(path).is_err() {
-                    std::fs::remove_file(path)?;
-                }
-                Ok(Self::Unix(UnixListener::bind(path)?))
-            }
-        }
-    }
-
-    async fn accept(&self) -> io::Result<(BoxStream, ClientAddress, String)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Box::new(stream), ClientAddress::from(peer), peer.to_string()))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Box::new(stream), ClientAddress::Local, "local".to_owned()))
-            }
-        }
-    }
 }

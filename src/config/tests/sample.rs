@@ -21,6 +21,8 @@ fn the_sample_shows_the_defaults() {
     assert_eq!(sample.compression, short.compression);
     assert_eq!(sample.limits, short.limits);
     assert_eq!(sample.shutdown, short.shutdown);
+    assert_eq!(sample.traces, short.traces);
+    assert_eq!(sample.takeover, short.takeover);
     assert_eq!(sample.log, short.log);
     assert_eq!((sample.statistics, sample.audit), (short.statistics, short.audit));
     assert_eq!(sample.workers, short.workers);

@@ -124,11 +124,8 @@ fn demote(scene: &Scene, choice: &Choice) -> Vec<Step> {
     let (old, new) = (scene.name(from), scene.name(choice.candidate));
     let mut steps = Vec::new();
     let mut push = |kind, text: String| steps.push(Step::new(scene, from, kind, false, text));
-    if choice.semi_sync != SemiSyncAfter::Off {
-        push(
-            StepKind::SemiSync { on: false },
-            format!("commits on {old} wait for nobody"),
-        );
+    let is_semi_sync = choice.semi_sync != SemiSyncAfter::Off;
+    if is_semi_sync {
         push(
             StepKind::Acknowledge,
             format!("{old} acknowledges what it fetches"),
@@ -136,6 +133,12 @@ fn demote(scene: &Scene, choice: &Choice) -> Vec<Step> {
     }
     let text = format!("{old} follows {new}");
     push(StepKind::Follow(rejoin(scene, choice.candidate)), text);
+    if is_semi_sync {
+        // Takes MySQL up to a second, for which nobody has to wait: what is fetched is acknowledged meanwhile,
+        // though the old primary applies nothing before.
+        let text = format!("commits on {old} wait for nobody");
+        push(StepKind::SemiSync { on: false }, text);
+    }
     steps
 }
 

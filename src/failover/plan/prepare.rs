@@ -77,6 +77,9 @@ fn by_settings(scene: &Scene, wish: &Wish) -> Vec<String> {
     let mut reasons = Vec::new();
     match (scene.settings.mode, wish.by) {
         (FailoverMode::Off, _) => reasons.push("`failover.mode` is off".to_owned()),
+        (FailoverMode::Follow, _) => {
+            reasons.push("`failover.mode` is follow: another proxy decides".to_owned());
+        }
         (FailoverMode::Manual, By::Proxy) => {
             reasons.push("`failover.mode` is manual: an operator promotes".to_owned());
         }
@@ -200,14 +203,15 @@ fn freeze(scene: &Scene, index: usize, kind: Kind) -> Vec<Step> {
     if kind == Kind::Failover {
         let text =
             format!("{name} fetches nothing more, so that the old primary can have nothing acknowledged");
-        push(StepKind::StopFetching { channel: of() }, text);
+        let (channel, lost) = (of(), true);
+        push(StepKind::StopFetching { channel, lost }, text);
     }
     steps
 }
 
 fn undo(scene: &Scene, freeze: &[Step]) -> Vec<Step> {
     let back = |step: &Step| match &step.kind {
-        StepKind::StopFetching { channel } => {
+        StepKind::StopFetching { channel, .. } => {
             let kind = StepKind::StartFetching {
                 channel: channel.clone(),
             };

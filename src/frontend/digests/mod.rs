@@ -4,6 +4,6 @@ mod ask;
 mod numbers;
 mod table;
 
-pub use ask::{ask, forget};
+pub use ask::{ask, forget, statements};
 pub use numbers::Numbers;
 pub use table::{Digests, Row, Seen, Who};

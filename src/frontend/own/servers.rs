@@ -115,6 +115,8 @@ pub(super) mod tests {
             servers: servers.into(),
             readers: Arc::new(Readers::default()),
             tidy: Arc::default(),
+            made_anew: 0,
+            known_as_of: 0,
         }
     }
 

@@ -37,11 +37,8 @@ pub fn execution(
         place.copy_from_slice(&id.to_le_bytes());
     }
     let parsed = Execute::parse(&payload, parameters, capabilities);
-    if let (Ok(execute), Some(types)) = (parsed, types)
-        && let (Some(at), None) = (execute.bound, execute.types)
-    {
-        payload[at] = 1;
-        payload.splice(at + 1..at + 1, types.iter().copied());
+    if let (Ok(execute), Some(types)) = (parsed, types) {
+        execute.put_types(&mut payload, types);
     }
     payload
 }
@@ -183,6 +180,7 @@ impl Client {
             }
         };
         self.take(place).await.map_err(lost_or_not)?;
+        self.start_afresh(transcript).await.map_err(lost_or_not)?;
         let id = transcript.insert_id;
         if let Some(connection) = self
             .connection
@@ -235,9 +233,9 @@ impl Client {
         let template = template.clone();
         match self.server_id(&template).await? {
             Ok(id) => {
-                self.note_types(&template, types.as_ref());
-                let types = types.as_deref();
-                Ok(execution(request, *parameters, types, id, self.capabilities))
+                let execution = execution(request, *parameters, types.as_deref(), id, self.capabilities);
+                self.note_types(&template, *parameters, types.as_ref(), &execution);
+                Ok(execution)
             }
             Err((code, _, message)) => Err(not_replayed(format!(
                 "a statement of it cannot be prepared there: {code} {message}"
@@ -245,12 +243,41 @@ impl Client {
         }
     }
 
+    /// What other sessions have made of the transcript's statements is not for this one.
+    async fn start_afresh(&mut self, transcript: &Transcript) -> Result<(), BackendError> {
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        for template in transcript.templates() {
+            let used = connection.prepared.get(template);
+            if used.is_some_and(|entry| !entry.lineage.is_open())
+                && let Some(id) = connection.prepared.remove(template)
+            {
+                connection.close_statements(&[id]).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// What the server has seen of a statement's types, so that later executions may leave them out.
-    fn note_types(&mut self, template: &Arc<Template>, types: Option<&Arc<[u8]>>) {
-        if let Some(connection) = &mut self.connection
-            && let Some(entry) = connection.prepared.get(template)
-        {
-            entry.types = types.cloned();
+    fn note_types(
+        &mut self,
+        template: &Arc<Template>,
+        parameters: u16,
+        types: Option<&Arc<[u8]>>,
+        execution: &[u8],
+    ) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let mariadb = connection.server.is_mariadb();
+        let Some(entry) = connection.prepared.get(template) else {
+            return;
+        };
+        entry.types = types.cloned();
+        let parsed = Execute::parse(execution, parameters, self.capabilities);
+        if let (Some(types), Ok(parsed), false) = (types, parsed, mariadb) {
+            entry.lineage = entry.lineage.after(types, parsed.nulls(execution));
         }
     }
 

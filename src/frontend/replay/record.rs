@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::{Failover, FailoverMode};
 use crate::frontend::client::Client;
 use crate::frontend::elsewhere::Request;
-use crate::session::{Budget, Checksum, Form, Hold, Session, Transcript};
+use crate::session::{Budget, Checksum, Form, Hold, Session, Transcript, transcript};
 use crate::sql::{Class, Facts, Features, Flags, Verb};
 use crate::wire::Status;
 use crate::wire::command::Command;
@@ -24,6 +24,8 @@ pub struct Replay {
     pub doomed: bool,
     was_in_transaction: bool,
 }
+
+const TOO_LONG: &str = "a statement of it is too long to be kept";
 
 /// Whether transactions are kept at all.
 pub fn is_enabled(settings: &Failover) -> bool {
@@ -110,6 +112,26 @@ impl Client {
         self.worker.shared.replays.clone()
     }
 
+    /// Whether a request of which the beginning is in the inbox is to be read whole, for the transcript of its
+    /// transaction. Others are passed on as they come.
+    pub fn keeps_long(&self, header: Header, facts: &Facts) -> bool {
+        let Some(budget) = self.worker.shared.replays.as_ref() else {
+            return false;
+        };
+        let bytes = header.length as u64;
+        let has_room = match &self.replay.transcript {
+            Some(transcript) => transcript.has_room(bytes),
+            None => opens(&self.session, facts) && budget.has_room(0, bytes),
+        };
+        let is_whole = header.total() <= self.link.inbox.bytes().len();
+        // What it is to the end will be seen when it is there.
+        has_room
+            && transcript::is_known(facts.features.verb)
+            && !is_whole
+            && !header.is_continued()
+            && !self.is_visiting()
+    }
+
     /// The request at the front of the inbox is about to be sent to the server at hand.
     pub fn record_front(&mut self, header: Header, expect: Expect, facts: &Facts) {
         let bytes = self.link.inbox.bytes();
@@ -119,7 +141,7 @@ impl Client {
         if self.worker.shared.replays.is_none() || !lasts || self.is_visiting() {
             return;
         }
-        let request = payload.ok_or("a statement of it is too long to be kept");
+        let request = payload.ok_or(TOO_LONG);
         let budget = self.worker.shared.replays.as_ref();
         self.replay
             .begin(&self.session, budget, facts, request, Form::Command);
@@ -148,7 +170,7 @@ impl Client {
     pub fn record_long(&mut self, facts: &Facts) {
         if !self.is_visiting() {
             let budget = self.worker.shared.replays.as_ref();
-            let why = Err("a statement of it is too long to be kept");
+            let why = Err(TOO_LONG);
             self.replay
                 .begin(&self.session, budget, facts, why, Form::Command);
         }
@@ -164,7 +186,16 @@ impl Client {
     }
 
     /// The same for an execution of this statement. `why` it cannot be repeated, if so.
-    pub fn record_execution(&mut self, header: Header, id: u32, why: Option<&'static str>, facts: &Facts) {
+    ///
+    /// A `payload` has been read; without one it is at the front of the inbox.
+    pub fn record_execution(
+        &mut self,
+        header: Header,
+        payload: Option<&[u8]>,
+        id: u32,
+        why: Option<&'static str>,
+        facts: &Facts,
+    ) {
         let Some(budget) = self.budget().filter(|_| !self.is_visiting()) else {
             return;
         };
@@ -176,8 +207,8 @@ impl Client {
             parameters: statement.parameters,
             types: statement.types.clone(),
         };
-        let payload = self.link.inbox.bytes().get(HEADER..header.total());
-        let request = payload.ok_or("a statement of it is too long to be kept");
+        let front = || self.link.inbox.bytes().get(HEADER..header.total());
+        let request = payload.or_else(front).ok_or(TOO_LONG);
         let request = why.map_or(request, Err);
         self.replay
             .begin(&self.session, Some(&budget), facts, request, form);

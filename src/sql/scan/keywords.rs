@@ -12,7 +12,7 @@ use super::scanner::{Scanner, Seen, Target};
 impl Scanner<'_> {
     pub(super) fn first_word(&mut self, verb: Verb, word: Word) {
         match verb {
-            Verb::Call | Verb::Do | Verb::Execute | Verb::Other => self.flag(Flags::UNKNOWN_CALL),
+            Verb::Call | Verb::Execute | Verb::Other => self.flag(Flags::UNKNOWN_CALL),
             Verb::Binlog => self.flag(Flags::BINLOG),
             Verb::Prepare => self.flag(Flags::TEXT_PREPARE),
             Verb::Deallocate => self.flag(Flags::TEXT_DEALLOCATE),

@@ -32,12 +32,16 @@ class Endpoint:
 
 @dataclasses.dataclass
 class Pair:
-    """One server of a flavour and the proxy before it; `process` is set when we started them."""
+    """A primary of a flavour and the proxy before it; `process` is set when we started them.
+
+    `replicas` are the servers that the proxy may send reads to: what the harness sets it sets there too.
+    """
 
     flavour: str
     direct: Endpoint
     proxy: Endpoint | None
     process: subprocess.Popen | None = None
+    replicas: tuple[Endpoint, ...] = ()
 
     def close(self):
         if self.process is not None:
@@ -53,10 +57,10 @@ def binary():
     return max(found, key=lambda path: path.stat().st_mtime)
 
 
-def sandbox(flavour):
-    """Starts a server and a proxy by `splitrail sandbox`; gives the pair once both answer."""
+def sandbox(flavour, replicas):
+    """Starts a primary, its replicas and a proxy by `splitrail sandbox`; gives the pair once both answer."""
     log = open(place.log(f"sandbox.{flavour}"), "ab")
-    command = [binary(), "sandbox", "--flavour", flavour, "--replicas", "0", "--json"]
+    command = [binary(), "sandbox", "--flavour", flavour, "--replicas", str(replicas), "--json"]
     process = shell.start(command, log, stdout=subprocess.PIPE)
     try:
         ready, _, _ = select.select([process.stdout], [], [], START_LIMIT)
@@ -67,15 +71,16 @@ def sandbox(flavour):
     except BaseException:
         shell.end(process, grace=30)
         raise
-    server = told["servers"][0]
     user, password = told["user"], told["password"]
-    direct = Endpoint(server["host"], server["port"], user, password, server.get("socket"))
+    direct, *others = (
+        Endpoint(server["host"], server["port"], user, password, server.get("socket")) for server in told["servers"]
+    )
     proxy = Endpoint(told["host"], told["port"], user, password, told.get("socket"))
-    return Pair(told["flavour"], direct, proxy, process)
+    return Pair(told["flavour"], direct, proxy, process, tuple(others))
 
 
 class Admin:
-    """A connection to the server as the user who may do everything."""
+    """A connection to a server as the user who may do everything."""
 
     def __init__(self, endpoint):
         self.endpoint = endpoint
