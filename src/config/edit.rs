@@ -99,13 +99,10 @@ impl Changes {
         let edits = match &item.kind {
             Kind::Scalar(address) => {
                 meant.push(("address".to_owned(), address.to_string()));
-                let written: String = text.get(span.0..span.1).unwrap_or_default().iter().collect();
-                let more = listed(wanted);
-                vec![Edit {
-                    from: span.0,
-                    to: span.1,
-                    text: format!("{{address: {written}, {more}}}"),
-                }]
+                let (from, to) = place(text, item).ok_or("it is no plain value")?;
+                let written: String = text[from..to].iter().collect();
+                let text = format!("{{address: {written}, {}}}", listed(wanted));
+                vec![Edit { from, to, text }]
             }
             _ => in_section(text, item, span.0, wanted)?,
         };
@@ -184,7 +181,7 @@ fn in_section(text: &[char], item: &Node, start: usize, wanted: &[&Wanted]) -> R
     if text.get(start) == Some(&'{') {
         let ends = entries
             .iter()
-            .filter_map(|entry| entry.value.span.map(|(_, end)| end));
+            .filter_map(|entry| Some(place(text, &entry.value)?.1));
         let end = ends.max().ok_or("it is empty")?;
         let text = format!(", {}", listed(&new));
         edits.push(Edit {
@@ -197,7 +194,10 @@ fn in_section(text: &[char], item: &Node, start: usize, wanted: &[&Wanted]) -> R
     // Below the first value that is on one line with its key, in line with that key.
     let is_plain =
         |entry: &&tree::Entry| matches!(entry.value.kind, Kind::Scalar(_)) && entry.value.line == entry.line;
-    let before = entries.iter().find(is_plain).and_then(|entry| entry.value.span);
+    let before = entries
+        .iter()
+        .filter(is_plain)
+        .find_map(|entry| place(text, &entry.value));
     let (_, value) = before.ok_or("none of its settings is written on a line")?;
     let is_end = |at: &usize| text.get(*at).is_none_or(|each| matches!(each, '\n' | '\r'));
     let end = (value..=text.len()).find(is_end).unwrap_or(text.len());
@@ -220,16 +220,30 @@ fn in_section(text: &[char], item: &Node, start: usize, wanted: &[&Wanted]) -> R
 }
 
 fn replace(text: &[char], node: &Node, wanted: &Wanted) -> Result<Edit, String> {
-    let (Kind::Scalar(value), Some((from, to))) = (&node.kind, node.span) else {
-        return Err("it is no single value".to_owned());
-    };
-    if value.contains("${") {
+    if let Kind::Scalar(value) = &node.kind
+        && value.contains("${")
+    {
         return Err(format!("it comes from the environment (`{}`)", value.as_str()));
     }
+    let (from, to) = place(text, node).ok_or("it is no plain value")?;
     let new = &wanted.value;
     let quote = text.get(from).filter(|each| matches!(each, '"' | '\''));
     let text = quote.map_or_else(|| new.clone(), |quote| format!("{quote}{new}{quote}"));
     Ok(Edit { from, to, text })
+}
+
+/// Where a value stands, its quotes with it. What the parser says of its end may lie behind a comment, so that only a
+/// value counts that is written as it is.
+fn place(text: &[char], node: &Node) -> Option<(usize, usize)> {
+    let (Kind::Scalar(value), (from, _)) = (&node.kind, node.span?) else {
+        return None;
+    };
+    let value: Vec<char> = value.chars().collect();
+    let quote = text.get(from).filter(|each| matches!(each, '"' | '\''));
+    let start = from + usize::from(quote.is_some());
+    let end = start + value.len();
+    let is_whole = text.get(start..end)? == value && quote.is_none_or(|quote| text.get(end) == Some(quote));
+    is_whole.then_some((from, end + usize::from(quote.is_some())))
 }
 
 /// Every single value by its path.

@@ -89,7 +89,7 @@ mod tests {
         let taken = config(text).at_places_of(&running, |_| false).unwrap();
         assert_eq!(shown(&taken), ["a", "(b)", "c", "d"]);
         let target = taken.rules[0].actions.target.clone();
-        assert_eq!(target, Some(RuleTarget::Servers([3, 2].into())));
+        assert_eq!(target, Some(RuleTarget::Servers([2, 3].into())));
         assert_eq!(
             taken.rules[1].actions.mirror.as_ref().map(|mirror| mirror.server),
             Some(2)

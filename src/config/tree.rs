@@ -47,12 +47,7 @@ pub(super) struct Fault {
 }
 
 /// Reads one document. With a tree, the faults are those that did not keep it from being built.
-#[cfg(test)]
-pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Fault>) {
-    parse_after(text, 0)
-}
-
-/// The same for a file that others were read before: their lines are counted, too.
+/// Other files may have been read before: so many lines are counted before its own.
 pub(super) fn parse_after(text: &str, before: usize) -> (Option<Node>, Vec<Fault>) {
     let mut builder = Builder {
         before,

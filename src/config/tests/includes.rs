@@ -71,7 +71,7 @@ fn problems_name_the_right_file_and_line() {
         "a.yaml:2: wokers: there is no such setting",
         "a.yaml:3: workers: `workers` is given twice\n  help: keep one; the first is on line 3 of main.yaml",
         "a.yaml:5: servers[1].weight",
-        "a.yaml:5: servers[1]: the name `a` is used twice\n  help: give each its own; the first is on line 2 of main.yaml",
+        "a.yaml:5: servers[1]: the address `a:3306` is used twice\n  help: give each its own; the first is on line 2 of main.yaml",
         "b.yaml:1: this must be sections",
     ] {
         assert!(told.contains(line), "{line}\n{told}");

@@ -39,7 +39,7 @@ colour: blue
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
             "15 colour: there is no such setting / the top level has: accounts, admin, audit, compression, consistency, \
-             failover, http, limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, \
+             failover, http, includes, limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, \
              statistics, switchover, takeover, tls, traces, workers",
         ]
     );
