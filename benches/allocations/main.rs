@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use splitrail::config::Config;
+use splitrail::config::{Config, Written};
 use splitrail::sandbox::{Cluster, Flavour};
 use splitrail::wire::Capabilities;
 use splitrail::wire::auth::Scramble;
@@ -83,8 +83,10 @@ async fn main() -> Result<()> {
         cluster.user,
         cluster.password,
     );
-    let config = Config::parse(&text, std::path::Path::new("allocations"))?;
-    std::thread::spawn(move || splitrail::app::run(config, std::path::Path::new("bench.yaml"), false));
+    let file = std::path::Path::new("bench.yaml");
+    let written = Written::parse(text.into(), file);
+    let config = Config::of(&written)?;
+    std::thread::spawn(move || splitrail::app::run(config, (written, file), false));
     let user = cluster.user.clone();
     let counted = tokio::task::spawn_blocking(move || measure(port, &user)).await?;
     for (name, count) in counted? {
