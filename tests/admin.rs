@@ -171,7 +171,7 @@ on_both_flavours! {
             admin.query(format!("SHOW SESSION {id}")).await.unwrap();
         assert!(items.iter().any(|item| item.0 == "hold" && item.2.as_deref().unwrap().contains("COMMIT")));
         admin.query_drop(format!("KILL {id}")).await.unwrap();
-        assert!(client.query_drop("SELECT 1").await.is_err());
+        wait_for("the client's end", async || client.query_drop("SELECT 1").await.is_err().then_some(())).await;
         wait_for("the session's end", async || {
             let left: Option<u64> = admin
                 .query_first(format!("SELECT COUNT(*) FROM sessions WHERE id = {id}"))

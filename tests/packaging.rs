@@ -115,6 +115,7 @@ fn the_manual_is_well_formed() {
     let folder = tempfile::tempdir().unwrap();
     let names = subcommands();
     let pages = std::iter::once(None).chain(names.iter().map(Some));
+    let overstruck = regex::Regex::new(".\u{8}").unwrap();
     for name in pages {
         let arguments: Vec<_> = ["man"].into_iter().chain(name.map(String::as_str)).collect();
         let page = folder.path().join("page.1");
@@ -133,6 +134,8 @@ fn the_manual_is_well_formed() {
             formatted.status.success() && warnings.is_empty(),
             "{arguments:?}: {warnings}"
         );
+        // Bold letters may be written twice, one over the other.
+        let text = overstruck.replace_all(&text, "");
         assert!(
             text.contains("SYNOPSIS") && text.contains("OPTIONS"),
             "{arguments:?}: {text}"

@@ -191,7 +191,7 @@ on_both_flavours! {
         terminal.wait("the question", |shown| shown.contains(&format!("end session {id} of"))).await;
         terminal.keys(&["y"]);
         terminal.wait("the session's end", |shown| shown.contains(&format!("session {id} ends"))).await;
-        assert!(client.query_drop("SELECT 1").await.is_err());
+        wait_for("the client's end", async || client.query_drop("SELECT 1").await.is_err().then_some(())).await;
 
         terminal.keys(&["3"]);
         terminal.wait("the digests", |shown| shown.contains("DO SLEEP(?)") && shown.contains("calls/s")).await;

@@ -35,7 +35,8 @@ impl Collector {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                kept.lock().unwrap().push(take(stream).await);
+                let request = take(stream).await;
+                kept.lock().unwrap().push(request);
             }
         });
         Self {

@@ -84,7 +84,7 @@ async fn main() -> Result<()> {
         cluster.password,
     );
     let config = Config::parse(&text, std::path::Path::new("allocations"))?;
-    std::thread::spawn(move || splitrail::app::run(config, std::path::Path::new("bench.yaml")));
+    std::thread::spawn(move || splitrail::app::run(config, std::path::Path::new("bench.yaml"), false));
     let user = cluster.user.clone();
     let counted = tokio::task::spawn_blocking(move || measure(port, &user)).await?;
     for (name, count) in counted? {

@@ -110,12 +110,8 @@ async fn serve(config: Config, file: &Path, takeover: bool) -> Result<(), StartE
     }
     let reloader = Arc::new(Reloader::new(file.to_owned(), shared.clone()));
     let admin = State::new(shared.clone(), Some(failover.clone()), reloads(&reloader));
-    if let Some(port) = admin_port {
-        operators.spawn(port.serve(admin.clone()));
-    }
-    if let Some(site) = http {
-        operators.spawn(site.serve(admin.clone()));
-    }
+    admin_port.map(|port| operators.spawn(port.serve(admin.clone())));
+    http.map(|site| operators.spawn(site.serve(admin.clone())));
     let offer = Offer::open(&shared, failover, &mut inherited).await;
     if let Some(claim) = claim {
         claim.serving().await?;

@@ -61,24 +61,10 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<
         });
         channels.collect::<Vec<_>>()
     });
-    let owned = Position::parse(
-        false,
-        &without_owners(variables.bytes(&["owned"]).unwrap_or_default()),
-    );
-    let mut shown = executed.clone();
-    shown.merge(&logged);
-    let shown = match &applied {
-        None => owned.ok().map(|owned| {
-            shown.merge(&owned);
-            shown
-        }),
-        // What is replicated and not logged again is shown before any position says so.
-        Some(applied) => {
-            shown.merge(applied);
-            let follows = channels.as_ref().is_none_or(|channels| !channels.is_empty());
-            (!follows || variables.flag(&["relogs"]) == Some(true)).then_some(shown)
-        }
-    };
+    let mut counted = executed.clone();
+    counted.merge(&logged);
+    let follows = channels.as_ref().is_none_or(|channels| !channels.is_empty());
+    let shown = shown(counted, applied.as_ref(), follows, variables);
     let reached = applied.as_ref().unwrap_or(&executed);
     let (lag, lag_source) = match malformed {
         None => lag::judge(channels.as_deref().unwrap_or_default(), reached, answers.applying),
@@ -101,6 +87,23 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<
         lag_source,
     };
     (status, malformed)
+}
+
+/// All that a read can have seen, if that is known: what is `counted`, and what is visible a moment before it is.
+fn shown(
+    mut counted: Position,
+    applied: Option<&Position>,
+    follows: bool,
+    variables: &Fields,
+) -> Option<Position> {
+    let Some(applied) = applied else {
+        let owned = without_owners(variables.bytes(&["owned"]).unwrap_or_default());
+        counted.merge(&Position::parse(false, &owned).ok()?);
+        return Some(counted);
+    };
+    counted.merge(applied);
+    // What is replicated and not logged again is shown before any position says so.
+    (!follows || variables.flag(&["relogs"]) == Some(true)).then_some(counted)
 }
 
 /// `gtid_owned` names the thread behind each transaction: `uuid:5#17:6#18`.

@@ -69,7 +69,7 @@ pub fn of_execution<'a>(
         return None;
     }
     let execute = Execute::parse(payload, parameters, capabilities).ok()?;
-    Some(execute.attributes(payload, parameters, statement.types.as_deref()))
+    Some(execute.attributes(payload))
 }
 
 // === impl Client ===

@@ -7,12 +7,22 @@ use tokio::time::Instant;
 use super::sample::Sample;
 use crate::admin::client::connection::Rows;
 
-fn rows(columns: &[&str], rows: &[&[&str]]) -> Rows {
-    let field = |field: &&str| (!field.is_empty()).then(|| (*field).to_owned());
+/// A line of columns' names, and one for each row. What is not there has nothing between its bars.
+fn table(text: &str) -> Rows {
+    let cells = |line: &str| {
+        line.split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let columns = cells(lines.next().unwrap_or_default());
+    let given = |cell: String| Some(cell).filter(|cell| !cell.is_empty());
     Rows {
-        columns: columns.iter().map(|column| (*column).to_owned()).collect(),
         numeric: vec![false; columns.len()],
-        rows: rows.iter().map(|row| row.iter().map(field).collect()).collect(),
+        columns,
+        rows: lines
+            .map(|line| cells(line).into_iter().map(given).collect())
+            .collect(),
         info: String::new(),
     }
 }
@@ -30,132 +40,27 @@ pub fn sample_later() -> Sample {
     )
 }
 
-fn of(at: Instant, statements: [&str; 3], time: &str) -> Sample {
-    let server = |name, role, health, lag, statements, problem| {
-        [
-            name, role, health, "online", lag, statements, "0", "0", "3", "100", "1", "1", problem,
-        ]
-    };
-    let columns = [
-        "server",
-        "role",
-        "health",
-        "state",
-        "lag_ms",
-        "statements",
-        "reads",
-        "errors",
-        "connections",
-        "max_connections",
-        "in_flight",
-        "weight",
-        "problem",
-    ];
-    let servers = [
-        server("db1", "primary", "up", "0", statements[0], ""),
-        server("db2", "replica", "up", "12.5", statements[1], ""),
-        server("db3", "replica", "down", "", statements[2], "connection refused"),
-    ];
-    let session = [
-        "id",
-        "user",
-        "address",
-        "state",
-        "state_ms",
-        "server",
-        "holds",
-        "statements",
-        "statement",
-    ];
-    let sessions: [[&str; 9]; 3] = [
-        [
-            "11",
-            "app",
-            "10.0.0.1:1",
-            "idle",
-            "9000",
-            "db1",
-            "transaction",
-            "7",
-            "BEGIN",
-        ],
-        [
-            "12",
-            "app",
-            "10.0.0.1:2",
-            "idle",
-            "99000",
-            "",
-            "",
-            "8",
-            "SELECT a FROM t",
-        ],
-        [
-            "13",
-            "app",
-            "10.0.0.1:3",
-            "query",
-            "1500",
-            "db1",
-            "",
-            "9",
-            "UPDATE t SET a = ?",
-        ],
-    ];
-    let digest = [
-        "digest",
-        "user",
-        "schema",
-        "server",
-        "calls",
-        "errors",
-        "total_ms",
-        "mean_ms",
-        "p95_ms",
-        "statement",
-    ];
-    let digests: [[&str; 10]; 2] = [
-        [
-            "a1",
-            "app",
-            "shop",
-            "db2",
-            "40",
-            "0",
-            "5000",
-            "1.5",
-            "2.5",
-            "SELECT a FROM t",
-        ],
-        [
-            "b2",
-            "app",
-            "shop",
-            "db1",
-            time,
-            "0",
-            time,
-            "1.0",
-            "9.0",
-            "UPDATE t SET a = ?",
-        ],
-    ];
+fn of(at: Instant, [first, second, third]: [&str; 3], time: &str) -> Sample {
     Sample {
         at,
-        version: rows(
-            &["item", "value"],
-            &[
-                &["version", "0.1.0"],
-                &["uptime_seconds", "61"],
-                &["clients", "3"],
-            ],
+        version: table("item|value\n version|0.1.0\n uptime_seconds|61\n clients|3"),
+        analysis: table("item|value\n gate|open\n verdict|healthy\n paused|no"),
+        servers: table(&format!(
+            "server|role|health|state|lag_ms|statements|reads|errors|connections|max_connections|in_flight|weight|problem
+            db1|primary|up|online|0|{first}|0|0|3|100|1|1|
+            db2|replica|up|online|12.5|{second}|0|0|3|100|1|1|
+            db3|replica|down|online||{third}|0|0|3|100|1|1|connection refused"
+        )),
+        sessions: table(
+            "id|user|address|state|state_ms|server|holds|statements|statement
+            11|app|10.0.0.1:1|idle|9000|db1|transaction|7|BEGIN
+            12|app|10.0.0.1:2|idle|99000|||8|SELECT a FROM t
+            13|app|10.0.0.1:3|query|1500|db1||9|UPDATE t SET a = ?",
         ),
-        analysis: rows(
-            &["item", "value"],
-            &[&["gate", "open"], &["verdict", "healthy"], &["paused", "no"]],
-        ),
-        servers: rows(&columns, &servers.each_ref().map(|row| &row[..])),
-        sessions: rows(&session, &sessions.each_ref().map(|row| &row[..])),
-        digests: rows(&digest, &digests.each_ref().map(|row| &row[..])),
+        digests: table(&format!(
+            "digest|user|schema|server|calls|errors|total_ms|mean_ms|p95_ms|statement
+            a1|app|shop|db2|40|0|5000|1.5|2.5|SELECT a FROM t
+            b2|app|shop|db1|{time}|0|{time}|1.0|9.0|UPDATE t SET a = ?"
+        )),
     }
 }

@@ -112,7 +112,7 @@ impl View {
                     .iter()
                     .any(|field| field.text.to_lowercase().contains(*word))
             };
-            words.iter().all(|word| says(word))
+            words.iter().all(says)
         };
         let mut lines: Vec<_> = self.tables.of_panel(self.panel).iter().filter(passes).collect();
         if let Some(order) = look.order {
