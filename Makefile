@@ -23,11 +23,12 @@ help:
 	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1)'
 	@echo 'make takeover  a hundred takeovers under load, without a refused connection'
 	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
+	@echo 'make openapi-test     the HTTP API against its description (python3; fetches schemathesis)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
 .PHONY: demo
 demo: rust servers
-	cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS)
+	cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS) --tools target/demo --restart 5s
 
 .PHONY: test
 test: check servers
@@ -57,6 +58,12 @@ clients: rust servers
 dashboard-test: rust servers
 	cargo build --locked
 	tests/dashboard/run
+
+# Needs python3 with venv.
+.PHONY: openapi-test
+openapi-test: rust servers
+	cargo build --locked
+	tests/openapi/run
 
 .PHONY: compare
 compare: rust servers

@@ -175,6 +175,30 @@ fn show(report: &Report) -> String {
 }
 
 on_both_flavours! {
+    async fn a_proxy_that_follows_takes_up_what_another_one_changes(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let deciding = Plane::start(&cluster, "cooldown: 0s").await;
+        let following = Plane::start(&cluster, "mode: follow").await;
+        deciding.handle.switchover(Some("db2"), None, false).await.unwrap();
+        wait_for("the switchover", async || (following.primary() == Some(1)).then_some(())).await;
+        assert_eq!(following.writable().await, 1);
+        deciding.wait_following(&cluster, 0, 1).await;
+        let refused = following.handle.switchover(Some("db1"), None, false).await.unwrap_err();
+        assert!(refused.to_string().contains("follow"), "{refused}");
+        // One that comes later finds the primary, too, whatever its file says.
+        let late = Plane::start(&cluster, "mode: follow").await;
+        assert_eq!((late.primary(), late.writable().await), (Some(1), 1));
+        cluster.server("db2").unwrap().kill();
+        let report = deciding.wait_report(ReportKind::Failover).await;
+        assert_eq!(report.outcome, Outcome::Done);
+        let new = deciding.primary();
+        for plane in [&following, &late] {
+            wait_for("the failover", async || (plane.primary() == new).then_some(())).await;
+            assert_eq!(Some(plane.writable().await), new);
+        }
+        assert!(!deciding.status(new.unwrap()).await.read_only, "nobody fenced it");
+    }
+
     async fn a_dead_primary_is_replaced(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         table(&cluster).await;

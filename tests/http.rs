@@ -95,8 +95,13 @@ fn settings(port: u16) -> String {
 }
 
 async fn before(cluster: &Cluster) -> (Proxy<'_>, Site) {
+    before_with(cluster, "").await
+}
+
+async fn before_with<'a>(cluster: &'a Cluster, more: &str) -> (Proxy<'a>, Site) {
     let port = free_port();
-    let proxy = Proxy::before(cluster).with(settings(port)).start().await;
+    let settings = format!("{}\n{more}", settings(port));
+    let proxy = Proxy::before(cluster).with(settings).start().await;
     proxy.wait_for_log(&["HTTP listener open"]).await;
     (proxy, Site { port, token: None })
 }
@@ -148,7 +153,9 @@ on_both_flavours! {
 
     async fn numbers_move_and_are_well_formed(flavour) {
         let cluster = Cluster::shared(flavour).await;
-        let (proxy, site) = before(cluster).await;
+        let rules = "rules: [{name: to-the-primary, match: {verb: select}, target: primary}, {name: nobody, match: \
+                     {tables: not.there}, cache: {ttl: 1s}}]";
+        let (proxy, site) = before_with(cluster, rules).await;
         let mut client = proxy.client().await;
         let before = site.number("splitrail_commands_total").await;
         for _ in 0..20 {
@@ -169,6 +176,13 @@ on_both_flavours! {
             (site.number("splitrail_command_duration_seconds_count").await > 0.0).then_some(())
         })
         .await;
+        for name in ["rule_hits", "statement_cache_lookups", "log_lines_dropped", "audit_records", "memory_bytes"] {
+            let name = format!("splitrail_{name}");
+            let page = site.get("/metrics").await.body;
+            assert!(page.lines().any(|line| line.starts_with(&name)), "{name} is not there");
+        }
+        assert!(site.number("splitrail_rule_hits_total{rule=\"to-the-primary\"}").await >= 1.0);
+        assert_eq!(site.number("splitrail_rule_hits_total{rule=\"nobody\"}").await, 0.0);
         let families = read_strictly(&site.get("/metrics").await.body);
         for file in ["deploy/grafana/splitrail.json", "deploy/prometheus/alerts.yaml"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);

@@ -41,4 +41,5 @@ mod steady;
 mod takeover;
 mod tls;
 mod top;
+mod tour;
 mod traces;

@@ -54,6 +54,8 @@ pub enum FailoverMode {
     Automatic,
     /// The proxy says what it would do; an operator says when.
     Manual,
+    /// Another proxy: what it changes is taken up here.
+    Follow,
     /// Nobody: the primary is the one of the file.
     Off,
 }
@@ -93,10 +95,18 @@ pub struct Switchover {
     pub timeout: Duration,
 }
 
+impl FailoverMode {
+    /// Whether a new primary comes without anybody's help.
+    pub fn replaces_by_itself(self) -> bool {
+        matches!(self, Self::Automatic | Self::Follow)
+    }
+}
+
 impl Choice for FailoverMode {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("automatic", Self::Automatic),
         ("manual", Self::Manual),
+        ("follow", Self::Follow),
         ("off", Self::Off),
     ];
 }

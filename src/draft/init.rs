@@ -63,12 +63,13 @@ pub fn init(options: &Options) -> anyhow::Result<()> {
             options.output.display()
         );
     }
-    let password = std::env::var(&options.password_variable).with_context(|| {
-        format!(
-            "give the password of `{}` in {}",
-            options.user, options.password_variable
-        )
-    })?;
+    let Ok(password) = std::env::var(&options.password_variable) else {
+        bail!(
+            "the password of `{}` is not known: put it into the environment variable {}",
+            options.user,
+            options.password_variable
+        );
+    };
     let door = Door {
         login: Login {
             user: options.user.clone(),

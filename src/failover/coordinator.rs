@@ -28,7 +28,7 @@ use crate::topology::{Event, EventKind, Topology};
 /// Commands that wait for the one before.
 const QUEUE: usize = 8;
 /// How often connections are kept open and servers are tended, whatever is observed.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 /// After a failover that did not succeed, the next one by itself waits for so long.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
@@ -66,6 +66,7 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
     let (rests, rest) = mpsc::channel(1);
     let shared = Arc::new(Shared::new(config.clone()));
     let acts = config.failover.mode != FailoverMode::Off && has_account(config);
+    let mode = config.failover.mode;
     if acts {
         topology.gate().shut("the primary is being looked for");
     }
@@ -90,10 +91,10 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
         told: Told::default(),
     };
     let task = async move {
-        if acts {
-            coordinator.run(inbox, rest).await;
-        } else {
-            coordinator.refuse(inbox, rest).await;
+        match mode {
+            FailoverMode::Follow if acts => coordinator.follow(inbox, rest).await,
+            _ if acts => coordinator.run(inbox, rest).await,
+            _ => coordinator.refuse(inbox, rest).await,
         }
     };
     let handle = Handle {
@@ -257,7 +258,7 @@ impl Coordinator {
     }
 
     /// One line for each change of mind.
-    fn tell(&mut self, scene: &Scene, analysis: &Analysis) {
+    pub(super) fn tell(&mut self, scene: &Scene, analysis: &Analysis) {
         let word = analysis.verdict.word();
         let was = self.told.verdict.replace(word);
         if was == Some(word) {

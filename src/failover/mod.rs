@@ -13,6 +13,7 @@ mod course;
 mod discard;
 mod epoch;
 mod fleet;
+mod follow;
 mod handle;
 mod hooks;
 mod journal;

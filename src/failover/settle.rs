@@ -93,6 +93,21 @@ impl Coordinator {
         }
     }
 
+    /// The same for a proxy that changes nothing, and has nothing to bring to its end.
+    pub(super) async fn find_primary(&mut self) {
+        let scene = self.first_scene().await;
+        self.reigns = self.read_reigns(&scene).await;
+        let Some(found) = of_reigns(&scene, &self.reigns).or(scene.primary) else {
+            return;
+        };
+        let epoch = self.reigns.first().map_or(scene.epoch, |reign| reign.number);
+        let primary = source_of(&scene, reachable(&scene, found));
+        if scene.primary != Some(primary) || epoch != scene.epoch {
+            self.topology.set_primary(primary, epoch.max(scene.epoch));
+        }
+        self.topology.gate().open(primary);
+    }
+
     /// Every server has answered, or will not.
     async fn first_scene(&mut self) -> Scene {
         let monitor = &self.config.monitor;
@@ -108,7 +123,7 @@ impl Coordinator {
     }
 
     /// From all servers, as each may have missed the last one.
-    async fn read_reigns(&self, scene: &Scene) -> Vec<Epoch> {
+    pub(super) async fn read_reigns(&self, scene: &Scene) -> Vec<Epoch> {
         let mut tasks = tokio::task::JoinSet::new();
         for (server, member) in scene.members.iter().enumerate() {
             let Some(status) = member.status.as_deref() else {

@@ -439,7 +439,7 @@ impl Client {
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);
                 self.note_latency(facts, &outcome);
                 self.note_answer(&outcome);
-                self.note_seen(facts);
+                self.note_seen(facts, &outcome);
                 self.keep_result(&outcome);
                 self.end_write();
                 self.hold_nothing_elsewhere();

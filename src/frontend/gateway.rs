@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::parking::{Crowded, Turn};
 use crate::backend::BackendError;
-use crate::config::{FailoverMode, ListenerMode};
+use crate::config::ListenerMode;
 use crate::net::Interrupt;
 use crate::session::{Hold, Holds};
 use crate::sql::{Class, Facts};
@@ -125,7 +125,7 @@ impl Client {
     pub fn may_wait(&self, error: &BackendError) -> bool {
         let shared = &self.worker.shared;
         let gone = shared.topology.gate().writable() != Some(self.server.index);
-        let waits = gone || shared.settings().config.failover.mode == FailoverMode::Automatic;
+        let waits = gone || shared.settings().config.failover.mode.replaces_by_itself();
         waits && error.is_lost() && self.mode != ListenerMode::Replica && !shared.lot.patience.is_zero()
     }
 

@@ -112,6 +112,15 @@ impl Lot {
         self.parked.load(Ordering::Acquire)
     }
 
+    pub fn most_bytes(&self) -> u64 {
+        self.most_bytes
+    }
+
+    /// Of the statements that wait.
+    pub fn bytes(&self) -> u64 {
+        self.lock().bytes
+    }
+
     /// Joins the queue. Where there are too many then, the oldest have to go.
     pub fn wait(self: &Arc<Self>, bytes: u64) -> Waiting {
         let (sender, receiver) = oneshot::channel();

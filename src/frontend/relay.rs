@@ -337,8 +337,9 @@ fn judge(
         Kind::Progress | Kind::Row => Ok(Verdict::Pass),
         Kind::LocalInfile => Ok(Verdict::File),
         Kind::Error => {
-            observed.failed();
-            outcome.error = Some(ErrPacket::parse(payload)?.code);
+            let code = ErrPacket::parse(payload)?.code;
+            observed.failed_with(code);
+            outcome.error = Some(code);
             Ok(Verdict::Pass)
         }
         Kind::Prepared => {

@@ -119,6 +119,7 @@ impl Client {
 
     /// From here on the statement under way is treated so.
     pub fn steer(&mut self, actions: Actions) {
+        self.rules().count(&actions);
         self.steering.actions = actions;
         let policy = (!actions.is_empty()).then(|| self.policy.steered(self.rules(), &actions));
         self.steering.policy = policy;

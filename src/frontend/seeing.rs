@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::Client;
+use super::outcome::Outcome;
 use crate::backend::BackendError;
 use crate::config::{ConsistencyLevel, ListenerMode};
 use crate::gtid::Position;
@@ -37,7 +38,7 @@ impl Client {
     }
 
     /// Notes what the statement wrote or may have seen, on the server at hand.
-    pub fn note_seen(&mut self, facts: &Facts) {
+    pub fn note_seen(&mut self, facts: &Facts, outcome: &Outcome) {
         let Some(server) = self.connection.as_ref().map(|connection| connection.server.index) else {
             return;
         };
@@ -48,7 +49,11 @@ impl Client {
                 let before = topology.position(server);
                 self.session.seen.wrote(server, &gtid, &before.position);
             }
-        } else if self.follows_itself(facts) && facts.may_read_tables() {
+            return;
+        }
+        // Whoever hears that it was not understood has seen nothing.
+        let saw = facts.may_read_tables() && !outcome.observed.saw_nothing(&facts.features);
+        if saw && self.follows_itself(facts) {
             let is_primary = topology.primary() == Some(server);
             let begun = topology.probes_begun(server);
             self.session.seen.read(server, begun, is_primary);

@@ -27,7 +27,8 @@ impl Settings {
     pub fn new(config: Config, old: Option<&Self>, topology: &Arc<Topology>) -> Self {
         let rules = match old {
             Some(old) if old.config.rules == config.rules => old.rules.clone(),
-            _ => Arc::new(RuleSet::compile(&config.rules)),
+            Some(old) => Arc::new(RuleSet::compile(&config.rules).counting_on(&old.rules)),
+            None => Arc::new(RuleSet::compile(&config.rules)),
         };
         let size = config.routing.result_cache;
         let kept = old.filter(|old| old.config.routing.result_cache == size);

@@ -23,7 +23,7 @@ use super::spans::Tracer;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Config, FailoverMode, Listener, ListenerMode};
+use crate::config::{Config, Listener, ListenerMode};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::session::Budget;
@@ -217,7 +217,7 @@ impl Shared {
 
     /// Whether it is worth waiting for a primary: one is to come, or may.
     pub fn waits_for_primary(&self) -> bool {
-        let automatic = self.settings().config.failover.mode == FailoverMode::Automatic;
+        let automatic = self.settings().config.failover.mode.replaces_by_itself();
         (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
     }
 

@@ -35,6 +35,13 @@ pub struct Traffic {
     pub times: Histogram,
     /// How late the thread's ticks were: how long something else kept it.
     pub delays: Histogram,
+    /// Texts whose facts were known already, and those that had to be looked at.
+    pub facts_hits: Tally,
+    pub facts_misses: Tally,
+    /// How many are known now.
+    pub facts_kept: Tally,
+    /// Rows of the thread's digests.
+    pub digests_kept: Tally,
 }
 
 /// What one thread sent to one server.
@@ -77,6 +84,11 @@ const SAMPLES: u32 = 20;
 // === impl Tally ===
 
 impl Tally {
+    /// By its own thread alone, as all that changes it.
+    pub fn set(&self, sum: u64) {
+        self.0.store(sum, Ordering::Relaxed);
+    }
+
     /// By its own thread alone.
     pub fn add(&self, more: u64) {
         let sum = self.0.load(Ordering::Relaxed).wrapping_add(more);
@@ -101,6 +113,10 @@ impl Traffic {
             servers: (0..servers).map(|_| ServerTraffic::default()).collect(),
             times: Histogram::default(),
             delays: Histogram::default(),
+            facts_hits: Tally::default(),
+            facts_misses: Tally::default(),
+            facts_kept: Tally::default(),
+            digests_kept: Tally::default(),
         }
     }
 

@@ -142,6 +142,7 @@ impl Worker {
                     self.traffic().delays.record(clock::tick().saturating_duration_since(due));
                     self.sampler.refill();
                     self.lines.refill();
+                    self.tell_tables();
                     count = count.wrapping_add(1);
                     self.free_connections();
                     self.keep_up();
@@ -218,6 +219,16 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// What this thread keeps of statements, for whoever looks.
+    fn tell_tables(&self) {
+        let (traffic, mut facts) = (self.traffic(), self.facts.borrow_mut());
+        let looked = facts.take_looked();
+        traffic.facts_hits.add(looked.hits);
+        traffic.facts_misses.add(looked.misses);
+        traffic.facts_kept.set(facts.len() as u64);
+        traffic.digests_kept.set(self.digests.borrow().len() as u64);
     }
 
     /// What each client runs or ran last, without literals.

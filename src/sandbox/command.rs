@@ -9,17 +9,18 @@ use mysql_async::Conn;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::patrol::Patrol;
 use super::report::{ADMIN, Report};
 use super::server::{dice, free_port};
 use super::template::{FAILOVER, MONITOR, REPLICATION};
+use super::tools::Tools;
 use super::{Cluster, Error, Flavour, Server};
+use crate::config::parse_duration;
 
 const PROXY_START_LIMIT: Duration = Duration::from_secs(30);
 const PROXY_STOP_LIMIT: Duration = Duration::from_secs(10);
-/// How often ended servers are noticed.
-const PATROL: Duration = Duration::from_millis(200);
 
 /// What `splitrail sandbox` is asked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,6 +34,12 @@ pub struct Options {
     /// Put data and logs into this empty folder and leave them there at the end.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Put `mysql`, `splitrail` and the proxy's configuration and log into this folder, to use them there
+    #[arg(long, value_name = "DIR")]
+    pub tools: Option<PathBuf>,
+    /// Start a server that has ended again after this time, such as 5s
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub restart: Option<Duration>,
     /// Print one line of JSON when all is ready, then stay up.
     #[arg(long)]
     pub json: bool,
@@ -65,19 +72,25 @@ pub async fn run(options: Options) -> Result<(), Error> {
         }
     };
     tokio::pin!(asked_to_end);
-    let (cluster, mut proxy) = tokio::select! {
+    let (cluster, mut proxy, mut tools) = tokio::select! {
         started = start(&options) => started?,
         // What was started so far ends as the future is dropped.
         () = &mut asked_to_end => return Ok(()),
     };
-    let told = tell(
-        &options,
-        &cluster.client,
-        &Report::new(&cluster, (proxy.port, proxy.admin_port), proxy.pid, &proxy.http),
-    );
+    let report = Report::new(&cluster, (proxy.port, proxy.admin_port), proxy.pid, &proxy.http);
+    if let Some(tools) = &mut tools {
+        equip(tools, &cluster, &report)?;
+    }
+    let told = tell(&options, &cluster.client, &report, tools.as_ref());
+    let patrol = Patrol {
+        cluster: &cluster,
+        tools: tools.as_mut(),
+        restart: options.restart,
+        is_silent: options.json,
+    };
     let result = tokio::select! {
         () = &mut asked_to_end => Ok(()),
-        result = patrol(&cluster, &mut proxy) => result,
+        result = patrol.walk(&mut proxy.child) => result,
     };
     proxy.end().await;
     cluster.release(proxy.pid);
@@ -85,23 +98,39 @@ pub async fn run(options: Options) -> Result<(), Error> {
     told.and(result)
 }
 
-async fn start(options: &Options) -> Result<(Cluster, Proxy), Error> {
+async fn start(options: &Options) -> Result<(Cluster, Proxy, Option<Tools>), Error> {
+    let mut tools = options.tools.as_deref().map(Tools::prepare).transpose()?;
     let builder = Cluster::builder(options.flavour).replicas(options.replicas);
     let cluster = builder.keep(options.keep.clone()).start().await?;
     let (port, admin_port) = (free_port(), free_port());
-    let configuration = cluster.folder().join("proxy.yaml");
+    let own = || cluster.folder().join("proxy.yaml");
+    let configuration = tools.as_mut().map_or_else(own, Tools::configuration);
     let http = Http::choose();
     let text = yaml(&cluster, port, admin_port, &http);
     std::fs::write(&configuration, text).map_err(Error::path("write", &configuration))?;
-    let mut proxy = Proxy::start(&configuration, (port, admin_port), http)?;
+    let log = tools.as_mut().map(Tools::log).transpose()?;
+    let log = log.map_or_else(Stdio::inherit, |(_, file)| file.into());
+    let mut proxy = Proxy::start(&configuration, (port, admin_port), http, log)?;
     cluster.adopt(proxy.pid);
     proxy.wait_until_ready(cluster.primary()).await?;
-    Ok((cluster, proxy))
+    Ok((cluster, proxy, tools))
 }
 
-fn tell(options: &Options, client: &Path, report: &Report) -> Result<(), Error> {
+fn equip(tools: &mut Tools, cluster: &Cluster, report: &Report) -> Result<(), Error> {
+    tools.client(cluster, report)?;
+    for server in cluster.servers() {
+        if let Some(pid) = server.pid() {
+            tools.process(&server.name, pid)?;
+        }
+    }
+    Ok(())
+}
+
+fn tell(options: &Options, client: &Path, report: &Report, tools: Option<&Tools>) -> Result<(), Error> {
     let text = if options.json {
         serde_json::to_string(report).map_err(|error| Error::Proxy(error.to_string()))? + "\n"
+    } else if let Some(tools) = tools {
+        report.page_of_tools(tools.folder(), options.keep.as_deref())
     } else {
         report.page(client, options.keep.as_deref())
     };
@@ -112,24 +141,8 @@ fn tell(options: &Options, client: &Path, report: &Report) -> Result<(), Error> 
         .map_err(Error::io("cannot print"))
 }
 
-/// Reaps servers that were killed from outside, and returns when the proxy has ended.
-async fn patrol(cluster: &Cluster, proxy: &mut Proxy) -> Result<(), Error> {
-    let mut ticks = interval(PATROL);
-    loop {
-        tokio::select! {
-            status = proxy.child.wait() => {
-                let status = status.map_err(Error::io("cannot wait for the proxy"))?;
-                return Err(Error::Proxy(format!("it ended with {status}")));
-            }
-            _ = ticks.tick() => {
-                for server in cluster.servers() {
-                    if let Some(Some(status)) = server.exited() {
-                        tracing::warn!("{} has ended with {status}", server.name);
-                    }
-                }
-            }
-        }
-    }
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("`{text}` is no time such as 5s"))
 }
 
 /// The proxy's configuration: the shortest that names everything.
@@ -177,15 +190,17 @@ impl Http {
 // === impl Proxy ===
 
 impl Proxy {
-    fn start(configuration: &Path, (port, admin_port): (u16, u16), http: Http) -> Result<Proxy, Error> {
+    fn start(
+        configuration: &Path,
+        (port, admin_port): (u16, u16),
+        http: Http,
+        log: Stdio,
+    ) -> Result<Proxy, Error> {
         let program = std::env::current_exe().map_err(Error::io("cannot find this program"))?;
         let mut command = Command::new(program);
         command.arg("run").arg("-c").arg(configuration);
         // Standard output is for the report alone.
-        command
-            .stdin(Stdio::null())
-            .stdout(std::io::stderr())
-            .stderr(Stdio::inherit());
+        command.stdin(Stdio::null()).stdout(std::io::stderr()).stderr(log);
         command.kill_on_drop(true).process_group(0);
         let child = command.spawn().map_err(Error::io("cannot start the proxy"))?;
         let pid = child

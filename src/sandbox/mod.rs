@@ -10,10 +10,12 @@ mod cluster;
 mod command;
 mod error;
 mod installation;
+mod patrol;
 mod replication;
 mod report;
 mod server;
 mod template;
+mod tools;
 mod watchdog;
 mod workspace;
 

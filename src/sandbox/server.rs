@@ -99,8 +99,18 @@ impl Server {
             watchdog: launch.watchdog,
             child: Mutex::new(None),
         };
-        server.spawn()?;
+        server.spawn(&[])?;
         Ok(server)
+    }
+
+    /// Starts the process again as a supervisor would, without waiting for it: it takes no writes until it is told
+    /// to, and goes on following whom it followed.
+    pub(super) fn revive(&self) -> Result<(), Error> {
+        let options: &[&str] = match self.flavour {
+            Flavour::MySql => &["--super-read-only=1", "--skip-replica-start=OFF"],
+            Flavour::MariaDb => &["--read-only=1", "--skip-slave-start=OFF"],
+        };
+        self.spawn(options)
     }
 
     /// The running process; None while the server is down.
@@ -180,7 +190,7 @@ impl Server {
     /// A replica's replication does not start by itself: see [`Cluster::restart`](super::Cluster::restart).
     pub async fn start(&self) -> Result<(), Error> {
         if self.exited().is_some() {
-            self.spawn()?;
+            self.spawn(&[])?;
         }
         self.wait_until_ready().await
     }
@@ -251,10 +261,11 @@ impl Server {
         }
     }
 
-    fn spawn(&self) -> Result<(), Error> {
+    fn spawn(&self, more: &[&str]) -> Result<(), Error> {
         use std::os::unix::process::CommandExt;
         let child = Command::new(&self.program)
             .args(&self.arguments)
+            .args(more)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

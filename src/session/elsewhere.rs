@@ -85,6 +85,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_not_understood_has_done_nothing() {
+        // A client of version 9 asks for this when it connects, to learn what the server takes.
+        for (sql, code, doubtful) in [
+            ("select $$", 1064, false),
+            ("SELECT f(1), '", 1064, false),
+            ("SELECT f(1)", 1048, true),
+            ("CALL p()", 1064, true),
+        ] {
+            let mut session = session(&[]);
+            session.status = Status::AUTOCOMMIT;
+            let facts = analyse(sql.as_bytes(), Dialect::default());
+            let mut observed = Observation::default();
+            observed.failed_with(code);
+            session.settle(&facts.features, &observed);
+            assert_eq!(session.holds.has(Hold::Unsettled), doubtful, "{sql}");
+        }
+        let mut observed = Observation::default();
+        observed.ended(Status::AUTOCOMMIT, 0, true);
+        observed.failed_with(1064);
+        let facts = analyse(b"SELECT 1; SELEC", Dialect::default());
+        assert!(!observed.saw_nothing(&facts.features), "the first was understood");
+    }
+
+    #[test]
     fn a_read_goes_elsewhere_unless_a_hold_concerns_it() {
         assert_eq!(stays(&session(&[]), "SELECT @a"), None);
         for hold in [Hold::Transaction, Hold::State, Hold::Tracking, Hold::NamedLock] {

@@ -14,6 +14,8 @@ pub struct Observation {
     pub status: Option<Status>,
     pub warnings: u16,
     pub failed: bool,
+    /// The server did not understand the statement, and had answered nothing before it said so.
+    unparsed: bool,
     /// An OK packet ended it, so that the server had the place to say what changed.
     pub could_tell: bool,
     /// `LAST_INSERT_ID()` as the last OK says it, when it does.
@@ -46,6 +48,17 @@ impl Observation {
     pub fn failed(&mut self) {
         self.failed = true;
         self.warnings = 1;
+    }
+
+    /// As [`failed`](Self::failed), with what the server says.
+    pub fn failed_with(&mut self, code: u16) {
+        self.unparsed = code == SYNTAX_ERROR && self.status.is_none();
+        self.failed();
+    }
+
+    /// Of a query that is not understood nothing runs, while a procedure may have got to such a statement.
+    pub fn saw_nothing(&self, features: &Features) -> bool {
+        self.unparsed && features.verb == Verb::Select
     }
 
     /// Takes in one entry of session tracking.
@@ -99,6 +112,9 @@ const BEYOND_VARIABLES: Flags = Flags::CREATE_TEMPORARY
     .union(Flags::TEXT_PREPARE)
     .union(Flags::UNKNOWN_CALL)
     .union(Flags::BROKEN);
+
+/// `ER_PARSE_ERROR`
+const SYNTAX_ERROR: u16 = 1064;
 
 /// What may have done anything.
 const UNFORESEEN: Flags = Flags::UNKNOWN_CALL
@@ -329,7 +345,7 @@ impl Session {
             let doubtful = features.has(UNFORESEEN)
                 || features.verbs.contains(Verb::Set)
                 || !self.status.has(Status::AUTOCOMMIT);
-            if doubtful {
+            if doubtful && !observed.saw_nothing(features) {
                 self.holds.insert(Hold::Unsettled);
             }
         } else if observed.status.is_some() {

@@ -165,6 +165,11 @@ impl Budget {
         kept.saturating_add(more) <= self.per_transaction && self.used().saturating_add(more) <= self.total
     }
 
+    /// Bytes that there may be.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
     fn reserve(&self, bytes: u64) -> bool {
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
         let fits = before.saturating_add(bytes) <= self.total;

@@ -18,6 +18,14 @@ pub struct FactsCache {
     slots: Vec<Slot>,
     /// The next slot that is looked at for eviction.
     hand: usize,
+    looked: Looked,
+}
+
+/// How often facts were known already, and how often not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Looked {
+    pub hits: u64,
+    pub misses: u64,
 }
 
 struct Slot {
@@ -42,6 +50,7 @@ impl FactsCache {
             places: HashMap::default(),
             slots: Vec::new(),
             hand: 0,
+            looked: Looked::default(),
         }
     }
 
@@ -52,8 +61,10 @@ impl FactsCache {
             && let Some(slot) = self.places.get(&key).and_then(|&place| self.slots.get_mut(place))
         {
             slot.used = true;
+            self.looked.hits += 1;
             return Rc::clone(&slot.facts);
         }
+        self.looked.misses += 1;
         let facts = Rc::new(analyse(text, dialect));
         if let Some(key) = key
             && depends_on_shape_alone(&facts)
@@ -61,6 +72,11 @@ impl FactsCache {
             self.keep(key, &facts);
         }
         facts
+    }
+
+    /// Since it was asked last.
+    pub fn take_looked(&mut self) -> Looked {
+        std::mem::take(&mut self.looked)
     }
 
     pub fn len(&self) -> usize {

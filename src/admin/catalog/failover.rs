@@ -96,7 +96,10 @@ fn analysis(state: &State) -> Vec<Row> {
     let mut rows = vec![
         vec!["verdict".into(), analysis.verdict.word().into()],
         vec!["rule".into(), analysis.rule.into()],
-        vec!["paused".into(), failover.is_paused().into()],
+        vec![
+            "paused".into(),
+            Value::Boolean(failover.is_paused()).to_string().into(),
+        ],
         vec!["gate".into(), gate(state).into()],
     ];
     rows.extend(

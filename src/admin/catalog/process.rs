@@ -137,16 +137,47 @@ fn version(state: &State) -> Vec<Row> {
 }
 
 fn memory(state: &State) -> Vec<Row> {
-    let settings = state.shared.settings();
+    let process = vec!["process".into(), resident().into(), Value::Null];
+    let owners = owners(state).into_iter();
+    let rows = owners.map(|owner| vec![owner.name.into(), owner.bytes.into(), owner.limit.into()]);
+    std::iter::once(process).chain(rows).collect()
+}
+
+/// Whose the memory is, as far as it is counted: the rest is connections, tables of statements and the program.
+pub struct Owner {
+    pub name: &'static str,
+    pub bytes: u64,
+    /// At which its owner takes no more.
+    pub limit: u64,
+}
+
+pub fn owners(state: &State) -> Vec<Owner> {
+    let shared = &state.shared;
+    let settings = shared.settings();
     let config = &settings.config;
-    vec![
-        vec!["process".into(), resident().into(), Value::Null],
-        vec![
-            "buffers".into(),
-            buffer::lent().into(),
-            config.limits.buffer_memory.into(),
-        ],
-    ]
+    let mut owners = vec![
+        Owner {
+            name: "buffers",
+            bytes: buffer::lent() as u64,
+            limit: config.limits.buffer_memory,
+        },
+        Owner {
+            name: "parked statements",
+            bytes: shared.lot.bytes(),
+            limit: shared.lot.most_bytes(),
+        },
+    ];
+    owners.extend(shared.replays.as_ref().map(|budget| Owner {
+        name: "transactions to run again",
+        bytes: budget.used(),
+        limit: budget.total(),
+    }));
+    owners.extend(settings.results.as_ref().map(|results| Owner {
+        name: "kept results",
+        bytes: results.held().bytes,
+        limit: config.routing.result_cache,
+    }));
+    owners
 }
 
 /// What the kernel counts for this process.

@@ -15,6 +15,7 @@ pub const RULES: Table = Table {
         Column::text("matches"),
         Column::text("actions"),
         Column::boolean("continues"),
+        Column::integer("hits"),
     ],
     rows: rules,
 };
@@ -57,6 +58,8 @@ pub const CONFIG: Table = Table {
 };
 
 fn rules(state: &State) -> Vec<Row> {
+    let settings = state.shared.settings();
+    let hits: Vec<u64> = settings.rules.hits().map(|(_, hits)| hits).collect();
     let row = |(place, rule): (usize, &Rule)| {
         vec![
             place.into(),
@@ -65,17 +68,10 @@ fn rules(state: &State) -> Vec<Row> {
             given(&format!("{:?}", rule.matches)).into(),
             given(&format!("{:?}", rule.actions)).into(),
             rule.continues.into(),
+            hits.get(place).copied().into(),
         ]
     };
-    state
-        .shared
-        .settings()
-        .config
-        .rules
-        .iter()
-        .enumerate()
-        .map(row)
-        .collect()
+    settings.config.rules.iter().enumerate().map(row).collect()
 }
 
 /// What a structure has that is not empty, without the names of types.

@@ -111,7 +111,7 @@ impl Target {
                 "{file}: `admin.address` is off"
             ))),
             (_, None) => Err(ClientError::Unreachable(format!(
-                "{file}: there are no `admin.users` to log in as, or none of that name"
+                "{file}: there are no `admin.users` to log in as, or none of that name\n  help: add `admin: {{users: [{{name: ops, password: \"..\", role: operate}}]}}` and start the proxy again"
             ))),
         }
     }

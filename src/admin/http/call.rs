@@ -77,7 +77,7 @@ impl Call {
 
     pub fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
         match self.body.get(name) {
-            None | Some(Json::Null) => Ok(None),
+            None => Ok(None),
             Some(Json::String(text)) => Ok(Some(text)),
             Some(_) => Err(Problem::bad(format!("`{name}` is a text"))),
         }
@@ -95,14 +95,14 @@ impl Call {
 
     pub fn truth(&self, name: &str) -> Result<bool, Problem> {
         match self.body.get(name) {
-            None | Some(Json::Null) => Ok(false),
+            None => Ok(false),
             Some(Json::Bool(truth)) => Ok(*truth),
             Some(_) => Err(Problem::bad(format!("`{name}` is true or false"))),
         }
     }
 
     pub fn count(&self, name: &str) -> Result<Option<u32>, Problem> {
-        let Some(given) = self.body.get(name).filter(|given| !given.is_null()) else {
+        let Some(given) = self.body.get(name) else {
             return Ok(None);
         };
         let number = given.as_u64().and_then(|number| u32::try_from(number).ok());

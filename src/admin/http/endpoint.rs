@@ -42,6 +42,10 @@ pub enum FieldKind {
     /// From and to.
     Count(u32, u32),
     Words(&'static [&'static str]),
+    /// Such as 10s or 500ms.
+    Time,
+    /// One of a table's columns, a `-` before it or not.
+    Column,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,8 +79,9 @@ pub const STATES: &[&str] = &["online", "drain", "maintenance"];
 const OF_TABLES: &[Field] = &[
     Field::count("limit", 0, MOST_ROWS, "rows at most; 1000 unless given"),
     Field::count("offset", 0, u32::MAX, "rows to leave out before"),
-    Field::text(
+    Field::new(
         "order",
+        FieldKind::Column,
         "a column to sort by; with a `-` before it, the largest first",
     ),
 ];
@@ -96,7 +101,7 @@ const OF_SERVER: &[Field] = &[
 ];
 const OF_SWITCHOVER: &[Field] = &[
     TO,
-    Field::text("timeout", "such as 10s: then it is undone"),
+    Field::new("timeout", FieldKind::Time, "such as 10s: then it is undone"),
     FORCE,
 ];
 const OF_FAILOVER: &[Field] = &[TO, FORCE];

@@ -6,6 +6,9 @@ use super::access::Access;
 use super::endpoint::{Action, Endpoint, Field, FieldKind, Method};
 use crate::admin::catalog::{Column, Kind};
 
+/// What is understood as a time, as far as anybody writes it.
+const TIME: &str = r"^([0-9]{1,6}(\.[0-9]{1,6})?(ms|s|m|h|d))+$";
+
 pub fn describe(endpoints: &[Endpoint]) -> Json {
     let mut paths: Map<String, Json> = Map::new();
     for endpoint in endpoints {
@@ -104,7 +107,7 @@ fn parameters(endpoint: &Endpoint) -> Vec<Json> {
             "in": "query",
             "required": field.needed,
             "description": field.about,
-            "schema": schema(field.kind),
+            "schema": parameter(endpoint, field),
         })
     };
     let mut parameters: Vec<_> = endpoint.places().map(place).collect();
@@ -122,6 +125,17 @@ fn parameters(endpoint: &Endpoint) -> Vec<Json> {
         parameters.extend(table.columns.iter().map(column));
     }
     parameters
+}
+
+fn parameter(endpoint: &Endpoint, field: &Field) -> Json {
+    match (field.kind, endpoint.action) {
+        (FieldKind::Column, Action::Table(table)) => {
+            let columns = table.columns.iter();
+            let both = columns.flat_map(|column| [column.name.to_owned(), format!("-{}", column.name)]);
+            json!({ "type": "string", "enum": both.collect::<Vec<_>>() })
+        }
+        _ => schema(field.kind),
+    }
 }
 
 fn body(endpoint: &Endpoint) -> Json {
@@ -157,6 +171,8 @@ fn schema(kind: FieldKind) -> Json {
         FieldKind::Truth => json!({ "type": "boolean" }),
         FieldKind::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         FieldKind::Words(words) => json!({ "type": "string", "enum": words }),
+        FieldKind::Time => json!({ "type": "string", "pattern": TIME, "maxLength": 32 }),
+        FieldKind::Column => json!({ "type": "string" }),
     }
 }
 

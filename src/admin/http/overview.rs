@@ -71,6 +71,7 @@ fn failover(state: &State) -> Json {
     let mode = match state.shared.settings().config.failover.mode {
         FailoverMode::Automatic => "automatic",
         FailoverMode::Manual => "manual",
+        FailoverMode::Follow => "follow",
         FailoverMode::Off => "off",
     };
     let Some(handle) = &state.failover else {

@@ -33,10 +33,10 @@ pub async fn show(state: &State, table: &Table, call: &Call) -> Result<Json, Pro
 }
 
 fn order(text: &str) -> Order {
-    let descending = text.starts_with('-');
+    let descending = text.strip_prefix('-');
     Order {
-        column: text.trim_start_matches('-').to_owned(),
-        descending,
+        column: descending.unwrap_or(text).to_owned(),
+        descending: descending.is_some(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod failover;
 mod family;
+mod keeping;
 pub mod process;
 mod servers;
 mod sessions;
@@ -44,6 +45,7 @@ impl Collector for All {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut families = Families::new(encoder);
         traffic::write(&mut families, &self.0)?;
+        keeping::write(&mut families, &self.0)?;
         sessions::write(&mut families, &self.0)?;
         servers::write(&mut families, &self.0)?;
         failover::write(&mut families, &self.0)?;

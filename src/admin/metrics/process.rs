@@ -5,6 +5,7 @@ use std::time::UNIX_EPOCH;
 
 use super::family::{Families, Name, Sample, number};
 use crate::admin::State;
+use crate::admin::catalog::process::owners;
 use crate::net::buffer;
 
 /// The kernel's page, and its clock's ticks a second: the same on every machine that this runs on, or near enough
@@ -53,9 +54,27 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
             state.shared.settings().config.limits.buffer_memory,
         ))],
     )?;
+    memory(families, state)?;
     families.gauge(
         Name::new("splitrail_build_info", "Always 1; the version is a label"),
         [Sample::new(1.0).with("version", env!("CARGO_PKG_VERSION"))],
+    )
+}
+
+fn memory(families: &mut Families<'_>, state: &State) -> fmt::Result {
+    let owners = owners(state);
+    let label = |name: &str| name.replace(' ', "_");
+    families.gauge(
+        Name::bytes("splitrail_memory", "Of what is counted, by whose it is"),
+        owners
+            .iter()
+            .map(|owner| Sample::new(number(owner.bytes)).with("owner", &label(owner.name))),
+    )?;
+    families.gauge(
+        Name::bytes("splitrail_memory_limit", "At which the owner takes no more"),
+        owners
+            .iter()
+            .map(|owner| Sample::new(number(owner.limit)).with("owner", &label(owner.name))),
     )
 }
 

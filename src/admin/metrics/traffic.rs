@@ -52,8 +52,7 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         ),
         &total.delays,
     )?;
-    workers(families, state)?;
-    results(families, state)
+    workers(families, state)
 }
 
 /// Few: as many as there are threads.
@@ -76,52 +75,5 @@ fn workers(families: &mut Families<'_>, state: &State) -> fmt::Result {
             "How late the timers of each thread ran, added up",
         ),
         late,
-    )
-}
-
-fn results(families: &mut Families<'_>, state: &State) -> fmt::Result {
-    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    if let Some(results) = &state.shared.settings().results {
-        let held = results.held();
-        families.counter(
-            Name::new(
-                "splitrail_result_cache_lookups",
-                "Statements for which a rule keeps results",
-            ),
-            [
-                Sample::new(held.hits).with("result", "hit"),
-                Sample::new(held.misses).with("result", "miss"),
-            ],
-        )?;
-    }
-    if let Some(tracer) = &state.shared.tracer {
-        let counts = &tracer.counts;
-        families.counter(
-            Name::new(
-                "splitrail_trace_spans",
-                "Spans of statements, by what became of them",
-            ),
-            [
-                Sample::new(count(&counts.sent)).with("result", "sent"),
-                Sample::new(count(&counts.dropped)).with("result", "dropped"),
-                Sample::new(count(&counts.failed)).with("result", "failed"),
-            ],
-        )?;
-    }
-    let mirrored = &state.shared.mirrored;
-    let outcomes = [
-        ("alike", &mirrored.alike),
-        ("different", &mirrored.different),
-        ("failed", &mirrored.failed),
-        ("dropped", &mirrored.dropped),
-    ];
-    families.counter(
-        Name::new(
-            "splitrail_mirrored_statements",
-            "Statements that ran on a second server too, by what came of it",
-        ),
-        outcomes
-            .into_iter()
-            .map(|(outcome, counter)| Sample::new(count(counter)).with("outcome", outcome)),
     )
 }

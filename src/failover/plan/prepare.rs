@@ -77,6 +77,9 @@ fn by_settings(scene: &Scene, wish: &Wish) -> Vec<String> {
     let mut reasons = Vec::new();
     match (scene.settings.mode, wish.by) {
         (FailoverMode::Off, _) => reasons.push("`failover.mode` is off".to_owned()),
+        (FailoverMode::Follow, _) => {
+            reasons.push("`failover.mode` is follow: another proxy decides".to_owned());
+        }
         (FailoverMode::Manual, By::Proxy) => {
             reasons.push("`failover.mode` is manual: an operator promotes".to_owned());
         }

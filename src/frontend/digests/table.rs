@@ -94,6 +94,15 @@ impl Digests {
         self.rows.iter().cloned().chain(other).collect()
     }
 
+    /// Rows of their own.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     pub fn forget(&mut self) {
         *self = Self::new(self.most);
     }

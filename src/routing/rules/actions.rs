@@ -37,6 +37,27 @@ impl Actions {
         };
         *self == nothing
     }
+
+    /// Each rule that it comes from, once.
+    pub(super) fn each_rule(&self, mut seen: impl FnMut(Place)) {
+        let places = [
+            self.last,
+            self.target,
+            self.consistency,
+            self.max_lag,
+            self.timeout,
+            self.block,
+            self.rewrite,
+            self.mirror,
+            self.cache,
+            self.throttle,
+        ];
+        for (index, place) in places.iter().enumerate() {
+            if let Some(place) = place.filter(|_| !places[..index].contains(place)) {
+                seen(place);
+            }
+        }
+    }
 }
 
 // === impl Said ===

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -30,6 +31,8 @@ struct Compiled {
     /// What the examples of statements have in common with those that they stand for.
     digests: Vec<u64>,
     buckets: Option<Mutex<Buckets>>,
+    /// Statements that it was applied to.
+    hits: AtomicU64,
 }
 
 /// How a client came in.
@@ -72,8 +75,36 @@ impl RuleSet {
         }
     }
 
+    /// Goes on counting where rules of the same names are.
+    pub fn counting_on(self, old: &Self) -> Self {
+        for compiled in &self.rules {
+            let mut before = old.rules.iter();
+            if let Some(before) = before.find(|before| before.rule.name == compiled.rule.name) {
+                compiled
+                    .hits
+                    .store(before.hits.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        self
+    }
+
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// A statement is treated as these rules want.
+    pub fn count(&self, actions: &Actions) {
+        actions.each_rule(|place| {
+            if let Some(compiled) = self.rules.get(usize::from(place)) {
+                compiled.hits.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Each rule's name and its statements, in their order.
+    pub fn hits(&self) -> impl Iterator<Item = (&str, u64)> {
+        let rules = self.rules.iter();
+        rules.map(|compiled| (compiled.rule.name.as_str(), compiled.hits.load(Ordering::Relaxed)))
     }
 
     /// The rules that the client's statements may match.
@@ -247,6 +278,7 @@ impl Compiled {
             digests,
             buckets: rule.actions.throttle.as_ref().map(buckets),
             rule: rule.clone(),
+            hits: AtomicU64::new(0),
         }
     }
 

@@ -1,0 +1,71 @@
+//! Looks after a sandbox's processes while it is up: reaps servers that were killed from outside, starts them again
+//! when that is wanted, and notices when the proxy has ended.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::time::Duration;
+
+use tokio::process::Child;
+use tokio::time::{Instant, interval};
+
+use super::tools::Tools;
+use super::{Cluster, Error};
+
+/// How often ended servers are noticed.
+const ROUND: Duration = Duration::from_millis(200);
+
+pub struct Patrol<'a> {
+    pub cluster: &'a Cluster,
+    pub tools: Option<&'a mut Tools>,
+    /// After how long a server that has ended is started again.
+    pub restart: Option<Duration>,
+    /// Nobody reads along while a line of JSON is all there is to say.
+    pub is_silent: bool,
+}
+
+// === impl Patrol ===
+
+impl Patrol<'_> {
+    /// Returns when the proxy has ended.
+    pub async fn walk(mut self, proxy: &mut Child) -> Result<(), Error> {
+        let mut ticks = interval(ROUND);
+        let mut due = HashMap::new();
+        loop {
+            tokio::select! {
+                status = proxy.wait() => {
+                    let status = status.map_err(Error::io("cannot wait for the proxy"))?;
+                    return Err(Error::Proxy(format!("it ended with {status}")));
+                }
+                _ = ticks.tick() => self.round(&mut due)?,
+            }
+        }
+    }
+
+    fn round(&mut self, due: &mut HashMap<String, Instant>) -> Result<(), Error> {
+        for server in self.cluster.servers() {
+            if let Some(Some(status)) = server.exited() {
+                let next = self.restart.map_or(String::new(), |after| {
+                    due.insert(server.name.clone(), Instant::now() + after);
+                    format!("; it is started again in {} s", after.as_secs_f64())
+                });
+                self.say(&format!("{} has ended with {status}{next}", server.name));
+            }
+            if due.get(&server.name).is_some_and(|due| *due <= Instant::now()) {
+                due.remove(&server.name);
+                server.revive()?;
+                self.say(&format!("{} is started again", server.name));
+                if let (Some(tools), Some(pid)) = (&mut self.tools, server.pid()) {
+                    tools.process(&server.name, pid)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn say(&self, text: &str) {
+        if !self.is_silent {
+            // Whoever closed the terminal does not need it.
+            let _ = writeln!(std::io::stderr(), "  {text}");
+        }
+    }
+}
