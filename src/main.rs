@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use splitrail::admin::client;
-use splitrail::config::{self, Config};
+use splitrail::config::{self, Config, Written};
 use splitrail::{app, draft, sandbox};
 
 #[global_allocator]
@@ -120,7 +120,7 @@ fn obey(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(done?))
         }
         Command::Setup(options) => match load(&options.config)? {
-            Some(config) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
+            Some((config, _)) => app::setup::setup(&config, &options).map(|()| ExitCode::SUCCESS),
             None => Ok(ExitCode::from(2)),
         },
         Command::Schema => {
@@ -156,9 +156,10 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 }
 
 /// `None`: what is wrong with it has been told.
-fn load(path: &Path) -> anyhow::Result<Option<Config>> {
-    match Config::load(path) {
-        Ok(config) => Ok(Some(config)),
+fn load(path: &Path) -> anyhow::Result<Option<(Config, Written)>> {
+    let read = Written::read(path).and_then(|written| Ok((Config::of(&written)?, written)));
+    match read {
+        Ok(read) => Ok(Some(read)),
         Err(problems) => {
             use std::io::Write;
             writeln!(std::io::stderr(), "{problems}")?;
@@ -168,13 +169,13 @@ fn load(path: &Path) -> anyhow::Result<Option<Config>> {
 }
 
 fn run(file: &File, takeover: bool) -> anyhow::Result<ExitCode> {
-    let Some(config) = load(&file.config)? else {
+    let Some((config, written)) = load(&file.config)? else {
         return Ok(ExitCode::from(2));
     };
     app::logging::start(&config.log);
     for warning in config.warnings(&file.config) {
         tracing::warn!("{warning}");
     }
-    app::run(config, &file.config, takeover)?;
+    app::run(config, (written, &file.config), takeover)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use splitrail::sandbox::Certificates;
 
-use crate::fixture::proxy::{Signal, wait_for};
+use crate::fixture::proxy::{Signal, free_port, wait_for};
 use crate::fixture::{Cluster, Proxy, on_both_flavours};
 
 /// Changes the file, and waits until the log says what became of it.
@@ -28,6 +28,48 @@ async fn reload(proxy: &Proxy<'_>, change: impl FnOnce(String) -> String) -> Str
 /// Which server answers a read.
 async fn port(conn: &mut Conn) -> u16 {
     conn.query_first("SELECT @@port").await.unwrap().unwrap()
+}
+
+/// A server's state and its open connections that are in use, as SHOW SERVERS and SHOW POOLS have them.
+async fn state(admin: &mut Conn, name: &str) -> Option<(String, u64)> {
+    let row: Option<mysql_async::Row> = admin
+        .query_first(format!("SHOW SERVERS WHERE server = '{name}'"))
+        .await
+        .unwrap();
+    let row = row?;
+    Some((row.get("state").unwrap(), row.get("in_flight").unwrap()))
+}
+
+/// Waits until no connection to the server is left.
+async fn drained(admin: &mut Conn, name: &str) {
+    wait_for("the last connection to close", async || {
+        let sql = format!("SHOW SERVERS WHERE server = '{name}'");
+        let row: Option<mysql_async::Row> = admin.query_first(sql).await.unwrap();
+        row.is_none_or(|row| row.get::<u64, _>("connections") == Some(0))
+            .then_some(())
+    })
+    .await;
+}
+
+/// Waits until reads come from there.
+async fn serves(client: &mut Conn, wanted: u16) {
+    wait_for("reads from the server", async || {
+        (port(client).await == wanted).then_some(())
+    })
+    .await;
+}
+
+/// What the HTTP listener says to who asks with this token.
+async fn status(port: u16, token: &str) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!(
+        "GET /api/v1/servers HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// Clients that read, write and execute until told to end; every error is a failure.
@@ -173,8 +215,156 @@ on_both_flavours! {
 
         let said = reload(&proxy, |text| text.replace("workers: 2", "workers: 3")).await;
         assert!(said.contains("needs a restart: workers"), "{said}");
-        let said = reload(&proxy, |text| text.replacen("role: replica}", "role: replica}\n  - {name: other, address: \"127.0.0.1:1\"}", 1)).await;
-        assert!(said.contains("not reloaded") && said.contains("needs a restart: servers"), "{said}");
         client.query_drop("SELECT 1").await.unwrap();
+    }
+
+    async fn servers_come_and_go_under_load_without_an_error(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let database = cluster.new_database().await;
+        let proxy = Proxy::before(&cluster).with("routing: {balance: round_robin}").admin().start().await;
+        let mut admin = proxy.admin().await;
+        let load = Load::start(&proxy, &database).await;
+        let (primary, replica) = (&cluster.servers()[0], &cluster.servers()[2]);
+        let line = |text: &str, name: &str| {
+            let is = |line: &&str| line.contains(&format!("name: {name},"));
+            format!("{}\n", text.lines().find(is).unwrap())
+        };
+
+        // What runs there when it is removed ends there.
+        let hint = format!("/* splitrail: server={} */", replica.name);
+        let mut slow = proxy.client().await;
+        let sql = format!("{hint} SELECT @@port + SLEEP(2)");
+        let slow = tokio::spawn(async move { slow.query_first::<u16, _>(sql).await });
+        let busy = async |admin: &mut Conn| state(admin, &replica.name).await.is_some_and(|(_, busy)| busy > 0);
+        wait_for("the slow read", async || busy(&mut admin).await.then_some(())).await;
+        let text = std::fs::read_to_string(proxy.folder().join("proxy.yaml")).unwrap();
+        let entry = line(&text, &replica.name);
+        let said = reload(&proxy, |text| text.replace(&entry, "")).await;
+        assert!(said.contains(&format!("servers[{}]", replica.name)), "{said}");
+        assert_eq!(state(&mut admin, &replica.name).await.unwrap().0, "removed");
+        load.go_on().await;
+        assert_eq!(slow.await.unwrap().unwrap(), Some(replica.port));
+        let mut client = proxy.client().await;
+        for _ in 0..20 {
+            assert_ne!(port(&mut client).await, replica.port);
+        }
+        drained(&mut admin, &replica.name).await;
+        load.go_on().await;
+
+        // It comes back, under its own name and another one, and then by another address.
+        reload(&proxy, |text| text.replacen("servers:\n", &format!("servers:\n{entry}"), 1)).await;
+        serves(&mut client, replica.port).await;
+        load.go_on().await;
+        reload(&proxy, |text| text.replace(&format!("name: {},", replica.name), "name: fresh,")).await;
+        serves(&mut client, replica.port).await;
+        drained(&mut admin, &replica.name).await;
+        load.go_on().await;
+        let moved = |text: String| text.replace(&format!("fresh, address: \"127.0.0.1:{}", replica.port), &format!("fresh, address: \"localhost:{}", replica.port));
+        let said = reload(&proxy, moved).await;
+        assert!(said.contains("servers[fresh].address: 127.0.0.1"), "{said}");
+        serves(&mut client, replica.port).await;
+        load.go_on().await;
+
+        // A rule may name a server that came later, whatever its place.
+        let rules = "rules: [{name: there, match: {verb: select}, target: {servers: [fresh]}}]\n";
+        let said = reload(&proxy, |text| text + rules).await;
+        assert!(said.contains("rules[there]"), "{said}");
+        for _ in 0..5 {
+            assert_eq!(port(&mut client).await, replica.port);
+        }
+        reload(&proxy, |text| text.split("rules:").next().unwrap().to_owned()).await;
+        load.go_on().await;
+
+        let without = |text: String| text.replace(&line(&text, &primary.name), "").replacen("role: replica", "role: primary", 1);
+        let said = reload(&proxy, without).await;
+        assert!(said.contains("not reloaded") && said.contains("SWITCHOVER"), "{said}");
+        load.go_on().await;
+        load.end().await;
+    }
+
+    async fn listeners_and_operators_come_and_go(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let database = cluster.new_database().await;
+        let proxy = Proxy::before(&cluster).admin().start().await;
+        let load = Load::start(&proxy, &database).await;
+        let port = free_port();
+        let added = format!("listeners:\n  - {{name: more, address: \"127.0.0.1:{port}\", mode: primary}}\n");
+        let said = reload(&proxy, |text| text.replacen("listeners:\n", &added, 1)).await;
+        assert!(said.contains("listeners[more].address: added"), "{said}");
+        let options = proxy.options().tcp_port(port);
+        let mut stays = crate::fixture::proxy::connect(options.clone()).await.unwrap();
+        load.go_on().await;
+        reload(&proxy, |text| text.replacen(&added, "listeners:\n", 1)).await;
+        proxy.wait_for_log(&["listens no more"]).await;
+        assert!(crate::fixture::proxy::connect(options).await.is_err());
+        stays.query_drop("SELECT 1").await.unwrap();
+
+        // Operators: their accounts, where they come in, and the rhythm of the probes.
+        let mut watching = crate::fixture::proxy::connect(proxy.admin_options("watch")).await.unwrap();
+        let said = reload(&proxy, |text| text.replace("password: watch", "password: other")).await;
+        assert!(said.contains("admin.users[watch].password: changed"), "{said}");
+        assert!(crate::fixture::proxy::connect(proxy.admin_options("watch")).await.is_err());
+        let options = proxy.admin_options("watch").pass(Some("other"));
+        crate::fixture::proxy::connect(options).await.unwrap();
+        watching.query_drop("SHOW SERVERS").await.unwrap();
+        reload(&proxy, |text| text.replace("{name: watch, password: other, role: read}", "{name: eye, password: eye}")).await;
+        assert!(watching.query_drop("SHOW SERVERS").await.is_err(), "the account is gone");
+        let said = reload(&proxy, |text| text.replace("password: monitor}", "password: monitor, interval: 200ms, heartbeat: off}")).await;
+        assert!(said.contains("monitor.interval: added 200ms"), "{said}");
+        load.go_on().await;
+
+        let site = free_port();
+        let http = |token: &str| format!("http: {{address: \"127.0.0.1:{site}\", tokens: [{{name: t, token: {token}}}]}}");
+        let (old, new) = (http("0123456789abcdef"), http("fedcba9876543210"));
+        reload(&proxy, |text| text.replace("http: {address: off}", &old)).await;
+        assert_eq!(status(site, "0123456789abcdef").await, 200);
+        let said = reload(&proxy, |text| text.replace(&old, &new)).await;
+        assert!(said.contains("http.tokens[t].token: changed") && !proxy.log().contains("fedcba"), "{said}");
+        assert_eq!(status(site, "0123456789abcdef").await, 401);
+        assert_eq!(status(site, "fedcba9876543210").await, 200);
+        let moved = free_port();
+        reload(&proxy, |text| text.replace(&format!(":{site}\""), &format!(":{moved}\""))).await;
+        assert_eq!(status(moved, "fedcba9876543210").await, 200);
+        wait_for("the old address to close", async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", site)).await.is_err().then_some(())
+        }).await;
+        // The admin port is moved by whoever sits there, and gets the answer.
+        let mut admin = proxy.admin().await;
+        let path = proxy.folder().join("proxy.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (from, to) = (proxy.admin_port.unwrap(), free_port());
+        std::fs::write(&path, text.replace(&format!(":{from}\""), &format!(":{to}\""))).unwrap();
+        admin.query_drop("RELOAD CONFIG").await.unwrap();
+        assert!(crate::fixture::proxy::connect(proxy.admin_options("admin")).await.is_err());
+        let mut admin = crate::fixture::proxy::connect(proxy.admin_options("admin").tcp_port(to)).await.unwrap();
+        admin.query_drop("SHOW SERVERS").await.unwrap();
+        load.go_on().await;
+        load.end().await;
+    }
+
+    async fn what_was_set_at_run_time_is_saved(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let proxy = Proxy::before(&cluster).admin().start().await;
+        let mut admin = proxy.admin().await;
+        let name = &cluster.servers()[1].name;
+        let path = proxy.folder().join("proxy.yaml");
+        let before = std::fs::read_to_string(&path).unwrap();
+        admin.query_drop(format!("SET SERVER {name} WEIGHT = 7")).await.unwrap();
+        admin.query_drop(format!("DRAIN {name}")).await.unwrap();
+        let shown: Vec<mysql_async::Row> = admin.query("SHOW CONFIG LIKE '%weight'").await.unwrap();
+        assert!(!shown.is_empty(), "what differs is shown");
+        admin.query_drop("SAVE CONFIG").await.unwrap();
+        let after = std::fs::read_to_string(&path).unwrap();
+        let entry = before.lines().find(|line| line.contains(&format!("name: {name},"))).unwrap();
+        let saved = entry.replace('}', ", weight: 7, state: drain}");
+        assert_eq!(after, before.replace(entry, &saved));
+        // Nothing is left to save, and nothing that is in the file has been undone.
+        admin.query_drop("SAVE CONFIG").await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), after);
+        assert_eq!(state(&mut admin, name).await.unwrap().0, "drain");
+        std::fs::write(&path, format!("{after}# by hand\n")).unwrap();
+        admin.query_drop(format!("RESUME {name}")).await.unwrap();
+        let refused = admin.query_drop("SAVE CONFIG").await.unwrap_err().to_string();
+        assert!(refused.contains("changed since it was read"), "{refused}");
     }
 }

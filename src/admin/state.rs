@@ -1,9 +1,11 @@
 //! All that the tables and commands of this folder look at.
 
+use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::failover;
 use crate::frontend::shared::Shared;
@@ -15,6 +17,8 @@ pub struct State {
     pub failover: Option<failover::Handle>,
     /// What only the one who built the proxy can do again.
     pub reload: Reloads,
+    /// What the HTTP listener shows; none: plain HTTP. Replaced when certificates are loaded again.
+    pub http_tls: ArcSwapOption<rustls::ServerConfig>,
     /// When the proxy began.
     pub started: SystemTime,
     /// What the counters of routes were when they were last reset: their own threads alone write them.
@@ -22,12 +26,22 @@ pub struct State {
 }
 
 /// Answers what was done, or why nothing was.
-pub type Reload = Box<dyn Fn() -> Result<String, String> + Send + Sync>;
+pub type Reload = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync>;
+
+/// The same for a file to save to, if it is not the one that was read.
+pub type Save = Box<
+    dyn Fn(Option<PathBuf>) -> Pin<Box<dyn Future<Output = Result<String, String>> + Send>> + Send + Sync,
+>;
+
+/// Settings that are not as the file has them, with their present values.
+pub type Unsaved = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
 #[derive(Default)]
 pub struct Reloads {
     pub tls: Option<Reload>,
     pub config: Option<Reload>,
+    pub save: Option<Save>,
+    pub unsaved: Option<Unsaved>,
 }
 
 // === impl State ===
@@ -38,6 +52,7 @@ impl State {
             shared,
             failover,
             reload,
+            http_tls: ArcSwapOption::empty(),
             started: SystemTime::now(),
             forgotten: ArcSwap::default(),
         })
@@ -53,7 +68,9 @@ impl State {
 
     /// A server by its name.
     pub fn server(&self, name: &str) -> Option<usize> {
-        let mut servers = self.shared.servers.iter();
-        servers.position(|server| server.name().eq_ignore_ascii_case(name))
+        let snapshot = self.shared.topology.snapshot();
+        let mut servers = snapshot.present().filter(|(_, server)| server.is_configured());
+        let found = servers.find(|(_, server)| server.name.eq_ignore_ascii_case(name));
+        found.map(|(index, _)| index)
     }
 }

@@ -22,10 +22,18 @@ pub fn source(config: &Config) -> Source {
 }
 
 /// Has them read on the primary of the moment. Ends when nobody reads them.
-pub async fn follow_primary(sources: watch::Sender<Source>, topology: Arc<Topology>, config: Config) {
+pub async fn follow_primary(
+    sources: watch::Sender<Source>,
+    topology: Arc<Topology>,
+    mut configs: watch::Receiver<Arc<Config>>,
+) {
     let mut known = topology.primary();
     loop {
-        known = topology.primary_changed_from(known).await;
+        tokio::select! {
+            primary = topology.primary_changed_from(known) => known = primary,
+            Ok(()) = configs.changed() => {}
+        }
+        let config = configs.borrow_and_update().clone();
         let Some(server) = known.and_then(|index| config.servers.get(index)) else {
             continue;
         };

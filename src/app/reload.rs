@@ -2,46 +2,83 @@
 //! whole first, then taken up in one piece. What cannot change in a running proxy is named, and stays as it was.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-use zeroize::Zeroizing;
+use tokio::sync::{Mutex, MutexGuard, watch};
 
+use super::adopt::{Adopted, adopt};
 use super::notify::notify;
+use super::operators::{Opened, Operators};
 use super::{accounts, secure};
-use crate::config::{Address, Config, Listener, differences};
+use crate::backend::{Endpoint, Server};
+use crate::config::{Config, Listener, ServerState, Written, differences};
+use crate::failover;
+use crate::frontend::door::{Door, Inherited};
 use crate::frontend::settings::Settings;
 use crate::frontend::shared::Shared;
 use crate::net::buffer;
-use crate::topology::events::{Event, EventKind};
-
-/// Held for a reload, of which there is one at a time, and never across an await.
-#[allow(clippy::disallowed_types)]
-type Mutex<T> = std::sync::Mutex<T>;
+use crate::topology::{Admin, Event, EventKind};
 
 /// What a reload works on.
 pub struct Reloader {
     file: PathBuf,
-    /// As it was read last, to tell what is different.
-    text: Mutex<Zeroizing<String>>,
+    /// As it was read last, to tell what is different. Held for a whole reload: there is one at a time.
+    written: Mutex<Written>,
     shared: Arc<Shared>,
+    failover: failover::Handle,
+    /// For those who follow the configuration by themselves.
+    configs: watch::Sender<Arc<Config>>,
+    /// Known once it can be told whom to ask for a reload.
+    operators: OnceLock<Operators>,
+}
+
+/// Everything that may fail, done before the first change.
+struct Ready {
+    config: Config,
+    listed: Vec<crate::accounts::StaticUser>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    endpoints: Vec<(usize, Endpoint)>,
+    doors: Vec<(Door, Listener)>,
+    opened: Opened,
 }
 
 // === impl Reloader ===
 
 impl Reloader {
-    pub fn new(file: PathBuf, shared: Arc<Shared>) -> Self {
-        let text: Zeroizing<String> = std::fs::read_to_string(&file).unwrap_or_default().into();
+    pub fn new(
+        (file, written): (PathBuf, Written),
+        shared: Arc<Shared>,
+        failover: failover::Handle,
+        configs: watch::Sender<Arc<Config>>,
+    ) -> Self {
         Self {
             file,
-            text: Mutex::new(text),
+            written: Mutex::new(written),
             shared,
+            failover,
+            configs,
+            operators: OnceLock::new(),
         }
     }
 
+    /// To be called once, before the first reload.
+    pub fn serve(&self, operators: Operators) -> &Operators {
+        self.operators.get_or_init(|| operators)
+    }
+
+    /// What was read last, for who replaces it. Nobody reloads meanwhile.
+    pub(super) async fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().await
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Answers what has changed, or why nothing has; either is logged and an event.
-    pub fn reload(&self) -> Result<Vec<String>, String> {
+    pub async fn reload(&self) -> Result<Vec<String>, String> {
         notify("RELOADING=1");
-        let reloaded = self.try_reload();
+        let reloaded = self.try_reload().await;
         notify("READY=1");
         let events = self.shared.topology.events();
         match reloaded {
@@ -65,9 +102,15 @@ impl Reloader {
 
     /// The certificates alone, of the configuration at work.
     pub fn reload_certificates(&self) -> Result<String, String> {
-        match secure::for_clients(&self.shared.settings().config) {
-            Ok(tls) => {
+        let settings = self.shared.settings().clone();
+        let loaded = secure::for_clients(&settings.config)
+            .and_then(|tls| Ok((tls, secure::for_http(&settings.config)?)));
+        match loaded {
+            Ok((tls, http)) => {
                 self.shared.tls.store(tls);
+                if let Some(operators) = self.operators.get() {
+                    operators.show(http);
+                }
                 tracing::info!("certificates loaded again");
                 Ok("certificates loaded again".to_owned())
             }
@@ -78,136 +121,114 @@ impl Reloader {
         }
     }
 
-    fn try_reload(&self) -> Result<Vec<String>, String> {
-        let mut before = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| format!("{} cannot be read: {error}", self.file.display()))?;
-        let text = Zeroizing::new(text);
-        let new = Config::parse(&text, &self.file).map_err(|problems| problems.to_string())?;
+    async fn try_reload(&self) -> Result<Vec<String>, String> {
+        let mut before = self.written.lock().await;
+        let written = Written::read(&self.file).map_err(|problems| problems.to_string())?;
+        let new = Config::of(&written).map_err(|problems| problems.to_string())?;
         let old = self.shared.settings().clone();
-        let (new, kept) = running(&old.config, new)?;
-        // Everything that may fail comes before the first change.
-        let listed = accounts::all_listed(&new)?;
-        let tls = secure::for_clients(&new).map_err(|error| format!("TLS: {error}"))?;
-        let mut changes = differences(&before, &text);
-        if changes.is_empty() && old.config != new {
+        let is_free = |place| self.is_free(place);
+        let Adopted { config, kept } = adopt(&old.config, new, self.shared.topology.primary(), is_free)?;
+        let mut changes = differences(&before, &written);
+        if changes.is_empty() && old.config != config {
             changes.push("values from the environment or from files have changed".to_owned());
         }
         if !kept.is_empty() {
             changes.push(format!("needs a restart: {}", kept.join(", ")));
         }
-        buffer::set_budget(usize::try_from(new.limits.buffer_memory).unwrap_or(usize::MAX));
-        self.shared.accounts.set_listed(listed);
-        if tls.is_some() {
-            tracing::info!("certificates loaded again");
-        }
-        self.shared.tls.store(tls);
-        for server in self.shared.servers.iter() {
-            server.configure(&old.config, &new);
-        }
-        self.shared.topology.configure(&old.config, &new);
-        let settings = Settings::new(new, Some(&old), &self.shared.topology);
-        self.shared.set_settings(settings);
-        *before = text;
+        let ready = ready(&old.config, config).await?;
+        self.take_up(&old, ready)?;
+        *before = written;
         Ok(changes)
     }
+
+    fn is_free(&self, place: usize) -> bool {
+        let snapshot = self.shared.topology.snapshot();
+        let server = snapshot.servers.get(place);
+        server.is_some_and(|server| server.admin == Admin::Gone)
+    }
+
+    /// Nothing here fails half way: what reads files did so before.
+    fn take_up(&self, old: &Settings, ready: Ready) -> Result<(), String> {
+        let (shared, config) = (&self.shared, ready.config);
+        if let Some(operators) = self.operators.get() {
+            operators
+                .take_up(ready.opened, &config)
+                .map_err(|error| format!("TLS: {error}"))?;
+        }
+        buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
+        shared.accounts.set_listed(ready.listed);
+        if ready.tls.is_some() {
+            tracing::info!("certificates loaded again");
+        }
+        shared.tls.store(ready.tls);
+        for (index, endpoint) in ready.endpoints {
+            self.reach(index, endpoint, (&old.config, &config));
+        }
+        // From here on statements go there.
+        shared.topology.configure(&old.config, &config);
+        shared.lot.configure(&config.failover);
+        self.failover.configure(&config);
+        let gone = old.config.listeners.iter().map(|listener| &listener.address);
+        let gone = gone.filter(|gone| config.listeners.iter().all(|listener| listener.address != **gone));
+        let gone: Vec<_> = gone.cloned().collect();
+        let configured = Arc::new(config.clone());
+        shared.set_settings(Settings::new(config, Some(old), &shared.topology));
+        for (turn, (door, listener)) in ready.doors.into_iter().enumerate() {
+            tracing::info!(listener = listener.name, address = %listener.address, "listening");
+            shared.open(turn, door, Arc::new(listener));
+        }
+        gone.iter().for_each(|address| shared.pauses.close(address));
+        self.configs.send_replace(configured);
+        Ok(())
+    }
+
+    /// A server that is new, or is reached in another way, or has another share of connections.
+    fn reach(&self, index: usize, endpoint: Endpoint, (old, new): (&Config, &Config)) {
+        let servers = &self.shared.servers;
+        let known = servers
+            .get(index)
+            .filter(|known| known.name() == new.servers[index].name);
+        let (Some(server), false) = (known, self.is_free(index)) else {
+            servers.put(Server::new(index, new, endpoint.tls));
+            return;
+        };
+        let before = old.servers.get(index);
+        let is_same = before.is_some_and(|before| {
+            (&before.address, &before.tls) == (&new.servers[index].address, &new.servers[index].tls)
+                && old.compression == new.compression
+        });
+        if !is_same {
+            server.move_to(endpoint);
+        }
+        server.configure(old, new);
+    }
 }
 
-/// The new configuration with what only a restart changes as it was, and the names of that.
-fn running(old: &Config, new: Config) -> Result<(Config, Vec<&'static str>), String> {
-    // Rules, routes and counts know servers by their places in the list.
-    let fixed = |config: &Config| {
-        let servers = config.servers.iter();
-        let fixed = servers.map(|server| {
-            (
-                server.name.clone(),
-                server.address.clone(),
-                server.role,
-                server.tls.clone(),
-            )
-        });
-        fixed.collect::<Vec<_>>()
-    };
-    if fixed(old) != fixed(&new) {
-        return Err(
-            "needs a restart: servers (added, removed, moved, or with another name, address, role or TLS)"
-                .to_owned(),
-        );
-    }
-    let mut kept = Vec::new();
-    let mut running = new;
-    if places(&running.listeners) != places(&old.listeners) {
-        running.listeners.clone_from(&old.listeners);
-        kept.push("listeners (added, removed, or with another name or address)");
-    }
-    macro_rules! keep {
-        ($($name:literal: $($field:ident).+;)*) => {
-            $(if running.$($field).+ != old.$($field).+ {
-                running.$($field).+.clone_from(&old.$($field).+);
-                kept.push($name);
-            })*
-        };
-    }
-    keep! {
-        "workers": workers;
-        "accounts.backend": accounts.backend;
-        "monitor": monitor;
-        "failover": failover;
-        "switchover": switchover;
-        "tls.server": tls.server;
-        "compression.server": compression.server;
-        "log.format": log.format;
-        "log.level": log.level;
-        "log.targets": log.targets;
-        "statistics": statistics;
-        "audit": audit;
-        "traces": traces;
-        "takeover.socket": takeover.socket;
-        "admin": admin;
-    }
-    for (server, old) in running.servers.iter_mut().zip(&old.servers) {
-        if (server.promote, &server.data_center) != (old.promote, &old.data_center) {
-            (server.promote, server.data_center) = (old.promote, old.data_center.clone());
-            kept.push("servers[].promote and data_center");
+async fn ready(old: &Config, config: Config) -> Result<Ready, String> {
+    let tls = |error| format!("TLS: {error}");
+    let listed = accounts::all_listed(&config)?;
+    let mut endpoints = Vec::new();
+    for (index, server) in config.servers.iter().enumerate() {
+        if server.state != ServerState::Removed {
+            let secured = secure::for_server(&server.tls).map_err(tls)?;
+            endpoints.push((index, Endpoint::of(index, &config, secured)));
         }
     }
-    kept.dedup();
-    Ok((running, kept))
-}
-
-/// What a listener is known by.
-fn places(listeners: &[Listener]) -> Vec<(String, Address)> {
-    let places = listeners
-        .iter()
-        .map(|each| (each.name.clone(), each.address.clone()));
-    places.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    fn config(text: &str) -> Config {
-        Config::parse(text, Path::new("test.yaml")).unwrap()
+    let mut doors = Vec::new();
+    for listener in &config.listeners {
+        if old.listeners.iter().all(|old| old.address != listener.address) {
+            let opened = super::run::door(listener, &mut Inherited::default()).await;
+            doors.push((opened.map_err(|error| error.to_string())?, listener.clone()));
+        }
     }
-
-    #[test]
-    fn what_needs_a_restart_is_named_and_stays() {
-        let old = config("servers: [a, b]\nworkers: 2");
-        let new = config(
-            "servers: [a, {address: b, weight: 9, promote: never}]\nworkers: 3\nlimits: {per_user: 4}",
-        );
-        let (running, kept) = running(&old, new).unwrap();
-        assert_eq!(kept, ["workers", "servers[].promote and data_center"]);
-        assert_eq!((running.workers, running.servers[1].weight), (2, 9));
-        assert_eq!(running.limits.per_user, Some(4));
-        let more = config("servers: [a, b, c]\nworkers: 2");
-        assert!(
-            super::running(&old, more)
-                .unwrap_err()
-                .contains("needs a restart: servers")
-        );
-    }
+    secure::for_http(&config).map_err(tls)?;
+    let opened = Opened::beside(Some(old), &config, &mut Inherited::default()).await;
+    Ok(Ready {
+        listed,
+        tls: secure::for_clients(&config).map_err(tls)?,
+        endpoints,
+        doors,
+        opened: opened.map_err(|error| error.to_string())?,
+        config,
+    })
 }

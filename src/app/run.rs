@@ -13,13 +13,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::notify::notify;
+use super::operators::{Opened, Operators};
 use super::reload::Reloader;
 use super::takeover::{Claim, Offer, successor};
-use super::{accounts, secure};
+use super::{accounts, departures, secure};
 use crate::accounts::Source;
 use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
-use crate::config::{Address, Config};
+use crate::config::{Address, Config, Written};
 use crate::failover;
 use crate::frontend::audit::Audit;
 use crate::frontend::door::{Door, Inherited};
@@ -61,17 +62,17 @@ const SETTLED: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to end. The file is read again when a reload is asked for. `takeover`: instead of
 /// the process that runs already.
-pub fn run(config: Config, file: &Path, takeover: bool) -> Result<(), StartError> {
+pub fn run(config: Config, read: (Written, &Path), takeover: bool) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let served = runtime.block_on(serve(config, file, takeover));
+    let served = runtime.block_on(serve(config, read, takeover));
     // The threads of clients that were not waited for end with the process.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: Config, file: &Path, takeover: bool) -> Result<(), StartError> {
+async fn serve(config: Config, (written, file): (Written, &Path), takeover: bool) -> Result<(), StartError> {
     raise_open_files();
     buffer::set_budget(usize::try_from(config.limits.buffer_memory).unwrap_or(usize::MAX));
     let (mut claim, mut inherited) = claim(&config, takeover).await?;
@@ -81,10 +82,10 @@ async fn serve(config: Config, file: &Path, takeover: bool) -> Result<(), StartE
     let tls = secure::for_clients(&config)?;
     let (senders, inboxes): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| mpsc::unbounded_channel()).unzip();
     let doors = doors(&config, &mut inherited).await?;
-    let admin_port = admin::mysql::Port::open(&config.admin, &mut inherited).await?;
-    let http = admin::http::Site::open(&config.http, secure::for_http(&config)?, &mut inherited).await?;
+    let opened = Opened::beside(None, &config, &mut inherited).await?;
     let topology = Topology::new(&config);
-    let monitor = monitor::run(config.clone(), servers.clone(), topology.clone());
+    let (configs, followed) = watch::channel(Arc::new(config.clone()));
+    let monitor = monitor::follow(followed.clone(), servers.clone(), topology.clone());
     // The coordinator ends when nobody can command it any more.
     let (failover, coordinator) = failover::start(&config, topology.clone());
     let audit = open_audit(&config)?;
@@ -93,13 +94,12 @@ async fn serve(config: Config, file: &Path, takeover: bool) -> Result<(), StartE
     let mut terminate = Signals::new()?;
     // Directories stop when the last sender goes: one stays here for the clients that are still served at the end.
     let pen = claim.is_some().then(|| shared.topology.gate().pen().try_lock());
-    let mut tasks = watchers(&shared, &sources, monitor);
+    let mut tasks = watchers(&shared, (&sources, followed), monitor);
     if let Some(claim) = &mut claim {
         succeed(claim, &shared, &failover).await?;
     }
     drop(pen);
-    let mut operators = JoinSet::new();
-    operators.spawn(coordinator);
+    let coordinator = tokio::spawn(coordinator);
     if claim.is_some() {
         // Until the coordinator knows who the primary is, the old process serves better.
         let _ = timeout(SETTLED, shared.topology.gate().opened()).await;
@@ -108,10 +108,16 @@ async fn serve(config: Config, file: &Path, takeover: bool) -> Result<(), StartE
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         shared.open(turn, door, listener);
     }
-    let reloader = Arc::new(Reloader::new(file.to_owned(), shared.clone()));
+    let reloader = Reloader::new(
+        (file.to_owned(), written),
+        shared.clone(),
+        failover.clone(),
+        configs,
+    );
+    let reloader = Arc::new(reloader);
     let admin = State::new(shared.clone(), Some(failover.clone()), reloads(&reloader));
-    admin_port.map(|port| operators.spawn(port.serve(admin.clone())));
-    http.map(|site| operators.spawn(site.serve(admin.clone())));
+    let operators = reloader.serve(Operators::new(admin));
+    operators.take_up(opened, &shared.settings().config)?;
     let offer = Offer::open(&shared, failover, &mut inherited).await;
     if let Some(claim) = claim {
         claim.serving().await?;
@@ -122,7 +128,9 @@ async fn serve(config: Config, file: &Path, takeover: bool) -> Result<(), StartE
         () = terminate.wait(&reloader) => None,
         replaced = offer.taken() => Some(replaced),
     };
-    operators.shutdown().await;
+    operators.close();
+    coordinator.abort();
+    let _ = coordinator.await;
     leave(&shared, replaced.is_some(), &mut terminate).await;
     tasks.shutdown().await;
     end(&shared, threads, &mut terminate).await;
@@ -136,15 +144,21 @@ async fn doors(
 ) -> Result<Vec<(Door, Arc<crate::config::Listener>)>, StartError> {
     let mut doors = Vec::new();
     for listener in &config.listeners {
-        let failed = |source| StartError::Listen {
-            name: listener.name.clone(),
-            address: listener.address.to_string(),
-            source,
-        };
-        let door = Door::open(&listener.address, inherited).await.map_err(failed)?;
-        doors.push((door, Arc::new(listener.clone())));
+        doors.push((door(listener, inherited).await?, Arc::new(listener.clone())));
     }
     Ok(doors)
+}
+
+pub(super) async fn door(
+    listener: &crate::config::Listener,
+    inherited: &mut Inherited,
+) -> Result<Door, StartError> {
+    let failed = |source| StartError::Listen {
+        name: listener.name.clone(),
+        address: listener.address.to_string(),
+        source,
+    };
+    Door::open(&listener.address, inherited).await.map_err(failed)
 }
 
 /// `None`: there is nobody to take over from, or it is not wanted.
@@ -160,7 +174,7 @@ async fn claim(config: &Config, takeover: bool) -> Result<(Option<Claim>, Inheri
 /// What goes on until the very end.
 fn watchers(
     shared: &Arc<Shared>,
-    sources: &watch::Sender<Source>,
+    (sources, followed): (&watch::Sender<Source>, watch::Receiver<Arc<Config>>),
     monitor: impl Future<Output = ()> + Send + 'static,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
@@ -173,8 +187,9 @@ fn watchers(
     tasks.spawn(accounts::follow_primary(
         sources.clone(),
         shared.topology.clone(),
-        shared.settings().config.clone(),
+        followed,
     ));
+    tasks.spawn(departures::run(shared.clone()));
     tasks
 }
 
@@ -326,7 +341,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => drop(reloader.reload()),
+                _ = self.hang_up.recv() => drop(reloader.reload().await),
                 _ = self.replace.recv() => successor::start(),
             }
         }
@@ -351,13 +366,28 @@ fn forget_sockets(config: &Config) {
 
 /// What operators may ask for that only this place can do.
 fn reloads(reloader: &Arc<Reloader>) -> admin::Reloads {
-    let (tls, config) = (reloader.clone(), reloader.clone());
+    let (tls, config, save) = (reloader.clone(), reloader.clone(), reloader.clone());
+    let differing = reloader.clone();
     let told = |changes: Vec<String>| match changes.as_slice() {
         [] => "nothing is different".to_owned(),
         changes => changes.join("; "),
     };
     admin::Reloads {
-        tls: Some(Box::new(move || tls.reload_certificates())),
-        config: Some(Box::new(move || config.reload().map(told))),
+        tls: Some(Box::new(move || {
+            let tls = tls.clone();
+            Box::pin(async move { tls.reload_certificates() })
+        })),
+        config: Some(Box::new(move || {
+            let config = config.clone();
+            Box::pin(async move { config.reload().await.map(told) })
+        })),
+        save: Some(Box::new(move |to| {
+            let save = save.clone();
+            Box::pin(async move { save.save(to.as_deref()).await })
+        })),
+        unsaved: Some(Box::new(move || {
+            let all = super::save::differences(differing.shared()).into_iter();
+            all.map(|(path, wanted)| (path, wanted.value)).collect()
+        })),
     }
 }

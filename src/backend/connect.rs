@@ -99,6 +99,8 @@ async fn open(
     wanted: &State,
     attributes: Attributes<'_>,
 ) -> Result<Box<Connection>, BackendError> {
+    // What is outdated while it is opened is outdated.
+    let generation = server.generation();
     let mut link = reach(server).await?;
     let (greeting, sequence) = read_greeting(server, &mut link).await?;
     let mut login = LoginAttempt {
@@ -138,7 +140,7 @@ async fn open(
         serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         opened: now,
         used: now,
-        generation: server.generation(),
+        generation,
         option_changed: false,
         password_expired: false,
         permit: Some(permit),
@@ -267,7 +269,7 @@ async fn reach(server: &Server) -> Result<Link, BackendError> {
 }
 
 async fn dial(server: &Server) -> Result<Socket, BackendError> {
-    let connected = match &server.config.address {
+    let connected = match &server.endpoint().address {
         Address::Tcp { host, port } => TcpStream::connect((host.as_str(), *port)).await.map(Socket::Tcp),
         Address::Unix(path) => UnixStream::connect(path).await.map(Socket::Unix),
     };
@@ -292,10 +294,8 @@ async fn read_greeting(server: &Server, link: &mut Link) -> Result<(Greeting, u8
 }
 
 fn compress(server: &Server, capabilities: Capabilities, link: &mut Link) {
-    let (zlib, zstd) = (
-        server.compression_levels.0 as u8,
-        server.compression_levels.1 as u8,
-    );
+    let (zlib, zstd) = server.endpoint().levels;
+    let (zlib, zstd) = (zlib as u8, zstd as u8);
     if capabilities.has(Capabilities::ZSTD) {
         link.compress(Zip::with_server(Algorithm::Zstd, zstd));
     } else if capabilities.has(Capabilities::COMPRESS) {
@@ -342,7 +342,7 @@ impl LoginAttempt<'_> {
             database: wanted.schema.as_deref(),
             plugin: Some(first.plugin.name().as_bytes()),
             attributes: Some(&block),
-            zstd_level: Some(self.server.compression_levels.1 as u8),
+            zstd_level: Some(self.server.endpoint().levels.1 as u8),
         };
         let mut out = Vec::new();
         put_with(&mut out, self.sequence, |out| login.encode(out));
@@ -362,7 +362,7 @@ impl LoginAttempt<'_> {
         if wanted.schema.is_some() {
             chosen |= C::CONNECT_WITH_DB;
         }
-        match self.server.compression {
+        match self.server.endpoint().compression {
             ServerCompression::Off => {}
             ServerCompression::Zlib => chosen |= C::COMPRESS,
             ServerCompression::Zstd if offered.has(C::ZSTD) => chosen |= C::ZSTD,
@@ -376,12 +376,13 @@ impl LoginAttempt<'_> {
             server: self.server.name().to_owned(),
             reason,
         };
-        let follows = self.server.config.tls.mode == ServerTlsMode::Follow;
-        let Some(config) = self.server.tls.as_ref().filter(|_| self.key.tls || !follows) else {
+        let endpoint = Arc::clone(&self.server.endpoint());
+        let follows = endpoint.tls_mode == ServerTlsMode::Follow;
+        let Some(config) = endpoint.tls.as_ref().filter(|_| self.key.tls || !follows) else {
             return Ok(());
         };
         if !greeting.capabilities.has(Capabilities::SSL) {
-            return match self.server.config.tls.mode {
+            return match endpoint.tls_mode {
                 ServerTlsMode::Off | ServerTlsMode::Follow | ServerTlsMode::Prefer => Ok(()),
                 _ => Err(tls("the server does not offer TLS".to_owned())),
             };
@@ -398,13 +399,7 @@ impl LoginAttempt<'_> {
             .send(&out)
             .await
             .map_err(|error| lost(self.server, error))?;
-        let host = self
-            .server
-            .config
-            .address
-            .host()
-            .unwrap_or("localhost")
-            .to_owned();
+        let host = endpoint.address.host().unwrap_or("localhost").to_owned();
         let name = ServerName::try_from(host).map_err(|error| tls(error.to_string()))?;
         let session =
             rustls::ClientConnection::new(config.clone(), name).map_err(|error| tls(error.to_string()))?;

@@ -15,4 +15,4 @@ pub use error::BackendError;
 pub use identity::Identity;
 pub use pool::{Key, Pools};
 pub use profile::Profile;
-pub use server::{Server, Servers};
+pub use server::{Endpoint, Server, Servers};

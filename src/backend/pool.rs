@@ -147,6 +147,18 @@ impl Pools {
         pool
     }
 
+    /// A connection for a session that is there already: its own if it still lies there, or an idle one.
+    pub fn take_idle(
+        &self,
+        pool: &Pool,
+        ticket: Option<Ticket>,
+        wanted: &State,
+        attributes: Attributes<'_>,
+    ) -> Option<Box<Connection>> {
+        let known_by = attributes.is_login.then_some(attributes.block);
+        pool.take(ticket, wanted, known_by, clock::now())
+    }
+
     /// A connection for a session: its own if it still lies there, an idle one, a new one, or the first to
     /// become free. Its state is whatever it was: the caller restores it.
     pub async fn acquire(
@@ -157,14 +169,13 @@ impl Pools {
         wanted: &State,
         attributes: Attributes<'_>,
     ) -> Result<Box<Connection>, BackendError> {
-        let now = clock::now();
-        if let Some(connection) = pool.take(ticket, wanted, attributes.known_by(), now) {
+        if let Some(connection) = pool.take(ticket, wanted, attributes.known_by(), clock::now()) {
             return Ok(connection);
         }
         if let Some(permit) = server.slots.try_reserve() {
             return connect::connect(server, key, permit, wanted, attributes).await;
         }
-        if let Some(connection) = pool.take(None, wanted, None, now) {
+        if let Some(connection) = pool.take(None, wanted, None, clock::now()) {
             return own(connection, wanted, attributes).await;
         }
         self.wait(server, key, wanted, attributes).await

@@ -1,7 +1,7 @@
 //! A server that connections are made to, and what is known of it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -17,14 +17,13 @@ type Mutex<T> = std::sync::Mutex<T>;
 
 #[derive(Debug)]
 pub struct Server {
+    /// Its place; nobody else gets it before nothing refers to this one any more.
     pub index: usize,
-    pub config: config::Server,
+    name: Box<str>,
     pub slots: Arc<Slots>,
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// Replaced when the configuration is read again.
+    /// Both are replaced when the configuration is read again.
+    endpoint: ArcSwap<Endpoint>,
     pool: ArcSwap<config::Pool>,
-    pub compression: config::ServerCompression,
-    pub compression_levels: (u32, u32),
     /// From the latest greeting.
     profile: ArcSwapOption<Profile>,
     /// The same as in the profile; asked several times in every statement.
@@ -33,6 +32,31 @@ pub struct Server {
     generation: AtomicU64,
     /// All connections there are, and some that are gone.
     cutoffs: Mutex<Vec<Weak<Cutoff>>>,
+}
+
+/// Where connections are opened, and how.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub address: config::Address,
+    pub tls_mode: config::ServerTlsMode,
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    pub compression: config::ServerCompression,
+    /// Of zlib and zstd.
+    pub levels: (u32, u32),
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    pub fn of(index: usize, config: &config::Config, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
+        Self {
+            address: config.servers[index].address.clone(),
+            tls_mode: config.servers[index].tls.mode,
+            tls,
+            compression: config.compression.server,
+            levels: (config.compression.zlib_level, config.compression.zstd_level),
+        }
+    }
 }
 
 // === impl Server ===
@@ -45,12 +69,10 @@ impl Server {
         );
         Arc::new(Self {
             index,
-            config: config.servers[index].clone(),
+            name: config.servers[index].name.as_str().into(),
             slots,
-            tls,
+            endpoint: ArcSwap::from_pointee(Endpoint::of(index, config, tls)),
             pool: ArcSwap::from_pointee(config.pool.clone()),
-            compression: config.compression.server,
-            compression_levels: (config.compression.zlib_level, config.compression.zstd_level),
             profile: ArcSwapOption::empty(),
             is_mariadb: AtomicBool::new(false),
             generation: AtomicU64::new(0),
@@ -70,18 +92,31 @@ impl Server {
             self.slots.set_max_waiting(new.pool.max_waiting as usize);
         }
         let maximum = |config: &config::Config| {
-            config
-                .servers
-                .get(self.index)
-                .map(|server| server.max_connections)
+            let server = config.servers.get(self.index);
+            server.map(|server| server.max_connections)
         };
         if let Some(most) = maximum(new).filter(|most| Some(*most) != maximum(old)) {
             self.slots.set_maximum(most as usize);
         }
     }
 
+    /// Where connections are opened from now on.
+    pub fn endpoint(&self) -> Guard<Arc<Endpoint>> {
+        self.endpoint.load()
+    }
+
+    /// Connections are opened elsewhere, or otherwise, from now on; those that there are may serve who has them,
+    /// and go into no pool.
+    pub fn move_to(&self, endpoint: Endpoint) {
+        if self.endpoint.load().address != endpoint.address {
+            self.profile.store(None);
+        }
+        self.endpoint.store(Arc::new(endpoint));
+        self.outdate_connections();
+    }
+
     pub fn name(&self) -> &str {
-        &self.config.name
+        &self.name
     }
 
     pub fn profile(&self) -> Option<Arc<Profile>> {
@@ -135,27 +170,57 @@ impl Server {
     }
 }
 
-/// All servers, in the order of the configuration.
+/// All servers, each at its place for as long as anything refers to it. Places are few and made in advance, so that
+/// servers come and go while everybody looks. Who has gone stays at its place until another one takes it.
 #[derive(Debug, Clone)]
-pub struct Servers(Arc<[Arc<Server>]>);
+pub struct Servers {
+    places: Arc<[OnceLock<ArcSwap<Server>>]>,
+    /// Of the configuration that the process began with.
+    first: Arc<Server>,
+}
 
 // === impl Servers ===
 
 impl Servers {
+    /// In the order of the configuration; there is one at least.
     pub fn new(servers: Vec<Arc<Server>>) -> Self {
-        Self(servers.into())
+        let places = (0..config::MOST_SERVERS).map(|_| OnceLock::new());
+        let all = Self {
+            places: places.collect(),
+            first: servers[0].clone(),
+        };
+        for server in servers {
+            all.put(server);
+        }
+        all
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Server>> {
-        self.0.iter()
+    /// Takes a server's place for it, whoever had it before.
+    pub fn put(&self, server: Arc<Server>) {
+        if let Some(place) = self.places.get(server.index) {
+            place.get_or_init(|| ArcSwap::new(server.clone())).store(server);
+        }
     }
 
-    /// There is one at least.
+    pub fn iter(&self) -> impl Iterator<Item = Guard<Arc<Server>>> {
+        self.places.iter().filter_map(|place| Some(place.get()?.load()))
+    }
+
+    pub fn get(&self, index: usize) -> Option<Guard<Arc<Server>>> {
+        Some(self.places.get(index)?.get()?.load())
+    }
+
     pub fn first(&self) -> &Arc<Server> {
-        &self.0[0]
+        &self.first
     }
 
-    pub fn get(&self, index: usize) -> Option<&Arc<Server>> {
-        self.0.get(index)
+    /// Whether nobody has the server any more: no connection, no session, no probe.
+    pub fn is_forgotten(&self, index: usize) -> bool {
+        let server = self.get(index).map(|server| Arc::clone(&server));
+        server.is_none_or(|server| {
+            // This one, and the one in its place.
+            let own = 2 + usize::from(Arc::ptr_eq(&server, &self.first));
+            Arc::strong_count(&server) <= own && server.slots.open() == 0
+        })
     }
 }

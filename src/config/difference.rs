@@ -4,14 +4,15 @@
 use std::collections::BTreeMap;
 
 use super::reader::join;
-use super::tree::{self, Kind, Node};
+use super::tree::{Kind, Node};
+use super::written::Written;
 
 /// More differences than this are counted, not shown.
 const MOST: usize = 50;
 const LONGEST: usize = 100;
 
 /// `servers[db2].weight: 1 -> 5`. Items of a list go by their names or addresses where they have any.
-pub fn differences(old: &str, new: &str) -> Vec<String> {
+pub fn differences(old: &Written, new: &Written) -> Vec<String> {
     let (old, new) = (flat(old), flat(new));
     let mut all = Vec::new();
     for (path, value) in &new {
@@ -38,10 +39,10 @@ pub fn differences(old: &str, new: &str) -> Vec<String> {
 }
 
 /// Every single value by its path; nothing of a text that is no YAML.
-fn flat(text: &str) -> BTreeMap<String, String> {
+fn flat(written: &Written) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
-    if let (Some(root), _) = tree::parse(text) {
-        flatten(&root, String::new(), &mut values);
+    if let Some(root) = &written.root {
+        flatten(root, String::new(), &mut values);
     }
     values
 }
@@ -112,6 +113,10 @@ mod tests {
                    accounts: [{name: u, password: old-secret}]\nlimits: {per_user: 3}\n";
         let new = "servers: [{name: b, address: y, weight: 7}, {name: a, address: x, weight: 2}]\n\
                    accounts: [{name: u, password: new-secret}, {name: v, hash: '*AB'}]\n";
+        let differences = |old: &str, new: &str| {
+            let written = |text: &str| Written::parse(text.to_owned().into(), std::path::Path::new("t"));
+            differences(&written(old), &written(new))
+        };
         let all = differences(old, new);
         let expected = [
             "accounts[u].password: changed",

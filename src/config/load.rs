@@ -4,16 +4,17 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::Address;
 use super::operators::is_local;
 use super::problem::{Problem, Problems};
 use super::reader::{Context, Field, Section};
 use super::rules::{Surroundings, unreachable};
 use super::values::Bad;
+use super::written::Written;
 use super::{
     Accounts, Admin, Audit, Compression, Consistency, Failover, Http, Limits, Listener, Log, Monitor, Pool,
     Routing, Rule, Server, Statistics, Switchover, Takeover, Tls, Traces,
 };
-use super::{Address, secrets, tree};
 
 /// A validated configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,30 +68,24 @@ pub enum ServerVersion {
 impl Config {
     /// Reads a file. Values come from the environment where it says `${NAME}`.
     pub fn load(path: &Path) -> Result<Self, Problems> {
-        let whole_file = |message: String| {
-            Problems(vec![Problem {
-                file: path.to_owned(),
-                line: 0,
-                key: String::new(),
-                message,
-                help: "give the path of a YAML file: -c proxy.yaml".to_owned(),
-            }])
-        };
-        let bytes = secrets::read(path).map_err(|error| whole_file(format!("cannot be read: {error}")))?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| whole_file("is not UTF-8 text".to_owned()))?;
-        Self::parse(text, path)
+        Self::of(&Written::read(path)?)
     }
 
     /// Reads a text as if it stood in the file `name`, which relative paths start from.
     pub fn parse(text: &str, name: &Path) -> Result<Self, Problems> {
-        let context = Context::new(name, &|name| std::env::var(name).ok());
-        Self::read(text, &context)
+        Self::of(&Written::parse(text.to_owned().into(), name))
+    }
+
+    /// What is written there, checked.
+    pub fn of(written: &Written) -> Result<Self, Problems> {
+        let context = Context::new(&written.sources, &|name| std::env::var(name).ok());
+        Self::read(written, &context)
     }
 
     /// What is allowed but cannot be meant.
     pub fn warnings(&self, file: &Path) -> Vec<Problem> {
         let warning = |(place, why): (usize, String)| Problem {
-            file: file.to_owned(),
+            file: self.rules[place].file.clone(),
             line: self.rules[place].line,
             key: format!("rules[{place}]"),
             message: format!("`{}` can never match: {why}", self.rules[place].name),
@@ -112,18 +107,24 @@ impl Config {
         warnings
     }
 
-    pub(super) fn read(text: &str, context: &Context<'_>) -> Result<Self, Problems> {
-        let (root, faults) = tree::parse(text);
-        for fault in faults {
-            context.report(fault.line, &fault.key, fault.message, fault.help);
+    pub(super) fn read(written: &Written, context: &Context<'_>) -> Result<Self, Problems> {
+        for fault in &written.faults {
+            context.report(fault.line, &fault.key, &fault.message, &fault.help);
         }
         // Without a tree the faults say why, and nothing else is worth telling.
-        let root = root.ok_or_else(|| context.finish().unwrap_or(Problems(Vec::new())))?;
-        let config = context.root(&root).section(Self::read_sections);
+        let root = written
+            .root
+            .as_ref()
+            .ok_or_else(|| context.finish().unwrap_or(Problems(Vec::new())))?;
+        let config = context.root(root).section(Self::read_sections);
         context.finish().map_or(Ok(config), Err)
     }
 
     fn read_sections(section: &Section<'_>) -> Self {
+        for item in section.field("includes").items() {
+            // They have been read by now; what is left is the form.
+            item.text();
+        }
         let tls = section.field("tls").section(Tls::read);
         let pool = section.field("pool").section(Pool::read);
         let consistency = section.field("consistency").section(Consistency::read);

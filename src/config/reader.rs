@@ -7,16 +7,16 @@
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
-use std::path::Path;
 
 use super::problem::{Problem, Problems};
 use super::shape::{Shape, Shapes};
+use super::sources::Sources;
 use super::tree::{Entry, Kind, Node};
 use crate::util::suggest::nearest;
 
 /// What one reading of a file shares: its place, the environment, and what was found wrong.
 pub(super) struct Context<'a> {
-    pub(super) file: &'a Path,
+    pub(super) sources: &'a Sources,
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
     problems: RefCell<Vec<Problem>>,
     unknown: RefCell<Vec<Unknown>>,
@@ -63,9 +63,9 @@ pub(super) fn join(section: &str, key: &str) -> String {
 // === impl Context ===
 
 impl<'a> Context<'a> {
-    pub(super) fn new(file: &'a Path, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(sources: &'a Sources, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self {
-            file,
+            sources,
             environment,
             problems: RefCell::default(),
             unknown: RefCell::default(),
@@ -85,7 +85,7 @@ impl<'a> Context<'a> {
 
     pub(super) fn report(&self, line: usize, key: &str, message: impl Display, help: impl Display) {
         self.problems.borrow_mut().push(Problem {
-            file: self.file.to_owned(),
+            file: self.sources.path(line).to_owned(),
             line,
             key: key.to_owned(),
             message: message.to_string(),
@@ -112,6 +112,9 @@ impl<'a> Context<'a> {
         }
         let mut problems = self.problems.take();
         problems.sort_by_key(|problem| problem.line);
+        for problem in &mut problems {
+            problem.line = self.sources.place(problem.line).1;
+        }
         (!problems.is_empty()).then_some(Problems(problems))
     }
 
@@ -388,7 +391,10 @@ impl Unique {
         match self.first.get(value) {
             Some(line) => field.report(
                 format!("the {what} `{value}` is used twice"),
-                format!("give each its own; the first is on line {line}"),
+                format!(
+                    "give each its own; the first is on {}",
+                    field.context.sources.tell(*line, field.line)
+                ),
             ),
             None => {
                 self.first.insert(value.to_owned(), field.line);

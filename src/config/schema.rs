@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::Config;
 use super::reader::Context;
 use super::shape::{Shape, Shapes};
+use super::written::Written;
 
 const REFERENCE: &str = include_str!("../../docs/reference.md");
 
@@ -61,8 +62,9 @@ pub fn schema() -> Value {
 fn learn() -> (BTreeSet<String>, Shapes) {
     let (mut known, mut shapes) = (BTreeSet::new(), Shapes::new());
     for sample in SAMPLES {
-        let context = Context::new(Path::new("schema"), &|_| None);
-        let _ = Config::read(sample, &context);
+        let written = Written::parse(sample.to_owned().into(), Path::new("schema"));
+        let context = Context::new(&written.sources, &|_| None);
+        let _ = Config::read(&written, &context);
         known.extend(context.known());
         for (path, more) in context.shapes() {
             let all = shapes.entry(path).or_default();

@@ -26,6 +26,8 @@ pub struct Server {
     pub data_center: Option<String>,
     /// Open connections, busy and idle together; `pool.max_connections` unless given.
     pub max_connections: u32,
+    /// Its place in the file, whatever its place in a running proxy.
+    pub rank: usize,
 }
 
 /// What a server may be used for, by the will of whoever runs it.
@@ -36,6 +38,8 @@ pub enum ServerState {
     Drain,
     /// It is not used at all.
     Maintenance,
+    /// The file that was read last has it no more. Nobody can write this.
+    Removed,
 }
 
 /// What a server is when the proxy starts.
@@ -116,6 +120,7 @@ impl Server {
                 Self {
                     name,
                     role,
+                    rank: servers.len(),
                     ..draft.server
                 },
             ));
@@ -135,6 +140,7 @@ impl Server {
             promote: section.field("promote").choice_or(Promote::Normal),
             data_center: section.field("data_center").name(),
             max_connections: max_connections(&section.field("max_connections"), defaults.pool),
+            rank: 0,
         }
     }
 }
@@ -222,9 +228,10 @@ fn roles(drafts: &[Draft<'_>], is_complete: bool) -> Vec<Role> {
     let marked = primaries.next();
     for (_, field) in primaries.filter_map(|draft| draft.role.as_ref()) {
         let first = marked.map_or(0, |draft| draft.item.line);
+        let first = field.context.sources.tell(first, field.line);
         field.report(
             "there are two primaries",
-            format!("keep one; the first is on line {first}"),
+            format!("keep one; the first is on {first}"),
         );
     }
     if let (None, true, Some((_, field))) = (

@@ -42,7 +42,7 @@ fn usual(section: &Section<'_>) -> PathBuf {
     match runtime.as_deref().and_then(|folders| folders.split(':').next()) {
         Some(folder) => PathBuf::from(folder).join("takeover.sock"),
         None => {
-            let mut path = context.file.as_os_str().to_owned();
+            let mut path = context.sources.path(0).as_os_str().to_owned();
             path.push(".takeover");
             path.into()
         }

@@ -15,6 +15,8 @@ const MOST_NODES: usize = 100_000;
 #[derive(Clone)]
 pub(super) struct Node {
     pub line: usize,
+    /// From its first character to the one after its last, counted in its file; none for what an alias stands for.
+    pub span: Option<(usize, usize)>,
     pub kind: Kind,
 }
 
@@ -36,7 +38,7 @@ pub(super) struct Entry {
 }
 
 /// A mistake in the YAML itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub line: usize,
     pub key: String,
@@ -45,13 +47,22 @@ pub(super) struct Fault {
 }
 
 /// Reads one document. With a tree, the faults are those that did not keep it from being built.
+#[cfg(test)]
 pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Fault>) {
-    let mut builder = Builder::default();
+    parse_after(text, 0)
+}
+
+/// The same for a file that others were read before: their lines are counted, too.
+pub(super) fn parse_after(text: &str, before: usize) -> (Option<Node>, Vec<Fault>) {
+    let mut builder = Builder {
+        before,
+        ..Builder::default()
+    };
     for event in Parser::new_from_str(text) {
         let step = match event {
             Ok((event, span)) => builder.take(event, span),
             Err(error) => Err(Fault {
-                line: error.marker().line(),
+                line: before + error.marker().line(),
                 key: String::new(),
                 message: format!("this is not YAML: {}", error.info()),
                 help: "look at the indentation and the quotes of this line and the one before".to_owned(),
@@ -63,16 +74,42 @@ pub(super) fn parse(text: &str) -> (Option<Node>, Vec<Fault>) {
         }
     }
     let root = builder.root.unwrap_or(Node {
-        line: 1,
+        line: before + 1,
+        span: None,
         kind: Kind::Empty,
     });
     (Some(root), builder.faults)
+}
+
+// === impl Node ===
+
+impl Node {
+    /// It stands elsewhere in the file: here, nothing of it can be changed.
+    fn forget_places(&mut self) {
+        self.span = None;
+        match &mut self.kind {
+            Kind::List(items) => items.iter_mut().for_each(Self::forget_places),
+            Kind::Map(entries) => entries.iter_mut().for_each(|entry| entry.value.forget_places()),
+            Kind::Empty | Kind::Scalar(_) => {}
+        }
+    }
+
+    /// The value under a key; `None` too where there are no keys.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        let Kind::Map(entries) = &self.kind else {
+            return None;
+        };
+        let entry = entries.iter().find(|entry| entry.key == key)?;
+        Some(&entry.value)
+    }
 }
 
 // === impl Builder ===
 
 #[derive(Default)]
 struct Builder {
+    /// Lines of other files.
+    before: usize,
     open: Vec<Open>,
     root: Option<Node>,
     anchors: Vec<(usize, Node)>,
@@ -84,6 +121,7 @@ struct Builder {
 struct Open {
     anchor: usize,
     line: usize,
+    start: usize,
     kind: OpenKind,
 }
 
@@ -100,7 +138,8 @@ struct Key {
 
 impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Fault> {
-        let line = span.start.line();
+        let line = self.before + span.start.line();
+        let (start, end) = (span.start.index(), span.end.index());
         match event {
             Event::Scalar(text, style, anchor, _) => {
                 let is_plain = style == saphyr_parser::ScalarStyle::Plain;
@@ -108,24 +147,24 @@ impl Builder {
                     "" | "~" | "null" if is_plain => Kind::Empty,
                     text => Kind::Scalar(Zeroizing::new(text.to_owned())),
                 };
-                self.value(Node { line, kind }, anchor)
+                let span = Some((start, end));
+                self.value(Node { line, span, kind }, anchor)
             }
-            Event::SequenceStart(anchor, _) => self.open(anchor, line, OpenKind::List(Vec::new())),
+            Event::SequenceStart(anchor, _) => self.open(anchor, (line, start), OpenKind::List(Vec::new())),
             Event::MappingStart(anchor, _) => self.open(
                 anchor,
-                line,
+                (line, start),
                 OpenKind::Map {
                     entries: Vec::new(),
                     key: None,
                 },
             ),
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => self.close(end),
             Event::Alias(anchor) => match self.anchors.iter().rev().find(|(id, _)| *id == anchor) {
                 Some((_, node)) => {
-                    let node = Node {
-                        line,
-                        kind: node.kind.clone(),
-                    };
+                    let mut node = node.clone();
+                    node.forget_places();
+                    node.line = line;
                     self.value(node, 0)
                 }
                 None => Err(fault(
@@ -143,15 +182,20 @@ impl Builder {
         }
     }
 
-    fn open(&mut self, anchor: usize, line: usize, kind: OpenKind) -> Result<(), Fault> {
+    fn open(&mut self, anchor: usize, (line, start): (usize, usize), kind: OpenKind) -> Result<(), Fault> {
         if self.open.len() >= DEEPEST {
             return Err(fault(line, "too many levels", "no setting lies this deep"));
         }
-        self.open.push(Open { anchor, line, kind });
+        self.open.push(Open {
+            anchor,
+            line,
+            start,
+            kind,
+        });
         Ok(())
     }
 
-    fn close(&mut self) -> Result<(), Fault> {
+    fn close(&mut self, end: usize) -> Result<(), Fault> {
         let Some(open) = self.open.pop() else {
             return Ok(());
         };
@@ -162,6 +206,7 @@ impl Builder {
         self.value(
             Node {
                 line: open.line,
+                span: Some((open.start, end)),
                 kind,
             },
             open.anchor,
@@ -214,7 +259,7 @@ impl Builder {
             line: key.line,
             key: super::reader::join(&path, &key.text),
             message: format!("`{}` is given twice", key.text),
-            help: format!("keep one; the first is on line {first}"),
+            help: format!("keep one; the first is on line {}", first - self.before),
         });
     }
 }

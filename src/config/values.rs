@@ -229,7 +229,12 @@ impl Field<'_> {
 
     /// The path as it is meant in this file.
     pub(super) fn beside(&self, path: &str) -> PathBuf {
-        self.context.file.parent().unwrap_or(Path::new("")).join(path)
+        self.context
+            .sources
+            .path(self.line)
+            .parent()
+            .unwrap_or(Path::new(""))
+            .join(path)
     }
 }
 

@@ -22,7 +22,7 @@ use super::step::{Step, StepKind};
 use super::tend::Tending;
 use super::verdict::{Action, Analysis, judge};
 use super::watch::Watch;
-use crate::config::{Config, FailoverMode};
+use crate::config::{Config, FailoverMode, ServerState};
 use crate::topology::{Event, EventKind, Topology};
 
 /// Commands that wait for the one before.
@@ -59,6 +59,9 @@ struct Told {
     refusal: Option<String>,
 }
 
+/// What comes beside commands: another configuration, and a wish to be left alone.
+pub(super) type Asked = (watch::Receiver<Arc<Config>>, mpsc::Receiver<Rest>);
+
 /// The handle, and the task behind it, which somebody has to run. Until that task knows who the primary is, the
 /// gate is shut.
 pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<Output = ()> + use<>) {
@@ -70,11 +73,8 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
     if acts {
         topology.gate().shut("the primary is being looked for");
     }
-    let mut config = config.clone();
-    let failover = &mut config.failover;
-    if failover.replication.is_none() {
-        failover.replication = failover.login.clone().or_else(|| config.monitor.login.clone());
-    }
+    let config = completed(config.clone());
+    let (sender, configs) = watch::channel(Arc::new(config.clone()));
     let coordinator = Coordinator {
         fleet: Fleet::new(&config),
         watch: Watch::new(&config),
@@ -92,17 +92,27 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
     };
     let task = async move {
         match mode {
-            FailoverMode::Follow if acts => coordinator.follow(inbox, rest).await,
-            _ if acts => coordinator.run(inbox, rest).await,
-            _ => coordinator.refuse(inbox, rest).await,
+            FailoverMode::Follow if acts => coordinator.follow(inbox, (configs, rest)).await,
+            _ if acts => coordinator.run(inbox, (configs, rest)).await,
+            _ => coordinator.refuse(inbox, (configs, rest)).await,
         }
     };
     let handle = Handle {
         shared,
         commands,
+        configs: Arc::new(sender),
         rests,
     };
     (handle, task)
+}
+
+/// As the reference says: the account that changes servers, or the monitor's.
+pub(super) fn completed(mut config: Config) -> Config {
+    let failover = &mut config.failover;
+    if failover.replication.is_none() {
+        failover.replication = failover.login.clone().or_else(|| config.monitor.login.clone());
+    }
+    config
 }
 
 fn has_account(config: &Config) -> bool {
@@ -112,7 +122,7 @@ fn has_account(config: &Config) -> bool {
 // === impl Coordinator ===
 
 impl Coordinator {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Command>, mut rests: mpsc::Receiver<Rest>) {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Command>, (mut configs, mut rests): Asked) {
         let mut observed = self.topology.observed();
         self.settle().await;
         let mut ticks = interval(TICK);
@@ -123,6 +133,7 @@ impl Coordinator {
                     Some(command) => self.execute(command).await,
                     None => return,
                 },
+                Ok(()) = configs.changed() => self.adopt(configs.borrow_and_update().clone()),
                 Some(rest) = rests.recv() => self.stand_down(rest).await,
                 Some(ended) = self.rejoins.join_next() => {
                     if let Ok(server) = ended {
@@ -139,7 +150,7 @@ impl Coordinator {
     }
 
     /// Nothing is changed by this proxy: it only says why, and judges for whoever asks.
-    async fn refuse(mut self, mut inbox: mpsc::Receiver<Command>, mut rests: mpsc::Receiver<Rest>) {
+    async fn refuse(mut self, mut inbox: mpsc::Receiver<Command>, (mut configs, mut rests): Asked) {
         let why = if has_account(&self.config) {
             "`failover.mode` is off"
         } else {
@@ -152,6 +163,7 @@ impl Coordinator {
                     Some(command) => drop(command.answer.send(Err(Refusal::of(why)))),
                     None => return,
                 },
+                Ok(()) = configs.changed() => self.adopt(configs.borrow_and_update().clone()),
                 // There is nothing to stop.
                 Some(rest) = rests.recv() => drop(rest.answer.send(Ok(()))),
                 _ = observed.changed() => {
@@ -215,8 +227,7 @@ impl Coordinator {
     }
 
     fn server(&self, name: &str) -> Result<usize, Refusal> {
-        let servers = &self.config.servers;
-        let found = servers.iter().position(|server| server.name == name);
+        let found = self.config.place_of(name);
         found.ok_or_else(|| Refusal::of(format!("there is no server '{name}'")))
     }
 
@@ -318,7 +329,39 @@ impl Coordinator {
     }
 
     fn keep_warm(&self) {
-        self.fleet.warm(0..self.config.servers.len()).detach_all();
+        self.fleet.warm(self.present().into_iter()).detach_all();
+    }
+
+    /// The places of the servers that are configured.
+    pub(super) fn present(&self) -> Vec<usize> {
+        let servers = self.config.servers.iter().enumerate();
+        let present = servers.filter(|(_, server)| server.state != ServerState::Removed);
+        present.map(|(index, _)| index).collect()
+    }
+
+    /// The configuration was read again: between two changes, so that no plan is carried out by halves.
+    pub(super) fn adopt(&mut self, config: Arc<Config>) {
+        let changed = self.watch.configure(&config);
+        changed.into_iter().for_each(|server| self.tending.forget(server));
+        let reached_by = |config: &Config| {
+            let of = |server: &crate::config::Server| (server.address.clone(), server.tls.clone());
+            let servers: Vec<_> = config.servers.iter().map(of).collect();
+            let failover = &config.failover;
+            (
+                servers,
+                failover.login.clone(),
+                failover.step_timeout,
+                config.monitor.login.clone(),
+            )
+        };
+        if reached_by(&self.config) != reached_by(&config) {
+            self.fleet = Fleet::new(&config);
+        }
+        if self.config.failover.state != config.failover.state {
+            self.journal = Journal::new(config.failover.state.clone());
+        }
+        self.shared.config.store(config.clone());
+        self.config = config;
     }
 
     /// The servers as they are now.

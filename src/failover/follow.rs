@@ -6,9 +6,9 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::info;
 
-use super::coordinator::{Coordinator, TICK};
+use super::coordinator::{Asked, Coordinator, TICK};
 use super::epoch::Epoch;
-use super::handle::{Command, Rest};
+use super::handle::Command;
 use super::plan::Refusal;
 use super::scene::{Member, Scene};
 use super::settle::place;
@@ -23,7 +23,7 @@ impl Coordinator {
     pub(super) async fn follow(
         mut self,
         mut inbox: mpsc::Receiver<Command>,
-        mut rests: mpsc::Receiver<Rest>,
+        (mut configs, mut rests): Asked,
     ) {
         let mut observed = self.topology.observed();
         self.find_primary().await;
@@ -35,6 +35,7 @@ impl Coordinator {
                     Some(command) => drop(command.answer.send(Err(Refusal::of(REFUSAL)))),
                     None => return,
                 },
+                Ok(()) = configs.changed() => self.adopt(configs.borrow_and_update().clone()),
                 // It does nothing that another process could be in the way of.
                 Some(rest) = rests.recv() => drop(rest.answer.send(Ok(()))),
                 _ = observed.changed() => self.take_up().await,

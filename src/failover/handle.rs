@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::coordinator::completed;
 use super::plan::Refusal;
 use super::report::Report;
 use super::shared::{Counters, Shared};
 use super::verdict::Analysis;
+use crate::config::Config;
 
 /// Cheap to clone. The coordinator ends with the process.
 #[derive(Clone)]
 pub struct Handle {
     pub(super) shared: Arc<Shared>,
     pub(super) commands: mpsc::Sender<Command>,
+    pub(super) configs: Arc<watch::Sender<Arc<Config>>>,
     pub(super) rests: mpsc::Sender<Rest>,
 }
 
@@ -95,6 +98,12 @@ impl Handle {
     pub async fn rejoin(&self, server: &str, discard: bool) -> Result<Report, Refusal> {
         let server = server.to_owned();
         self.ask(Wanted::Rejoin { server, discard }).await
+    }
+
+    /// Another configuration counts as soon as nothing is under way.
+    pub fn configure(&self, config: &Config) {
+        let config = Arc::new(completed(config.clone()));
+        self.configs.send_replace(config);
     }
 
     /// What a change of the primary would do now, touching nothing.

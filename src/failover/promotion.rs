@@ -335,8 +335,7 @@ impl Coordinator {
     }
 
     fn address(&self, name: &str) -> Option<String> {
-        let mut servers = self.config.servers.iter();
-        let found = servers.find(|server| server.name == name);
+        let found = self.config.servers.get(self.config.place_of(name)?);
         found.map(|server| server.address.to_string())
     }
 

@@ -77,7 +77,13 @@ impl Scene {
     pub fn others(&self) -> impl Iterator<Item = (usize, &Member)> {
         let primary = self.primary;
         let all = self.members.iter().enumerate();
-        all.filter(move |(index, _)| Some(*index) != primary)
+        all.filter(move |(index, member)| Some(*index) != primary && !member.is_gone())
+    }
+
+    /// The server of that name.
+    pub fn named(&self, name: &str) -> Option<usize> {
+        let mut members = self.members.iter();
+        members.position(|member| &*member.name == name && !member.is_gone())
     }
 
     /// The channel by which one server follows another, whatever its threads do.
@@ -98,6 +104,11 @@ impl Scene {
 // === impl Member ===
 
 impl Member {
+    /// Whether the configuration has it no more. Nothing is known of such a server, and nothing is done there.
+    pub fn is_gone(&self) -> bool {
+        matches!(self.admin, Admin::Removed | Admin::Gone)
+    }
+
     /// Whether the latest probe was answered in full.
     pub fn is_answering(&self) -> bool {
         let latest = self

@@ -115,7 +115,7 @@ impl Coordinator {
         let mut observed = self.topology.observed();
         loop {
             let scene = self.scene();
-            let is_seen = |member: &Member| member.observation.is_some();
+            let is_seen = |member: &Member| member.observation.is_some() || member.is_gone();
             if scene.members.iter().all(is_seen) || !changed(&mut observed, deadline).await {
                 return scene;
             }
@@ -190,7 +190,7 @@ impl Coordinator {
     ) -> (Option<usize>, u64) {
         let named = |name: &Option<String>| {
             let name = name.as_deref()?;
-            scene.members.iter().position(|member| &*member.name == name)
+            scene.named(name)
         };
         let (from, to) = (named(&entry.from), named(&entry.to));
         let is_writable = |server: usize| {
@@ -301,7 +301,8 @@ pub(super) fn place(scene: &Scene, reign: &Epoch) -> Option<usize> {
     };
     let by_identity = scene.members.iter().position(is);
     by_identity.or_else(|| {
-        let named = |member: &Member| member.status.is_none() && member.name == reign.name;
+        let named =
+            |member: &Member| member.status.is_none() && member.name == reign.name && !member.is_gone();
         scene.members.iter().position(named)
     })
 }

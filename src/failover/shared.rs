@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::time::Instant;
 
 use super::handle::{Check, CheckStep};
@@ -25,7 +25,7 @@ const HISTORY: usize = 100;
 
 /// One for the process.
 pub(super) struct Shared {
-    pub(super) config: Config,
+    pub(super) config: ArcSwap<Config>,
     paused: AtomicBool,
     /// What was judged last, and of what; none before the first probe.
     latest: ArcSwapOption<(Analysis, Scene)>,
@@ -53,7 +53,7 @@ pub struct Counters {
 impl Shared {
     pub(super) fn new(config: Config) -> Self {
         Self {
-            config,
+            config: ArcSwap::from_pointee(config),
             latest: ArcSwapOption::empty(),
             paused: AtomicBool::new(false),
             history: Mutex::default(),
@@ -80,7 +80,7 @@ impl Shared {
                 paused: self.is_paused(),
                 ..latest.1.clone()
             }),
-            None => judge(&Watch::new(&self.config).scene(0)),
+            None => judge(&Watch::new(&self.config.load()).scene(0)),
         }
     }
 
@@ -96,7 +96,7 @@ impl Shared {
         let (analysis, scene) = &*latest;
         let to = match to {
             None => None,
-            Some(name) => match scene.members.iter().position(|member| &*member.name == name) {
+            Some(name) => match scene.named(name) {
                 None => return refused(vec![format!("there is no server '{name}'")]),
                 found => found,
             },

@@ -127,7 +127,7 @@ impl Coordinator {
 
     /// Whether it can be done at all, as things are now.
     async fn check(&mut self, to: Option<usize>, force: bool, deadline: Instant) -> Result<Plan, Refusal> {
-        let all: Vec<_> = (0..self.config.servers.len()).collect();
+        let all = self.present();
         let mut warming = self.fleet.warm(all.iter().copied());
         let scene = self.fresh(&all, self.config.failover.step_timeout).await;
         let wish = Wish {

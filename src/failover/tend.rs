@@ -54,6 +54,13 @@ impl Tending {
         self.tasks.abort_all();
     }
 
+    /// Another server is at this place.
+    pub(super) fn forget(&mut self, server: usize) {
+        self.former.remove(&server);
+        self.frozen.remove(&server);
+        self.touched.remove(&server);
+    }
+
     /// Waits for what is under way, none of which takes long.
     pub(super) async fn finish(&mut self) {
         while self.tasks.join_next().await.is_some() {}

@@ -33,18 +33,38 @@ struct Mark {
 impl Watch {
     pub fn new(config: &Config) -> Self {
         let members: Vec<_> = config.servers.iter().map(Member::of).collect();
-        let mut settings = config.failover.clone();
-        // As the reference says: the account that changes servers, or the monitor's.
-        let login = settings.login.clone().or_else(|| config.monitor.login.clone());
-        settings.replication = settings.replication.or(login);
         Self {
-            settings,
+            settings: settings(config),
             switchover: config.switchover.clone(),
             marks: members.iter().map(|_| None).collect(),
             members,
             primary: None,
             last_seen: Position::Empty,
         }
+    }
+
+    /// Takes up what is configured now. Answers the places at which another server is, or one at another address.
+    pub fn configure(&mut self, config: &Config) -> Vec<usize> {
+        self.settings = settings(config);
+        self.switchover = config.switchover.clone();
+        let mut changed = Vec::new();
+        for (index, server) in config.servers.iter().enumerate() {
+            let new = Member::of(server);
+            match self.members.get_mut(index) {
+                Some(member) if member.name == new.name && member.address == new.address => {
+                    (member.promote, member.data_center) = (new.promote, new.data_center);
+                }
+                Some(member) => {
+                    (*member, self.marks[index]) = (new, None);
+                    changed.push(index);
+                }
+                None => {
+                    self.members.push(new);
+                    self.marks.push(None);
+                }
+            }
+        }
+        changed
     }
 
     /// The servers as they are now. `promotions`, `paused` and `reconnected` are left for the caller to fill in.
@@ -56,11 +76,19 @@ impl Watch {
             self.last_seen = primary.map_or(Position::Empty, Member::executed);
         }
         for (index, view) in snapshot.servers.iter().enumerate().take(self.members.len()) {
-            if let Some(observation) = topology.observation(index) {
-                self.observe(index, observation);
+            if !view.is_configured() {
+                self.members[index] = Member {
+                    admin: view.admin,
+                    ..self.members[index].unknown()
+                };
+                self.marks[index] = None;
+                continue;
             }
             self.members[index].admin = view.admin;
             self.members[index].quarantined = view.quarantine.clone();
+            if let Some(observation) = topology.observation(index) {
+                self.observe(index, observation);
+            }
         }
         self.scene(snapshot.epoch)
     }
@@ -112,9 +140,32 @@ impl Watch {
     }
 }
 
+fn settings(config: &Config) -> Failover {
+    let mut settings = config.failover.clone();
+    // As the reference says: the account that changes servers, or the monitor's.
+    let login = settings.login.clone().or_else(|| config.monitor.login.clone());
+    settings.replication = settings.replication.or(login);
+    settings
+}
+
 // === impl Member ===
 
 impl Member {
+    /// The same server before anything was seen of it.
+    fn unknown(&self) -> Self {
+        Self {
+            quarantined: None,
+            observation: None,
+            status: None,
+            answered: None,
+            failures: 0,
+            failing_since: None,
+            condemned: None,
+            hearing: None,
+            ..self.clone()
+        }
+    }
+
     fn of(server: &crate::config::Server) -> Self {
         Self {
             name: server.name.as_str().into(),

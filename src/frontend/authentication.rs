@@ -148,7 +148,7 @@ impl Exchange<'_> {
     async fn account(&self, user: &[u8], from: ClientAddress, flavour: Flavour) -> Result<Account, Refusal> {
         let shared = &self.worker.shared;
         let directory = self.worker.directory();
-        let until = Instant::now() + shared.lot.patience;
+        let until = Instant::now() + shared.lot.patience();
         loop {
             let found = shared.accounts.find(user, from, flavour, directory).await;
             let waits = matches!(&found, Err(refusal) if refusal.is_unreachable())

@@ -50,7 +50,7 @@ impl Client {
             && self.session.holds.is_empty()
             && self.worker.shared.is_no_replica(self.server.index)
         {
-            self.server = self.worker.shared.server_for(self.mode).clone();
+            self.server = self.worker.shared.server_for(self.mode);
         }
         self.follow_primary();
         let home = self.server.index;
@@ -72,7 +72,7 @@ impl Client {
             return;
         }
         if let Some(server) = shared.servers.get(primary) {
-            self.server = server.clone();
+            self.server = Arc::clone(&server);
         }
     }
 
@@ -182,6 +182,8 @@ impl Client {
         let Some(server) = self.worker.shared.servers.get(server) else {
             return Err(BackendError::Stopping);
         };
+        // A guard is for moments.
+        let server = &Arc::clone(&server);
         let pools = &self.worker.pools;
         let acquired = pools.acquire(server, (key, pool), None, wanted, attributes);
         tokio::select! {
@@ -221,8 +223,9 @@ impl Client {
         if let Some(place) = self.seats.iter().position(|seat| seat.key.server == server) {
             return place;
         }
-        let follows = |server: &Arc<Server>| server.config.tls.mode == ServerTlsMode::Follow;
-        let tls = self.link.tls().is_some() && self.worker.shared.servers.get(server).is_some_and(follows);
+        let is_tls = self.link.tls().is_some();
+        let known = self.worker.shared.servers.get(server).filter(|_| is_tls);
+        let tls = known.is_some_and(|server| server.endpoint().tls_mode == ServerTlsMode::Follow);
         let key = Key {
             server,
             tls,

@@ -10,7 +10,7 @@ use crate::backend::Connection;
 /// Follows the gate for as long as the proxy runs.
 pub async fn run(shared: Arc<Shared>) {
     let topology = shared.topology.clone();
-    let mut known = vec![0; shared.servers.iter().count()];
+    let mut known = topology.gate().evictions();
     loop {
         topology.gate().evicted().await;
         let now = topology.gate().evictions();

@@ -126,7 +126,7 @@ impl Client {
         let shared = &self.worker.shared;
         let gone = shared.topology.gate().writable() != Some(self.server.index);
         let waits = gone || shared.settings().config.failover.mode.replaces_by_itself();
-        waits && error.is_lost() && self.mode != ListenerMode::Replica && !shared.lot.patience.is_zero()
+        waits && error.is_lost() && self.mode != ListenerMode::Replica && !shared.lot.patience().is_zero()
     }
 
     /// The primary cannot be reached: waits until it can, or another one is there.
@@ -149,7 +149,7 @@ impl Client {
         let until = *self
             .gateway
             .until
-            .get_or_insert_with(|| Instant::now() + shared.lot.patience);
+            .get_or_insert_with(|| Instant::now() + shared.lot.patience());
         let mut waiting = shared.lot.wait(self.link.inbox.bytes().len() as u64);
         counts.parked.add(1);
         let turn = tokio::select! {
@@ -158,7 +158,7 @@ impl Client {
             () = self.signal.raised(Interrupt::Kill) => return Err(BackendError::Stopping),
             () = tokio::time::sleep_until(until) => {
                 counts.timed_out.add(1);
-                return Err(self.no_primary(format!("not within {:?}", shared.lot.patience)));
+                return Err(self.no_primary(format!("not within {:?}", shared.lot.patience())));
             }
             () = self.link.socket().read_closed() => {
                 counts.left.add(1);

@@ -397,7 +397,7 @@ impl Arrival {
             accepted,
             profile,
         } = proved;
-        let server = self.worker.shared.server_for(self.listener.mode).clone();
+        let server = self.worker.shared.server_for(self.listener.mode);
         let key = opened.key(server.index, accepted.identity);
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
@@ -573,9 +573,11 @@ async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
     let others = shared
         .servers
         .iter()
-        .filter(|server| server.index != primary.index);
-    for server in std::iter::once(primary).chain(others) {
-        if connect::greet(server).await.is_ok() {
+        .filter(|server| server.index != primary.index && shared.is_usable(server.index))
+        .map(|server| Arc::clone(&server));
+    let servers: Vec<_> = std::iter::once(primary.clone()).chain(others).collect();
+    for server in servers {
+        if connect::greet(&server).await.is_ok() {
             break;
         }
     }
@@ -586,8 +588,9 @@ async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
 /// one has answered.
 pub async fn learn(worker: &super::shared::Shared) -> bool {
     let mut known = false;
-    for server in worker.servers.iter() {
-        match connect::greet(server).await {
+    let servers: Vec<_> = worker.servers.iter().map(|server| Arc::clone(&server)).collect();
+    for server in servers {
+        match connect::greet(&server).await {
             Ok(_) => known = true,
             Err(error) => tracing::warn!(%error, "server does not answer"),
         }

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -149,7 +150,7 @@ fn tell_difference(worker: &Worker, mirroring: &Mirroring, original: Summary, an
     }
     let server = worker.shared.servers.get(mirroring.key.server);
     tracing::warn!(
-        server = server.map(|server| server.name()),
+        server = server.as_ref().map(|server| server.name()),
         digest = format!("{:016x}", mirroring.digest),
         rows = original.rows,
         mirrored_rows = answer.rows,
@@ -180,6 +181,7 @@ async fn mirrored(worker: &Worker, mirroring: &Mirroring) -> Result<Option<Summa
         .servers
         .get(index)
         .filter(|server| usable && !server.slots.has_waiters())
+        .map(|server| Arc::clone(&server))
     else {
         return Ok(None);
     };
@@ -192,7 +194,7 @@ async fn mirrored(worker: &Worker, mirroring: &Mirroring) -> Result<Option<Summa
     let (key, state) = (&mirroring.key, &mirroring.state);
     let mut connection = worker
         .pools
-        .acquire(server, (key, &pool), None, state, attributes)
+        .acquire(&server, (key, &pool), None, state, attributes)
         .await?;
     connection.restore(state).await?;
     connection.last_session = NOBODY;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, oneshot};
 
 use super::shared::Shared;
@@ -20,16 +21,22 @@ type Mutex<T> = std::sync::Mutex<T>;
 /// One for the process.
 #[derive(Debug)]
 pub struct Lot {
-    /// `failover.park_timeout`.
-    pub patience: Duration,
-    most_statements: usize,
-    most_bytes: u64,
+    /// Replaced when the configuration is read again.
+    limits: ArcSwap<Limits>,
     queue: Mutex<Queue>,
     parked: AtomicUsize,
     /// The server that sessions could not reach though writes may go there; [`NOWHERE`]: none.
     stalled: AtomicUsize,
     /// Somebody has come, or a turn is over.
     changed: Notify,
+}
+
+/// `failover.park_timeout` and its siblings.
+#[derive(Debug)]
+struct Limits {
+    patience: Duration,
+    most_statements: usize,
+    most_bytes: u64,
 }
 
 #[derive(Debug, Default)]
@@ -92,19 +99,39 @@ pub async fn run(shared: Arc<Shared>) {
     }
 }
 
+// === impl Limits ===
+
+impl Limits {
+    fn of(settings: &Failover) -> Self {
+        Self {
+            patience: settings.park_timeout,
+            most_statements: settings.park_statements as usize,
+            most_bytes: settings.park_bytes,
+        }
+    }
+}
+
 // === impl Lot ===
 
 impl Lot {
     pub fn new(settings: &Failover) -> Arc<Self> {
         Arc::new(Self {
-            patience: settings.park_timeout,
-            most_statements: settings.park_statements as usize,
-            most_bytes: settings.park_bytes,
+            limits: ArcSwap::from_pointee(Limits::of(settings)),
             queue: Mutex::default(),
             parked: AtomicUsize::new(0),
             stalled: AtomicUsize::new(NOWHERE),
             changed: Notify::new(),
         })
+    }
+
+    /// What counts from now on. Who waits already waits for as long as was meant then.
+    pub fn configure(&self, settings: &Failover) {
+        self.limits.store(Arc::new(Limits::of(settings)));
+    }
+
+    /// How long a statement waits.
+    pub fn patience(&self) -> Duration {
+        self.limits.load().patience
     }
 
     /// How many statements wait.
@@ -113,7 +140,7 @@ impl Lot {
     }
 
     pub fn most_bytes(&self) -> u64 {
-        self.most_bytes
+        self.limits.load().most_bytes
     }
 
     /// Of the statements that wait.
@@ -133,7 +160,8 @@ impl Lot {
             bytes,
             sender,
         });
-        while queue.waiting.len() > self.most_statements || queue.bytes > self.most_bytes {
+        let limits = self.limits.load();
+        while queue.waiting.len() > limits.most_statements || queue.bytes > limits.most_bytes {
             let Some(oldest) = queue.waiting.pop_front() else {
                 break;
             };
@@ -234,9 +262,11 @@ mod tests {
 
     fn lot(most_statements: usize, most_bytes: u64) -> Arc<Lot> {
         Arc::new(Lot {
-            patience: Duration::from_secs(10),
-            most_statements,
-            most_bytes,
+            limits: ArcSwap::from_pointee(Limits {
+                patience: Duration::from_secs(10),
+                most_statements,
+                most_bytes,
+            }),
             queue: Mutex::default(),
             parked: AtomicUsize::new(0),
             stalled: AtomicUsize::new(NOWHERE),

@@ -56,18 +56,11 @@ impl Settings {
 // === impl Shared ===
 
 impl Shared {
-    /// The place of a listener in the configuration.
-    pub fn place_of(&self, listener: &Listener) -> Option<usize> {
-        let settings = self.settings();
-        let mut listeners = settings.listeners.iter();
-        listeners.position(|known| known.address == listener.address)
-    }
-
     /// What is configured now for who comes in by this listener.
     pub fn current(&self, listener: &Arc<Listener>) -> Arc<Listener> {
-        let place = self.place_of(listener);
         let settings = self.settings();
-        let current = place.and_then(|place| settings.listeners.get(place));
+        let mut listeners = settings.listeners.iter();
+        let current = listeners.find(|known| known.address == listener.address);
         current.unwrap_or(listener).clone()
     }
 }
@@ -86,7 +79,12 @@ impl Client {
     /// What the session set for itself stays.
     #[cold]
     fn take_up(&mut self) {
-        self.settings = self.worker.shared.settings().clone();
+        let new = self.worker.shared.settings().clone();
+        if self.settings.config.servers != new.config.servers {
+            // Who has gone is not to be kept from being forgotten.
+            self.seats.clear();
+        }
+        self.settings = new;
         self.configured_policy = self.policy_from(self.account_level);
         self.policy = self.configured_policy.preferring(&self.session.preferences);
         self.select_rules();

@@ -23,7 +23,7 @@ use super::spans::Tracer;
 use super::traffic::Traffic;
 use crate::accounts::Accounts;
 use crate::backend::{Profile, Server, Servers};
-use crate::config::{Config, Listener, ListenerMode};
+use crate::config::{Config, Listener, ListenerMode, MOST_SERVERS};
 use crate::net::Interrupt;
 use crate::net::socket::DetachedSocket;
 use crate::session::Budget;
@@ -52,6 +52,8 @@ pub enum Message {
     Spare(usize),
     /// The connections to this server have been given up.
     Evict(usize),
+    /// The server was removed: nobody needs its idle connections any more.
+    Retire(usize),
     /// Somebody looks at what was counted of statements.
     Digests(mpsc::Sender<Vec<Row>>),
     ForgetDigests,
@@ -128,11 +130,7 @@ impl Shared {
         audit: Audit,
     ) -> Arc<Self> {
         let loads = workers.iter().map(|_| AtomicUsize::new(0)).collect();
-        let traffic = workers
-            .iter()
-            .map(|_| Traffic::new(config.servers.len()))
-            .collect();
-        let pauses = Pauses::new(config.listeners.len());
+        let traffic = workers.iter().map(|_| Traffic::new(MOST_SERVERS)).collect();
         let lot = Lot::new(&config.failover);
         let kept = &config.failover.replay;
         let replays = replay::record::is_enabled(&config.failover)
@@ -153,7 +151,7 @@ impl Shared {
             audit,
             tracer,
             registry: Arc::default(),
-            pauses,
+            pauses: Pauses::default(),
             doors: Arc::default(),
             traffic,
             tls: ArcSwapOption::new(tls),
@@ -175,30 +173,41 @@ impl Shared {
 
     /// What clients are shown: the primary's greeting, once it has given one.
     pub fn profile(&self) -> Option<Arc<Profile>> {
-        self.primary()
-            .profile()
-            .or_else(|| self.servers.iter().find_map(|server| server.profile()))
+        let primary = self.primary().profile();
+        primary.or_else(|| self.servers.iter().find_map(|server| server.profile()))
     }
 
     /// The primary of the moment. Whether it takes writes is another question.
-    pub fn primary(&self) -> &Arc<Server> {
+    pub fn primary(&self) -> Arc<Server> {
         let primary = self.topology.primary().and_then(|index| self.servers.get(index));
-        primary.unwrap_or_else(|| self.servers.first())
+        primary.map_or_else(|| self.servers.first().clone(), |primary| Arc::clone(&primary))
     }
 
     /// Where the statements of a listener's clients go.
-    pub fn server_for(&self, mode: ListenerMode) -> &Arc<Server> {
+    pub fn server_for(&self, mode: ListenerMode) -> Arc<Server> {
         let primary = self.primary();
         if mode != ListenerMode::Replica {
             return primary;
         }
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let is_replica = |server: &&Arc<Server>| server.index != primary.index;
-        let replicas: Vec<_> = self.servers.iter().filter(is_replica).collect();
+        let replicas = self.servers.iter().filter(|server| {
+            let is_replica = server.index != primary.index;
+            is_replica && !self.is_removed(server.index)
+        });
+        let replicas: Vec<_> = replicas.map(|server| Arc::clone(&server)).collect();
         let place = turn % replicas.len().max(1);
         let mut in_turn = replicas.iter().skip(place).chain(&replicas);
         let usable = in_turn.find(|server| self.is_usable(server.index));
-        usable.or(replicas.get(place)).copied().unwrap_or(primary)
+        usable.or(replicas.get(place)).cloned().unwrap_or(primary)
+    }
+
+    /// Whether the configuration has the server no more.
+    pub fn is_removed(&self, server: usize) -> bool {
+        let snapshot = self.topology.snapshot();
+        snapshot
+            .servers
+            .get(server)
+            .is_none_or(|server| !server.is_configured())
     }
 
     /// Whether clients of a listener for replicas are better off elsewhere than on this server.
@@ -218,7 +227,7 @@ impl Shared {
     /// Whether it is worth waiting for a primary: one is to come, or may.
     pub fn waits_for_primary(&self) -> bool {
         let automatic = self.settings().config.failover.mode.replaces_by_itself();
-        (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience.is_zero()
+        (automatic || self.topology.gate().writable().is_none()) && !self.lot.patience().is_zero()
     }
 
     /// The thread with the fewest clients, which has one more now; among several `here`, if it is one of them.

@@ -196,7 +196,7 @@ impl Client {
             client = self.id,
             user = &*String::from_utf8_lossy(&self.login.user),
             schema = &*String::from_utf8_lossy(schema),
-            server = server.map_or("", |server| server.name()),
+            server = server.as_ref().map_or("", |server| server.name()),
             milliseconds = millis(seen.taken),
             rows = seen.rows,
             error = underway.error.unwrap_or(0),

@@ -17,12 +17,13 @@ use super::lines::Lines;
 use super::listener;
 use super::login;
 use super::mirror::{self, Mirror};
+use super::settings::Settings;
 use super::shared::{Message, Newcomer, Shared};
 use super::templates::Templates;
 use super::traffic::{Sampler, Traffic};
 use crate::accounts::Directory;
 use crate::backend::Pools;
-use crate::config::{Listener, Routing};
+use crate::config::{Config, Listener};
 use crate::net::{DetachedSocket, Interrupt, Signal, Socket};
 use crate::routing::Router;
 use crate::routing::balance::Balancer;
@@ -44,7 +45,7 @@ pub struct Worker {
     sampler: Sampler,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
     /// What the router and the facts were made with.
-    routing: RefCell<Routing>,
+    settings: RefCell<Arc<Settings>>,
     seed: u64,
     /// Opened by the thread's first login.
     directory: OnceCell<Option<Directory>>,
@@ -73,9 +74,11 @@ pub fn run(
     tasks.block_on(&runtime, serving).map_err(std::io::Error::other)
 }
 
-fn balancer(shared: &Shared, routing: &Routing, seed: u64) -> Balancer {
-    let names = shared.servers.iter().map(|server| server.name());
-    Balancer::new(routing.balance, routing.slow_start, seed).with_names(names)
+fn balancer(config: &Config, seed: u64) -> Balancer {
+    let (routing, servers) = (&config.routing, &config.servers);
+    Balancer::new(routing.balance, routing.slow_start, seed)
+        .with_names(servers.iter().map(|server| server.name.as_str()))
+        .with_ranks(servers.iter().map(|server| server.rank))
 }
 
 // === impl Worker ===
@@ -95,9 +98,10 @@ impl Worker {
             }
         };
         let pools = Pools::new(Box::new(ask_others));
-        let routing = shared.settings().config.routing.clone();
+        let settings = shared.settings().clone();
+        let routing = &settings.config.routing;
         let seed = foldhash::fast::RandomState::default().hash_one(index);
-        let router = Router::new(shared.topology.clone(), balancer(&shared, &routing, seed));
+        let router = Router::new(shared.topology.clone(), balancer(&settings.config, seed));
         let digests = shared.settings().config.statistics.digests as usize;
         let facts = FactsCache::new(routing.digests as usize);
         Self {
@@ -112,7 +116,7 @@ impl Worker {
             lines: Lines::new(seed),
             sampler: Sampler::default(),
             templates: Templates::default(),
-            routing: RefCell::new(routing),
+            settings: RefCell::new(settings),
             seed,
             clients: RefCell::default(),
             directory: OnceCell::new(),
@@ -181,7 +185,9 @@ impl Worker {
         match message {
             Message::Accept { door, listener } => {
                 let task = tokio::task::spawn_local(listener::serve(door, listener, self.clone()));
-                self.doors.borrow_mut().push(task.abort_handle());
+                let mut doors = self.doors.borrow_mut();
+                doors.retain(|door| !door.is_finished());
+                doors.push(task.abort_handle());
             }
             Message::Client(newcomer) => match newcomer.map(DetachedSocket::attach) {
                 Ok(newcomer) => self.attend(newcomer),
@@ -209,6 +215,7 @@ impl Worker {
                 let _ = asker.try_send(self.digests.borrow().rows());
             }
             Message::ForgetDigests => self.digests.borrow_mut().forget(),
+            Message::Retire(server) => self.pools.evict(server),
             Message::Statements(asker) => {
                 let _ = asker.try_send(self.statements());
             }
@@ -244,20 +251,25 @@ impl Worker {
 
     /// Takes up what a reload has changed of how statements are routed.
     fn keep_up(&self) {
-        let settings = self.shared.settings();
-        let new = &settings.config.routing;
-        let mut routing = self.routing.borrow_mut();
-        if *routing == *new {
+        let new = self.shared.settings();
+        let mut settings = self.settings.borrow_mut();
+        if Arc::ptr_eq(&settings, &new) {
             return;
         }
-        if (routing.balance, routing.slow_start) != (new.balance, new.slow_start) {
-            let balancer = balancer(&self.shared, new, self.seed);
+        let chosen_by = |config: &Config| {
+            let servers = config.servers.iter();
+            let servers: Vec<_> = servers.map(|server| (server.name.clone(), server.rank)).collect();
+            (config.routing.balance, config.routing.slow_start, servers)
+        };
+        if chosen_by(&settings.config) != chosen_by(&new.config) {
+            let balancer = balancer(&new.config, self.seed);
             self.router.borrow_mut().set_balancer(balancer);
         }
-        if routing.digests != new.digests {
-            self.facts.replace(FactsCache::new(new.digests as usize));
+        let digests = new.config.routing.digests;
+        if settings.config.routing.digests != digests {
+            self.facts.replace(FactsCache::new(digests as usize));
         }
-        *routing = new.clone();
+        *settings = new.clone();
     }
 
     /// Serves a client here, unless another thread has fewer.

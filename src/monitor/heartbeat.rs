@@ -5,6 +5,7 @@
 //! like any write, and its statement does nothing on a server that is read-only, or that comes to run it later than
 //! it was meant to: one that hung, and was replaced meanwhile.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tracing::{debug, info};
 
 use super::beats::Beats;
 use crate::accounts::Source;
-use crate::topology::Topology;
+use crate::topology::{Gate, Topology};
 use crate::util::Random;
 
 /// What the writer and the probes share. Held for a lookup, and never across an await.
@@ -27,6 +28,8 @@ type Mutex<T> = std::sync::Mutex<T>;
 pub(super) struct Heartbeats {
     /// Tells this process's row from those of others.
     pub(super) writer: u64,
+    /// Of the latest beat: none is used twice.
+    number: AtomicU64,
     beats: Mutex<Beats>,
 }
 
@@ -36,8 +39,6 @@ pub(super) struct Heartbeat {
     interval: Duration,
     timeout: Duration,
     topology: Arc<Topology>,
-    /// Never used twice.
-    number: u64,
     told: Option<String>,
 }
 
@@ -58,6 +59,27 @@ const CLEAN: &str =
 const CLOCK: &str =
     "SELECT CAST(UNIX_TIMESTAMP(NOW(6))*1000000 AS UNSIGNED),@@session.binlog_format='STATEMENT'";
 
+/// A write that the gate knows of, until it is dropped: whoever writes may be ended at any time.
+struct Passage<'a> {
+    gate: &'a Gate,
+    server: usize,
+}
+
+// === impl Passage ===
+
+impl<'a> Passage<'a> {
+    fn enter(gate: &'a Gate, server: usize) -> Self {
+        gate.enter(server);
+        Self { gate, server }
+    }
+}
+
+impl Drop for Passage<'_> {
+    fn drop(&mut self) {
+        self.gate.leave(self.server);
+    }
+}
+
 // === impl Heartbeats ===
 
 impl Heartbeats {
@@ -66,6 +88,7 @@ impl Heartbeats {
         let nanos = nanos.map_or(0, |since| since.as_nanos() as u64);
         Arc::new(Self {
             writer: Random::new(nanos ^ u64::from(std::process::id()).rotate_left(32)).number() >> 1,
+            number: AtomicU64::new(0),
             beats: Mutex::new(Beats::new(interval)),
         })
     }
@@ -104,7 +127,6 @@ impl Heartbeat {
             interval,
             timeout,
             topology,
-            number: 0,
             told: None,
         }
     }
@@ -146,22 +168,17 @@ impl Heartbeat {
             ticks.tick().await;
             let gate = self.topology.gate();
             let pen = gate.pen().lock().await;
-            gate.enter(primary);
+            let passage = Passage::enter(gate, primary);
             if gate.writable() != Some(primary) {
-                gate.leave(primary);
                 return Ok(());
             }
-            self.number += 1;
+            let number = self.heartbeats.number.fetch_add(1, Ordering::Relaxed) + 1;
             let sent = Instant::now();
-            let written = within(
-                self.timeout,
-                writer.write(self.heartbeats.writer, self.number, sent),
-            )
-            .await;
-            gate.leave(primary);
+            let written = within(self.timeout, writer.write(self.heartbeats.writer, number, sent)).await;
+            drop(passage);
             drop(pen);
             if written? {
-                self.heartbeats.record(self.number, sent);
+                self.heartbeats.record(number, sent);
             } else {
                 // Its clock was set, or it has just been made read-only.
                 writer.clock = within(self.timeout, clock(&mut writer.conn)).await?;

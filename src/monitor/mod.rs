@@ -19,4 +19,4 @@ mod procedures;
 mod run;
 mod status;
 
-pub use run::run;
+pub use run::{follow, run};

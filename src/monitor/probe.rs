@@ -61,7 +61,7 @@ impl Probe {
     ) -> Self {
         let has_account = config.monitor.login.is_some();
         Self {
-            source: has_account.then(|| Source::of(config, &server.config)),
+            source: has_account.then(|| Source::of(config, &config.servers[server.index])),
             server,
             topology,
             interval: config.monitor.interval,

@@ -149,7 +149,7 @@ impl Router {
             let spared = decision.place != Place::Server { index, wait: false };
             (index, obstacle.or(backup(server).filter(|_| spared)))
         };
-        let servers = snapshot.servers.iter().enumerate().map(judge).collect();
+        let servers = snapshot.present().map(judge).collect();
         Explanation { decision, servers }
     }
 
@@ -319,6 +319,7 @@ impl Router {
             Admin::Online => {}
             Admin::Drain => return Some(Obstacle::Drain),
             Admin::Maintenance => return Some(Obstacle::Maintenance),
+            Admin::Removed | Admin::Gone => return Some(Obstacle::Removed),
         }
         if matches!(server.health, Health::Down { .. }) {
             return Some(Obstacle::Down);

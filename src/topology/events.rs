@@ -1,7 +1,7 @@
 //! What has happened to the servers, newest last: for whoever asks afterwards why something is as it is.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ type Mutex<T> = std::sync::Mutex<T>;
 #[derive(Debug)]
 pub struct Events {
     latest: Mutex<VecDeque<Arc<Event>>>,
-    most: usize,
+    most: AtomicUsize,
     counts: [AtomicU64; EventKind::ALL.len()],
 }
 
@@ -112,15 +112,20 @@ impl Events {
     pub fn new(most: usize) -> Self {
         Self {
             latest: Mutex::default(),
-            most: most.max(1),
+            most: AtomicUsize::new(most.max(1)),
             counts: Default::default(),
         }
+    }
+
+    /// Keeps so many from now on.
+    pub fn keep(&self, most: usize) {
+        self.most.store(most.max(1), Ordering::Relaxed);
     }
 
     pub fn record(&self, event: Event) {
         self.counts[event.kind as usize].fetch_add(1, Ordering::Relaxed);
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if latest.len() >= self.most {
+        while latest.len() >= self.most.load(Ordering::Relaxed) {
             latest.pop_front();
         }
         latest.push_back(Arc::new(event));

@@ -13,6 +13,7 @@ pub mod readers;
 mod record;
 mod shared;
 pub mod snapshot;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod trail;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::observation::{LagSource, Observation, Outcome, Status};
 use super::snapshot::{Admin, Health, Lag, Replication, Role, ServerView};
+use crate::config;
 
 #[derive(Debug)]
 pub(super) struct Record {
@@ -92,6 +93,35 @@ impl Record {
         self.change(now, |view| view.health = Health::Down { why });
     }
 
+    /// Whether this is what is known of that server of the configuration.
+    pub(super) fn is_still(&self, server: &config::Server) -> bool {
+        *self.view.name == *server.name && self.view.admin != Admin::Gone
+    }
+
+    /// Takes up what is said of it now and was not before.
+    pub(super) fn configure(&mut self, old: &ServerView, new: ServerView, now: Instant) {
+        if old.weight != new.weight {
+            self.view.weight = new.weight;
+        }
+        self.view.backup = new.backup;
+        self.view.rank = new.rank;
+        // It may have become the primary since that was asked.
+        if old.admin != new.admin && self.view.role != Role::Primary {
+            self.set_admin(new.admin, now);
+        }
+    }
+
+    /// Somebody else may answer from now on: what was known is known no more, and what probes began before counts
+    /// for nothing.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.latest = None;
+        self.lag_at = None;
+        self.view.lag = lag_of_nothing(self.view.role);
+        self.view.steady_lag = self.view.lag;
+        self.change(now, |view| view.health = Health::Unknown);
+        self.down_at = Some(now);
+    }
+
     pub(super) fn set_admin(&mut self, admin: Admin, now: Instant) {
         self.change(now, |view| view.admin = admin);
     }
@@ -105,6 +135,10 @@ impl Record {
     }
 
     pub(super) fn set_role(&mut self, role: Role) {
+        // Removed while it was on its way to be promoted: writes go nowhere else.
+        if role == Role::Primary && !self.view.is_configured() {
+            self.view.admin = Admin::Online;
+        }
         if self.view.role != role {
             self.view.role = role;
             self.view.lag = lag_of_nothing(role);

@@ -16,6 +16,7 @@ use super::observation::{Class, Observation, Outcome};
 use super::readers::Readers;
 use super::record::Record;
 use super::snapshot::{Admin, Health, Lag, Replication, Role, ServerView, Snapshot};
+use super::tell::tell;
 use super::trail::Trail;
 use crate::config::{self, Config};
 use crate::gtid::Position;
@@ -37,6 +38,13 @@ pub struct Topology {
     inner: Mutex<Inner>,
     /// Grows with every probe: who acts on what is seen follows it.
     observed: watch::Sender<u64>,
+    /// Replaced when the configuration is read again.
+    monitor: ArcSwap<Watching>,
+}
+
+/// What of `monitor` counts here.
+#[derive(Debug, Clone, PartialEq)]
+struct Watching {
     /// `monitor.failures`.
     threshold: u32,
     ejection: config::Ejection,
@@ -98,15 +106,14 @@ impl Topology {
         };
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(inner.snapshot()),
-            gate: Gate::new(config.servers.len(), primary),
+            gate: Gate::new(config::MOST_SERVERS, primary),
             primary: AtomicUsize::new(primary.unwrap_or(NOBODY)),
             primary_changed: Notify::new(),
             events: Events::new(config.monitor.events as usize),
-            servers: config.servers.iter().map(|_| Shared::default()).collect(),
+            servers: (0..config::MOST_SERVERS).map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
             observed: watch::Sender::new(0),
-            threshold: config.monitor.failures,
-            ejection: config.monitor.ejection.clone(),
+            monitor: ArcSwap::from_pointee(Watching::of(config)),
         })
     }
 
@@ -205,7 +212,7 @@ impl Topology {
         match &observation.outcome {
             Outcome::Failed(failure) => {
                 let failures = shared.count_failure();
-                if failures >= self.threshold {
+                if failures >= self.monitor.load().threshold {
                     record.down(failure.to_string().into(), now);
                 }
                 // It may come back with less than it had. One that is slow has not gone.
@@ -260,18 +267,19 @@ impl Topology {
     pub fn failed(&self, index: usize) {
         let shared = &self.servers[index];
         let failures = shared.count_failure();
+        let Watching { threshold, ejection } = &**self.monitor.load();
         shared.known.store(Arc::default());
         // Nobody needs to be told of more.
-        if failures <= self.threshold {
+        if failures <= *threshold {
             shared.suspected.notify_one();
         }
-        if failures == self.threshold {
+        if failures == *threshold {
             let (mut inner, now) = (self.lock(), Instant::now());
             let why: Arc<str> = format!("sessions lost it, {failures} times in a row").into();
             if inner.records[index].view.role == Role::Primary {
                 inner.records[index].down(why, now);
-            } else if inner.may_eject(index, self.ejection.most, now) {
-                let (shortest, longest) = (self.ejection.shortest, self.ejection.longest);
+            } else if inner.may_eject(index, ejection.most, now) {
+                let (shortest, longest) = (ejection.shortest, ejection.longest);
                 inner.records[index].eject(why, shortest, longest, now);
             } else {
                 // Probes alone decide about it now.
@@ -300,10 +308,9 @@ impl Topology {
             self.events
                 .record(Event::new(EventKind::Identity, Some(&server), text));
         }
-        let twin = records
-            .iter()
-            .enumerate()
-            .find(|(place, record)| *place != index && record.identity == uuid);
+        let twin = records.iter().enumerate().find(|(place, record)| {
+            *place != index && record.identity == uuid && record.view.is_configured()
+        });
         if let Some((_, twin)) = twin {
             let other = &*twin.view.name;
             warn!(
@@ -322,7 +329,7 @@ impl Topology {
     pub fn succeeded(&self, index: usize) {
         let failures = &self.servers[index].failures;
         let count = failures.load(Ordering::Relaxed);
-        if count != 0 && count < self.threshold {
+        if count != 0 && count < self.monitor.load().threshold {
             let _ = failures.compare_exchange(count, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
@@ -340,24 +347,44 @@ impl Topology {
     /// Takes up what the configuration says of servers now and did not say before: what an operator set by hand
     /// stays where the file has not changed.
     pub fn configure(&self, old: &Config, new: &Config) {
+        self.monitor.store(Arc::new(Watching::of(new)));
+        self.events.keep(new.monitor.events as usize);
         let (mut inner, now) = (self.lock(), Instant::now());
-        let servers = old
-            .servers
-            .iter()
-            .zip(&new.servers)
-            .map(|(old, new)| (view(old), view(new)));
-        for (record, (old, new)) in inner.records.iter_mut().zip(servers) {
-            if old.weight != new.weight {
-                record.view.weight = new.weight;
-            }
-            if old.backup != new.backup {
-                record.view.backup = new.backup;
-            }
-            if old.admin != new.admin {
-                record.set_admin(new.admin, now);
+        for (index, server) in new.servers.iter().enumerate().take(self.servers.len()) {
+            let old = old.servers.get(index);
+            let known = inner.records.get_mut(index);
+            match (known, old) {
+                (Some(record), Some(old)) if record.is_still(server) => {
+                    if old.address != server.address {
+                        record.moved(now);
+                        self.servers[index].known.store(Arc::default());
+                    }
+                    record.configure(&view(old), view(server), now);
+                }
+                (Some(record), _) => {
+                    *record = Record::new(view(server));
+                    record.set_role(Role::Replica);
+                    self.servers[index].begin_anew();
+                }
+                (None, _) => {
+                    let mut record = Record::new(view(server));
+                    record.set_role(Role::Replica);
+                    inner.records.push(record);
+                }
             }
         }
         self.publish(&mut inner);
+    }
+
+    /// Nothing refers any more to a server that was removed: another one may have its place.
+    pub fn forget(&self, index: usize) {
+        let mut inner = self.lock();
+        if let Some(record) = inner.records.get_mut(index)
+            && record.view.admin == Admin::Removed
+        {
+            record.set_admin(Admin::Gone, Instant::now());
+            self.publish(&mut inner);
+        }
     }
 
     pub fn set_admin(&self, index: usize, admin: Admin) {
@@ -436,9 +463,27 @@ impl Topology {
     }
 }
 
+// === impl Watching ===
+
+impl Watching {
+    fn of(config: &Config) -> Self {
+        Self {
+            threshold: config.monitor.failures,
+            ejection: config.monitor.ejection.clone(),
+        }
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
+    /// For another server. The probes go on to be counted.
+    fn begin_anew(&self) {
+        self.known.store(Arc::default());
+        self.failures.store(0, Ordering::Relaxed);
+        self.load.latency.store(0, Ordering::Relaxed);
+    }
+
     fn count_failure(&self) -> u32 {
         self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
@@ -470,7 +515,7 @@ impl Inner {
         let replicas = || {
             self.records
                 .iter()
-                .filter(|record| record.view.role == Role::Replica)
+                .filter(|record| record.view.role == Role::Replica && record.view.is_configured())
         };
         let count = replicas().count() * usize::try_from(most).unwrap_or(100) / 100;
         let ejected = replicas().filter(|record| record.is_ejected(now)).count();
@@ -503,8 +548,10 @@ fn view(server: &config::Server) -> ServerView {
             config::ServerState::Online => Admin::Online,
             config::ServerState::Drain => Admin::Drain,
             config::ServerState::Maintenance => Admin::Maintenance,
+            config::ServerState::Removed => Admin::Removed,
         },
         weight: server.weight,
+        rank: server.rank,
         backup: server.backup,
         replication: Replication::None,
         lag: match role {
@@ -515,72 +562,4 @@ fn view(server: &config::Server) -> ServerView {
         usable_since: None,
         quarantine: None,
     }
-}
-
-/// A line in the log and an event for each change that somebody may have to act on.
-fn tell(old: &ServerView, new: &ServerView, events: &Events) {
-    let (server, role) = (&*new.name, new.role);
-    let record = |kind, was: &str, is: &str, why: Option<&str>| {
-        let because = why.map(|why| format!(": {why}")).unwrap_or_default();
-        let event = Event::new(
-            kind,
-            Some(server),
-            format!("{} {was} -> {is}{because}", kind.word()),
-        );
-        events.record(event.with("role", role).with("lag", new.lag));
-    };
-    if old.health.word() != new.health.word() {
-        let (was, is) = (old.health.word(), new.health.word());
-        let why = match &new.health {
-            Health::Down { why } => Some(&**why),
-            _ => None,
-        };
-        match why {
-            Some(why) => warn!(server, %role, was, is, reason = why, "server health"),
-            None => info!(server, %role, was, is, "server health"),
-        }
-        record(EventKind::Health, was, is, why);
-    }
-    if old.role != new.role {
-        info!(server, was = %old.role, is = %role, "server role");
-        record(EventKind::Role, &old.role.to_string(), &role.to_string(), None);
-    }
-    match (&old.quarantine, &new.quarantine) {
-        (None, Some(why)) => {
-            warn!(server, reason = %why, "server quarantined");
-            record(EventKind::Quarantine, "out", "in", Some(why));
-        }
-        (Some(_), None) => {
-            info!(server, "server out of quarantine");
-            record(EventKind::Quarantine, "in", "out", None);
-        }
-        _ => {}
-    }
-    if old.admin != new.admin {
-        let (was, is) = (old.admin.word(), new.admin.word());
-        info!(server, %role, was, is, "server state set");
-        record(EventKind::State, was, is, None);
-    }
-    tell_of_replication(old, new, &record);
-}
-
-fn tell_of_replication(
-    old: &ServerView,
-    new: &ServerView,
-    record: &impl Fn(EventKind, &str, &str, Option<&str>),
-) {
-    let (server, role) = (&*new.name, new.role);
-    let (was, is) = (old.replication.word(), new.replication.word());
-    if was == is {
-        return;
-    }
-    let why = match &new.replication {
-        Replication::Stopped { why } => Some(&**why),
-        _ => None,
-    };
-    match why {
-        Some(why) => warn!(server, %role, was, is, reason = why, "replication"),
-        None => info!(server, %role, was, is, lag = %new.lag, "replication"),
-    }
-    record(EventKind::Replication, was, is, why);
 }

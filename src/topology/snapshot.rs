@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::readers::Readers;
 
-/// All servers, in the order of the configuration.
+/// All servers, each at its place. One that the configuration has no more keeps its place until nothing refers to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
     /// Grows with every change.
@@ -34,6 +34,8 @@ pub struct ServerView {
     pub health: Health,
     pub admin: Admin,
     pub weight: u32,
+    /// Where the configuration lists it.
+    pub rank: usize,
     pub backup: bool,
     pub replication: Replication,
     /// As of the latest probe. A probe that failed leaves the last figure, grown by the time since then.
@@ -70,6 +72,10 @@ pub enum Admin {
     /// Nothing new; what runs there may end there.
     Drain,
     Maintenance,
+    /// The configuration has it no more: nothing new, and what runs there may end there.
+    Removed,
+    /// Nothing refers to it any more: its place is free.
+    Gone,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +107,22 @@ impl ServerView {
         !matches!(self.health, Health::Down { .. })
             && self.admin == Admin::Online
             && self.quarantine.is_none()
+    }
+
+    /// Whether the configuration has it.
+    pub fn is_configured(&self) -> bool {
+        !matches!(self.admin, Admin::Removed | Admin::Gone)
+    }
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The servers that there are, with their places: those of the configuration, and what was removed as long as
+    /// anything refers to it.
+    pub fn present(&self) -> impl Iterator<Item = (usize, &ServerView)> {
+        let all = self.servers.iter().enumerate();
+        all.filter(|(_, server)| server.admin != Admin::Gone)
     }
 }
 
@@ -141,6 +163,8 @@ impl Admin {
             Self::Online => "online",
             Self::Drain => "drain",
             Self::Maintenance => "maintenance",
+            Self::Removed => "removed",
+            Self::Gone => "gone",
         }
     }
 }

@@ -228,7 +228,7 @@ fn server(state: &State, entry: &Entry) -> Value {
     let server = entry
         .place()
         .and_then(|(index, _)| state.shared.servers.get(index));
-    server.map(|server| server.name()).into()
+    server.as_ref().map(|server| server.name()).into()
 }
 
 fn hold_names(entry: &Entry) -> Option<String> {

@@ -72,7 +72,7 @@ fn show(state: &State, row: &digests::Row, all: u64) -> Row {
         of_row(format!("{:016x}", row.digest).into()),
         of_row(text(&row.user)),
         row.schema.as_deref().map_or(Value::Null, text),
-        Value::text_or_null(server.map(|server| server.name())),
+        Value::text_or_null(server.as_ref().map(|server| server.name())),
         numbers.calls.into(),
         numbers.errors.into(),
         numbers.rows.into(),

@@ -36,7 +36,7 @@ pub const TABLE: Table = Table {
 
 fn rows(state: &State) -> Vec<Row> {
     let snapshot = state.shared.topology.snapshot();
-    let servers = snapshot.servers.iter().enumerate();
+    let servers = snapshot.present();
     servers.map(|(index, view)| row(state, index, view)).collect()
 }
 
@@ -53,7 +53,10 @@ fn row(state: &State, index: usize, view: &ServerView) -> Row {
     let latency = load.latency.load(Ordering::Relaxed);
     vec![
         (&view.name).into(),
-        server.map(|server| server.config.address.to_string()).into(),
+        server
+            .as_ref()
+            .map(|server| server.endpoint().address.to_string())
+            .into(),
         view.role.to_string().into(),
         view.health.word().into(),
         state_word(view).into(),
@@ -61,8 +64,8 @@ fn row(state: &State, index: usize, view: &ServerView) -> Row {
         lag(view.lag),
         view.weight.into(),
         view.backup.into(),
-        server.map(|server| server.slots.open()).into(),
-        server.map(|server| server.slots.maximum()).into(),
+        server.as_ref().map(|server| server.slots.open()).into(),
+        server.as_ref().map(|server| server.slots.maximum()).into(),
         load.in_flight.load(Ordering::Relaxed).into(),
         (latency > 0)
             .then(|| Value::millis(Duration::from_micros(latency)))

@@ -145,7 +145,7 @@ fn listeners(state: &State) -> Vec<Row> {
     shared
         .registry
         .each(|_, entry| *counts.entry(entry.listener.to_string()).or_default() += 1);
-    let row = |(place, listener): (usize, &crate::config::Listener)| {
+    let row = |listener: &crate::config::Listener| {
         let mode = match listener.mode {
             ListenerMode::Split => "split",
             ListenerMode::Primary => "primary",
@@ -155,7 +155,7 @@ fn listeners(state: &State) -> Vec<Row> {
             listener.name.as_str().into(),
             listener.address.to_string().into(),
             mode.into(),
-            if shared.pauses.is_paused(place) {
+            if shared.pauses.is_paused(&listener.address) {
                 "paused"
             } else {
                 "open"
@@ -166,14 +166,7 @@ fn listeners(state: &State) -> Vec<Row> {
             counts.get(&listener.name).copied().unwrap_or(0).into(),
         ]
     };
-    shared
-        .settings()
-        .config
-        .listeners
-        .iter()
-        .enumerate()
-        .map(row)
-        .collect()
+    shared.settings().config.listeners.iter().map(row).collect()
 }
 
 /// A choice as the configuration writes it.
@@ -216,6 +209,11 @@ fn config(state: &State) -> Vec<Row> {
         "admin.address".into(),
         address.unwrap_or_else(|| "off".to_owned()).into(),
     ]);
+    // What an operator has set, and SAVE CONFIG would write.
+    let unsaved = state.reload.unsaved.as_ref().map(|unsaved| unsaved());
+    for (path, value) in unsaved.into_iter().flatten() {
+        rows.push(vec![path.into(), format!("{value} (not in the file)").into()]);
+    }
     rows.push(vec!["workers".into(), config.workers.to_string().into()]);
     rows.push(vec![
         "server_version".into(),

@@ -7,7 +7,7 @@ use super::servers::{lag, problem};
 use super::table::{Column, Table};
 use super::value::{Row, Value};
 use crate::admin::State;
-use crate::topology::{Channel, Outcome, Role, Status, ThreadState};
+use crate::topology::{Admin, Channel, Outcome, Role, Status, ThreadState};
 
 pub const TOPOLOGY: Table = Table {
     name: "topology",
@@ -105,15 +105,19 @@ fn topology(state: &State) -> Vec<Row> {
     let snapshot = state.shared.topology.snapshot();
     let count = snapshot.servers.len();
     let statuses: Vec<_> = (0..count).map(|index| status(state, index)).collect();
-    let addresses = state
-        .shared
-        .servers
-        .iter()
-        .map(|server| server.config.address.to_string());
-    let sources = sources(&statuses, &addresses.collect::<Vec<_>>());
+    let address = |index| {
+        let server = state.shared.servers.get(index);
+        server.map_or_else(String::new, |server| server.endpoint().address.to_string())
+    };
+    let addresses: Vec<_> = (0..count).map(address).collect();
+    let sources = sources(&statuses, &addresses);
     let mut rows = Vec::new();
     for (index, depth) in order(&sources, snapshot.primary) {
-        let Some(view) = snapshot.servers.get(index) else {
+        let Some(view) = snapshot
+            .servers
+            .get(index)
+            .filter(|view| view.admin != Admin::Gone)
+        else {
             continue;
         };
         let status = statuses.get(index).and_then(Option::as_ref);
@@ -172,7 +176,7 @@ fn order(sources: &[Option<usize>], primary: Option<usize>) -> Vec<(usize, usize
 fn replication(state: &State) -> Vec<Row> {
     let snapshot = state.shared.topology.snapshot();
     let mut rows = Vec::new();
-    for (index, view) in snapshot.servers.iter().enumerate() {
+    for (index, view) in snapshot.present() {
         let Some(status) = status(state, index) else {
             continue;
         };
@@ -224,7 +228,11 @@ fn pools(state: &State) -> Vec<Row> {
             evictions.get(index).copied().into(),
         ]
     };
-    state.shared.servers.iter().map(row).collect()
+    let snapshot = state.shared.topology.snapshot();
+    let servers = snapshot
+        .present()
+        .filter_map(|(index, _)| state.shared.servers.get(index));
+    servers.map(|server| row(&server)).collect()
 }
 
 #[cfg(test)]

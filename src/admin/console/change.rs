@@ -16,7 +16,9 @@ const MOST_CONNECTIONS: u32 = 100_000;
 
 pub fn server_index(state: &State, name: &str) -> Result<usize, Wrong> {
     state.server(name).ok_or_else(|| {
-        let names: Vec<_> = state.shared.servers.iter().map(|server| server.name()).collect();
+        let snapshot = state.shared.topology.snapshot();
+        let servers = snapshot.servers.iter().filter(|server| server.is_configured());
+        let names: Vec<_> = servers.map(|server| &*server.name).collect();
         let hint = match nearest(name, names.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("there are {}", names.join(", ")),
@@ -63,13 +65,12 @@ pub fn server(state: &State, name: &str, setting: ServerSetting) -> Result<Reply
 pub fn listener(state: &State, name: &str, paused: bool) -> Result<Reply, Wrong> {
     let settings = state.shared.settings();
     let listeners = &settings.config.listeners;
-    let place = listeners.iter().position(|listener| listener.name == name);
-    let Some(place) = place else {
+    let Some(listener) = listeners.iter().find(|listener| listener.name == name) else {
         let names: Vec<_> = listeners.iter().map(|listener| listener.name.as_str()).collect();
         let why = format!("there is no listener `{name}`; there are {}", names.join(", "));
         return Err(Wrong::Refused(why));
     };
-    state.shared.pauses.set(place, paused);
+    state.shared.pauses.set(&listener.address, paused);
     let what = if paused {
         "refuses new connections"
     } else {
@@ -90,7 +91,7 @@ pub fn reset_stats(state: &State) -> Reply {
     Reply::Done("digests, routes and latencies are counted anew".to_owned())
 }
 
-pub fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
+pub async fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
     let reload = match what {
         Reload::Accounts => {
             state.shared.accounts.forget_passwords();
@@ -102,10 +103,21 @@ pub fn reload(state: &State, what: Reload) -> Result<Reply, Wrong> {
         Reload::Config => &state.reload.config,
     };
     match reload {
-        Some(reload) => reload().map(Reply::Done).map_err(Wrong::Refused),
+        Some(reload) => reload().await.map(Reply::Done).map_err(Wrong::Refused),
         None => Err(Wrong::Refused(format!(
             "{} cannot be loaded again yet",
             what.word()
         ))),
+    }
+}
+
+/// What was set at run time goes back into the file.
+pub async fn save(state: &State, to: Option<String>) -> Result<Reply, Wrong> {
+    match &state.reload.save {
+        Some(save) => save(to.map(Into::into))
+            .await
+            .map(Reply::Done)
+            .map_err(Wrong::Refused),
+        None => Err(Wrong::Refused("there is no file to save to".to_owned())),
     }
 }

@@ -78,8 +78,10 @@ fn router(state: &State) -> Router {
     let shared = &state.shared;
     let settings = shared.settings();
     let routing = &settings.config.routing;
-    let names = shared.servers.iter().map(|server| server.name());
-    let balancer = Balancer::new(routing.balance, routing.slow_start, 1).with_names(names);
+    let servers = &settings.config.servers;
+    let balancer = Balancer::new(routing.balance, routing.slow_start, 1)
+        .with_names(servers.iter().map(|server| server.name.as_str()))
+        .with_ranks(servers.iter().map(|server| server.rank));
     Router::new(shared.topology.clone(), balancer)
 }
 

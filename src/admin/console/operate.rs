@@ -40,7 +40,8 @@ pub async fn operate(state: &State, command: Command) -> Result<Reply, Wrong> {
         Command::ListenerPaused { listener, paused } => change::listener(state, &listener, paused),
         Command::Kill { id, query } => kill(state, id, query).await,
         Command::ResetStats => Ok(change::reset_stats(state)),
-        Command::Reload(what) => change::reload(state, what),
+        Command::SaveConfig(to) => change::save(state, to).await,
+        Command::Reload(what) => change::reload(state, what).await,
         _ => Ok(Reply::Done(String::new())),
     }
 }

@@ -93,6 +93,7 @@ fn command(action: Action, call: &Call) -> Result<(Command, String), Problem> {
             let listener = place;
             (Command::ListenerPaused { listener, paused }, text)
         }
+        Action::SaveConfig => (Command::SaveConfig(None), "SAVE CONFIG".to_owned()),
         Action::Reload(what) => (Command::Reload(what), format!("RELOAD {}", what.word())),
         Action::ResetStats => (Command::ResetStats, "RESET STATS".to_owned()),
         _ => return Err(Problem::not_found("there is no such command")),

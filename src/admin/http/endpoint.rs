@@ -67,6 +67,7 @@ pub enum Action {
     FailoverPaused(bool),
     ListenerPaused(bool),
     Reload(Reload),
+    SaveConfig,
     ResetStats,
     ExplainRoute,
 }
@@ -315,6 +316,12 @@ fn switches() -> Vec<Endpoint> {
             "/api/v1/reload/config",
             Action::Reload(Reload::Config),
             "loads the configuration again",
+        ),
+        operate(
+            Post,
+            "/api/v1/save/config",
+            Action::SaveConfig,
+            "writes what was set at run time back into the configuration's file",
         ),
         operate(
             Post,

@@ -33,25 +33,19 @@ pub fn ready(state: &State) -> Response {
         .any(|server| server.role == Role::Replica && server.is_usable());
     let is_known = shared.profile().is_some();
     let mut all = !draining && is_known && has_primary;
-    let mut listener = |(place, listener): (usize, &crate::config::Listener)| -> Json {
+    let mut listener = |listener: &crate::config::Listener| -> Json {
         use crate::config::ListenerMode as Mode;
         let served = match listener.mode {
             Mode::Split | Mode::Primary => has_primary,
             Mode::Replica => has_replica || has_primary,
         };
-        let paused = shared.pauses.is_paused(place);
+        let paused = shared.pauses.is_paused(&listener.address);
         let ready = served && !paused && !draining && is_known;
         all &= ready;
         json!({ "listener": listener.name, "ready": ready, "paused": paused })
     };
     let settings = shared.settings();
-    let listeners: Vec<_> = settings
-        .config
-        .listeners
-        .iter()
-        .enumerate()
-        .map(&mut listener)
-        .collect();
+    let listeners: Vec<_> = settings.config.listeners.iter().map(&mut listener).collect();
     let mut response = document(&json!({
         "ready": all,
         "has_primary": has_primary,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,7 +22,6 @@ use crate::net::Socket;
 pub struct Site {
     door: Door,
     address: Address,
-    tls: Option<TlsAcceptor>,
     max_connections: usize,
 }
 
@@ -51,11 +50,7 @@ const BREATH: Duration = Duration::from_millis(50);
 
 impl Site {
     /// `None`: the configuration wants none, or did not ask for one and the default place is taken.
-    pub async fn open(
-        http: &Http,
-        tls: Option<Arc<rustls::ServerConfig>>,
-        inherited: &mut Inherited,
-    ) -> Result<Option<Self>, SiteError> {
+    pub async fn open(http: &Http, inherited: &mut Inherited) -> Result<Option<Self>, SiteError> {
         let Some(address) = http.address.clone() else {
             return Ok(None);
         };
@@ -63,7 +58,6 @@ impl Site {
             Ok(door) => Ok(Some(Self {
                 door,
                 address,
-                tls: tls.map(TlsAcceptor::from),
                 max_connections: http.max_connections as usize,
             })),
             Err(source) if http.is_chosen => Err(SiteError::Listen { address, source }),
@@ -74,9 +68,12 @@ impl Site {
         }
     }
 
-    /// Serves until the task is dropped.
-    pub async fn serve(self, state: Arc<State>) {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
+    /// Lets people in until `closed`; who is in stays.
+    pub async fn serve(self, state: Arc<State>, closed: oneshot::Receiver<()>) {
+        let scheme = match &*state.http_tls.load() {
+            Some(_) => "https",
+            None => "http",
+        };
         let _listed = state.shared.doors.list(&self.address, &self.door);
         let door = match self.door.attach() {
             Ok(door) => door,
@@ -87,18 +84,20 @@ impl Site {
         };
         tracing::info!(address = %self.address, scheme, "HTTP listener open");
         let (sender, visitors) = mpsc::channel(QUEUE);
-        let service = router(state).into_make_service_with_connect_info::<Peer>();
+        let address = self.address.clone();
+        let service = router(state.clone()).into_make_service_with_connect_info::<Peer>();
         let served = axum::serve(Visitors(visitors), service);
         tokio::select! {
-            () = admit(&door, self.tls, self.max_connections, sender) => {}
+            () = admit(&door, &state, self.max_connections, sender) => {}
             _ = served => {}
+            _ = closed => tracing::info!(%address, "HTTP listener closed"),
         }
     }
 }
 
 async fn admit(
     door: &OpenDoor,
-    tls: Option<TlsAcceptor>,
+    state: &State,
     max_connections: usize,
     sender: mpsc::Sender<(Guarded, Peer)>,
 ) {
@@ -120,7 +119,7 @@ async fn admit(
                 Some(_) = handshakes.join_next() => {}
             }
         };
-        let (sender, tls) = (sender.clone(), tls.clone());
+        let (sender, tls) = (sender.clone(), state.http_tls.load_full().map(TlsAcceptor::from));
         handshakes.spawn(async move {
             let stream: Box<dyn Stream> = match tls {
                 None => stream,

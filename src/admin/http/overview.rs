@@ -98,7 +98,9 @@ fn servers(state: &State) -> Json {
     let topology = table(state, "topology");
     let about = |name: &Json| topology.as_array()?.iter().find(|row| row["server"] == *name);
     let mut servers = table(state, "servers");
-    for (index, server) in servers.as_array_mut().into_iter().flatten().enumerate() {
+    let snapshot = state.shared.topology.snapshot();
+    let listed = servers.as_array_mut().into_iter().flatten();
+    for (server, (index, _)) in listed.zip(snapshot.present()) {
         let Some(fields) = server.as_object_mut() else {
             continue;
         };

@@ -46,6 +46,8 @@ pub enum Command {
     },
     ResetStats,
     Reload(Reload),
+    /// Into the files that were read, or another one.
+    SaveConfig(Option<String>),
     /// What clients say by themselves, and nothing comes of: SET NAMES, USE, COMMIT.
     Nothing,
     /// SELECT without a table: what clients ask about the connection.

@@ -107,6 +107,10 @@ pub const COMMANDS: &[Form] = &[
         "forgets what clients proved before: each proves it again at its next login",
     ),
     operates("RELOAD CONFIG", "reads the configuration again"),
+    operates(
+        "SAVE CONFIG [TO 'path']",
+        "writes what was set at run time back into the file, or all into a new one",
+    ),
 ];
 
 /// What a command may begin with, for suggestions.
@@ -128,4 +132,5 @@ pub(super) const FIRST_WORDS: &[&str] = &[
     "kill",
     "reset",
     "reload",
+    "save",
 ];

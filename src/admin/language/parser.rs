@@ -223,6 +223,11 @@ impl Parser<'_> {
                 Ok(Command::ResetStats)
             }
             "RELOAD" => self.reload(),
+            "SAVE" => {
+                self.expects("CONFIG")?;
+                let to = self.takes("TO").then(|| self.word("a path in quotes"));
+                to.transpose().map(Command::SaveConfig)
+            }
             "USE" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => Ok(self.nothing()),
             _ => Err(unknown(&first)),
         }

@@ -46,7 +46,7 @@ fn health(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
 
 /// Roles and states: each word that there is, and whether it is the one.
 fn words(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
-    let roles = looked.snapshot.servers.iter().flat_map(|view| {
+    let roles = looked.snapshot.present().flat_map(|(_, view)| {
         let role = move |(role, name)| {
             Sample::new(truth(view.role == role))
                 .with("server", &view.name)
@@ -58,13 +58,13 @@ fn words(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
         Name::new("splitrail_server_role", "The server's role; one of them is 1"),
         roles,
     )?;
-    let states = looked.snapshot.servers.iter().flat_map(|view| {
+    let states = looked.snapshot.present().flat_map(|(_, view)| {
         let state = move |state: Admin| {
             Sample::new(truth(view.admin == state))
                 .with("server", &view.name)
                 .with("state", state.word())
         };
-        [Admin::Online, Admin::Drain, Admin::Maintenance].map(state)
+        [Admin::Online, Admin::Drain, Admin::Maintenance, Admin::Removed].map(state)
     });
     families.gauge(
         Name::new(
@@ -169,7 +169,7 @@ fn load(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
 
 fn traffic(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
     let each = |pick: fn(ServerTotal) -> u64| {
-        let servers = looked.snapshot.servers.iter().enumerate();
+        let servers = looked.snapshot.present();
         servers
             .map(|(index, view)| {
                 Sample::new(pick(totals::server(looked.state, index))).with("server", &view.name)
@@ -208,7 +208,7 @@ impl Looked<'_> {
         &'b self,
         number: impl Fn(&ServerView, usize) -> Option<f64> + 'b,
     ) -> impl Iterator<Item = Sample<f64>> + 'b {
-        let servers = self.snapshot.servers.iter().enumerate();
+        let servers = self.snapshot.present();
         servers.filter_map(move |(index, view)| {
             Some(Sample::new(number(view, index)?).with("server", &view.name))
         })

@@ -60,14 +60,14 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         listeners.map(|(listener, count)| Sample::new(number(*count)).with("listener", &listener.name)),
     )?;
     let settings = shared.settings();
-    let listeners = settings.config.listeners.iter().enumerate();
+    let listeners = settings.config.listeners.iter();
     families.gauge(
         Name::new(
             "splitrail_listener_paused",
             "Listeners that refuse new connections",
         ),
-        listeners.map(|(place, listener)| {
-            Sample::new(truth(shared.pauses.is_paused(place))).with("listener", &listener.name)
+        listeners.map(|listener| {
+            Sample::new(truth(shared.pauses.is_paused(&listener.address))).with("listener", &listener.name)
         }),
     )
 }

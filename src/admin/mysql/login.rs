@@ -1,8 +1,8 @@
 //! From a fresh connection to somebody who has proved who he is: greeting, TLS, proof.
 
 use std::io;
-use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
@@ -32,7 +32,7 @@ pub type BoxStream = Box<dyn Stream>;
 pub struct Desk {
     pub accounts: Accounts,
     /// `None`: TLS is not offered.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: ArcSwapOption<rustls::ServerConfig>,
 }
 
 /// Somebody who may come in.
@@ -72,7 +72,7 @@ fn offered(desk: &Desk) -> Capabilities {
         | C::CONNECT_WITH_DB
         | C::CONNECT_ATTRS
         | C::DEPRECATE_EOF;
-    match desk.tls {
+    match &*desk.tls.load() {
         Some(_) => offered | C::SSL,
         None => offered,
     }
@@ -151,7 +151,7 @@ impl Arrival {
     async fn opening(&mut self, desk: &Desk) -> Result<Vec<u8>, LoginError> {
         let payload = self.receive().await?;
         let asks = matches!(Opening::parse(&payload), Ok(Opening::Tls(_)));
-        let Some(tls) = desk.tls.clone().filter(|_| asks) else {
+        let Some(tls) = desk.tls.load_full().filter(|_| asks) else {
             return Ok(payload);
         };
         let plain = std::mem::replace(

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use opensrv_mysql::AsyncMysqlIntermediary;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::feed::Feed;
@@ -59,10 +60,10 @@ impl Port {
         }
     }
 
-    /// Serves until the task is dropped, and everybody with it.
-    pub async fn serve(self, state: Arc<State>) {
-        let admin = state.shared.settings().config.admin.clone();
-        let accounts = match accounts(&admin.users) {
+    /// Lets people in until `closed`; who is in stays.
+    pub async fn serve(self, state: Arc<State>, mut closed: oneshot::Receiver<()>) {
+        let mut users = state.shared.settings().config.admin.users.clone();
+        let accounts = match Accounts::new(listed(&users), None) {
             Ok(accounts) => accounts,
             Err(error) => {
                 tracing::error!(%error, "no admin port");
@@ -71,7 +72,7 @@ impl Port {
         };
         let desk = Arc::new(Desk {
             accounts,
-            tls: state.shared.tls.load_full(),
+            tls: ArcSwapOption::empty(),
         });
         let _listed = state.shared.doors.list(&self.address, &self.door);
         let door = match self.door.attach() {
@@ -82,7 +83,6 @@ impl Port {
             }
         };
         tracing::info!(address = %self.address, "admin port open");
-        let room = Arc::new(Semaphore::new(admin.max_connections as usize));
         let next = AtomicU32::new(1);
         let mut visitors = JoinSet::new();
         loop {
@@ -96,16 +96,26 @@ impl Port {
                     }
                 },
                 Some(_) = visitors.join_next() => continue,
+                _ = &mut closed => {
+                    tracing::info!(address = %self.address, "admin port closed");
+                    return visitors.detach_all();
+                }
             };
-            let Ok(place) = room.clone().try_acquire_owned() else {
+            let settings = state.shared.settings().clone();
+            let admin = &settings.config.admin;
+            if visitors.len() >= admin.max_connections as usize {
                 tracing::warn!(peer, "too many connections to the admin port");
                 continue;
-            };
+            }
+            if users != admin.users {
+                users.clone_from(&admin.users);
+                desk.accounts.set_listed(listed(&users));
+            }
+            desk.tls.store(state.shared.tls.load_full());
             let (state, desk) = (state.clone(), desk.clone());
             let id = next.fetch_add(1, Ordering::Relaxed);
             visitors.spawn(async move {
                 visit(&state, &desk, stream, (id, from, peer)).await;
-                drop(place);
             });
         }
     }
@@ -126,7 +136,7 @@ async fn accept(door: &OpenDoor) -> io::Result<(BoxStream, ClientAddress, String
     })
 }
 
-fn accounts(users: &[AdminUser]) -> Result<Accounts, crate::accounts::Setup> {
+fn listed(users: &[AdminUser]) -> Vec<StaticUser> {
     let listed = users.iter().map(|user| StaticUser {
         user: user.name.clone().into_bytes(),
         hosts: Vec::new(),
@@ -136,7 +146,7 @@ fn accounts(users: &[AdminUser]) -> Result<Accounts, crate::accounts::Setup> {
         max_connections: None,
         consistency: None,
     });
-    Accounts::new(listed.collect(), None)
+    listed.collect()
 }
 
 /// One connection from its first byte to its last.

@@ -46,6 +46,15 @@ impl Shim {
         }
     }
 
+    /// With the role that it has now; none: the account was removed.
+    fn who_now(&self) -> Option<Who> {
+        let settings = self.state.shared.settings();
+        let mut users = settings.config.admin.users.iter();
+        let role = users.find(|user| user.name == self.who.user)?.role;
+        let who = self.who.clone();
+        Some(Who { role, ..who })
+    }
+
     async fn answer<W: AsyncWrite + Send + Unpin>(
         &self,
         text: &str,
@@ -57,7 +66,13 @@ impl Shim {
                 .error(ErrorKind::ER_UNKNOWN_COM_ERROR, text.as_bytes())
                 .await;
         }
-        match console::run(&self.state, &self.who, text).await {
+        let Some(who) = self.who_now() else {
+            let text = "this account is configured no more";
+            return results
+                .error(ErrorKind::ER_ACCESS_DENIED_ERROR, text.as_bytes())
+                .await;
+        };
+        match console::run(&self.state, &who, text).await {
             Ok(Reply::Rows(answer)) => rows(&answer, results).await,
             Ok(Reply::Done(info)) => {
                 let done = OkResponse {

@@ -21,10 +21,12 @@ pub(in super::super) fn unreachable(
             found.push((place, why));
         } else if let Some(earlier) = rules[..place].iter().find(covers) {
             let (name, line) = (&earlier.name, earlier.line);
-            found.push((
-                place,
-                format!("`{name}` (line {line}) takes all its statements before it"),
-            ));
+            let of = match earlier.file == rule.file {
+                true => String::new(),
+                false => format!(" of {}", earlier.file.display()),
+            };
+            let why = format!("`{name}` (line {line}{of}) takes all its statements before it");
+            found.push((place, why));
         }
     }
     found

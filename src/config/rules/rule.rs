@@ -1,5 +1,7 @@
 //! One rule, and the list of them in the order in which they are asked.
 
+use std::path::PathBuf;
+
 use super::super::reader::{Field, Section, Unique};
 use super::matcher::Surroundings;
 use super::{RuleActions, RuleMatch};
@@ -9,7 +11,8 @@ use super::{RuleActions, RuleMatch};
 pub struct Rule {
     /// Unique among the rules.
     pub name: String,
-    /// Where it stands in the file.
+    /// Where it stands: the file, and the line in it.
+    pub file: PathBuf,
     pub line: usize,
     pub matches: RuleMatch,
     pub actions: RuleActions,
@@ -55,7 +58,8 @@ impl Rule {
         let continues = section.field("continue");
         let rule = Self {
             name: given.clone().unwrap_or_default(),
-            line: whole.line,
+            file: whole.context.sources.path(whole.line).to_owned(),
+            line: whole.context.sources.place(whole.line).1,
             matches: section
                 .field("match")
                 .section(|section| RuleMatch::read(section, around)),

@@ -1,5 +1,6 @@
 //! Whole files in, configurations or problems out.
 
+mod includes;
 mod problems;
 mod sample;
 mod schema;
@@ -19,8 +20,13 @@ fn environment(name: &str) -> Option<String> {
     }
 }
 
+fn written(text: &str) -> Written {
+    Written::gather(text.to_owned().into(), Path::new("proxy.yaml"), &environment)
+}
+
 fn read(text: &str) -> Result<Config, Problems> {
-    Config::read(text, &Context::new(Path::new("proxy.yaml"), &environment))
+    let written = written(text);
+    Config::read(&written, &Context::new(&written.sources, &environment))
 }
 
 pub(super) fn config(text: &str) -> Config {

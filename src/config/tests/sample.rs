@@ -42,8 +42,9 @@ fn the_sample_shows_the_defaults() {
 
 #[test]
 fn the_reference_has_every_setting_and_no_other() {
-    let context = Context::new(Path::new("proxy.yaml"), &environment);
-    Config::read(SAMPLE, &context).unwrap();
+    let written = super::written(SAMPLE);
+    let context = Context::new(&written.sources, &environment);
+    Config::read(&written, &context).unwrap();
     let known = context.known();
     let documented: BTreeSet<String> = REFERENCE
         .lines()
@@ -64,8 +65,9 @@ fn the_reference_has_every_setting_and_no_other() {
 
 #[test]
 fn the_sample_names_every_setting() {
-    let context = Context::new(Path::new("proxy.yaml"), &environment);
-    Config::read(SAMPLE, &context).unwrap();
+    let written = super::written(SAMPLE);
+    let context = Context::new(&written.sources, &environment);
+    Config::read(&written, &context).unwrap();
     for key in context.known() {
         let word = key.rsplit(['.', ']']).next().unwrap_or_default();
         assert!(SAMPLE.contains(&format!("{word}:")), "{key}");

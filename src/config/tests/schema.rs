@@ -85,8 +85,9 @@ fn entry_violations(schema: &Value, entries: &serde_json::Map<String, Value>, pa
 #[test]
 fn the_sample_fits_and_every_known_setting_is_there() {
     assert_fits(SAMPLE);
-    let context = Context::new(Path::new("proxy.yaml"), &environment);
-    Config::read(SAMPLE, &context).unwrap();
+    let written = super::written(SAMPLE);
+    let context = Context::new(&written.sources, &environment);
+    Config::read(&written, &context).unwrap();
     let schema = schema();
     for key in context.known() {
         let mut forms = vec![&schema];

@@ -88,6 +88,7 @@ mod tests {
     fn rule(name: &str, continues: bool, actions: RuleActions) -> Rule {
         Rule {
             name: name.to_owned(),
+            file: std::path::PathBuf::new(),
             line: 1,
             matches: RuleMatch::default(),
             actions,

@@ -31,7 +31,7 @@ const COLUMNS: &[&str] = &[
 
 pub fn show(snapshot: &Snapshot, busy: &[Busy]) -> ResultSet {
     let mut rows = ResultSet::new(COLUMNS);
-    for (index, server) in snapshot.servers.iter().enumerate() {
+    for (index, server) in snapshot.present() {
         let busy = busy.get(index).copied().unwrap_or_default();
         rows.push([
             Some(server.name.to_string()),
@@ -96,6 +96,7 @@ pub(super) mod tests {
             role,
             health: Health::Up,
             admin: Admin::Online,
+            rank: 0,
             weight: 1,
             backup: false,
             replication: Replication::Running,

@@ -151,7 +151,7 @@ impl Client {
     /// Where the transaction may go on.
     async fn place_again(&mut self, transcript: &Transcript) -> Result<usize, BackendError> {
         if self.mode == ListenerMode::Replica {
-            self.server = self.worker.shared.server_for(self.mode).clone();
+            self.server = self.worker.shared.server_for(self.mode);
             return Ok(self.server.index);
         }
         if let Some(lost) = transcript.replica {
@@ -190,7 +190,12 @@ impl Client {
             let sql = format!("SET @@SESSION.last_insert_id={id}");
             connection.execute(sql.as_bytes()).await.map_err(lost_or_not)?;
         }
-        let limit = self.worker.shared.lot.patience.max(self.server.connect_timeout());
+        let limit = self
+            .worker
+            .shared
+            .lot
+            .patience()
+            .max(self.server.connect_timeout());
         for (number, (entry, request)) in transcript.answered().enumerate() {
             let payload = self.encode_again(entry, request).await.map_err(lost_or_not)?;
             let Some(connection) = &mut self.connection else {

@@ -107,7 +107,7 @@ impl Client {
 
     fn place(&self, index: usize) -> Option<Place> {
         let server = self.worker.shared.servers.get(index)?;
-        let (host, port) = match &server.config.address {
+        let (host, port) = match &server.endpoint().address {
             Address::Tcp { host, port } => (host.clone(), Some(*port)),
             Address::Unix(path) => (path.display().to_string(), None),
         };

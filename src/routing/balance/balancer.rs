@@ -22,6 +22,8 @@ pub struct Balancer {
     latencies: Latencies,
     /// What `source_hash` knows servers by, by their index; the index itself where there is none.
     identities: Box<[u64]>,
+    /// The order of `first`, by their index; the index itself where there is none.
+    ranks: Box<[usize]>,
 }
 
 // === impl Balancer ===
@@ -36,6 +38,7 @@ impl Balancer {
             turns: Turns::default(),
             latencies: Latencies::default(),
             identities: Box::default(),
+            ranks: Box::default(),
         }
     }
 
@@ -43,6 +46,12 @@ impl Balancer {
     /// after every change of the list.
     pub fn with_names<'a>(mut self, names: impl Iterator<Item = &'a str>) -> Self {
         self.identities = names.map(identity).collect();
+        self
+    }
+
+    /// Where the configuration lists them, in the order of their indices.
+    pub fn with_ranks(mut self, ranks: impl Iterator<Item = usize>) -> Self {
+        self.ranks = ranks.collect();
         self
     }
 
@@ -63,7 +72,7 @@ impl Balancer {
                 &mut self.random,
             ),
             Balance::SourceHash => self.highest(candidates, &scale, source),
-            Balance::First => candidates.iter().position(|candidate| scale.weigh(candidate) > 0),
+            Balance::First => self.first(candidates, &scale),
         }
     }
 
@@ -83,6 +92,17 @@ impl Balancer {
                 _ => 0,
             }
         })
+    }
+
+    /// The one that the configuration lists before all others.
+    fn first(&self, candidates: &[Candidate], scale: &Scale) -> Option<usize> {
+        let rank = |index: usize| self.ranks.get(index).copied().unwrap_or(index);
+        let able = candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, candidate)| scale.weigh(candidate) > 0);
+        able.min_by_key(|(_, candidate)| rank(candidate.index))
+            .map(|(position, _)| position)
     }
 
     /// Rendezvous hashing: every server draws a number for this source, and the highest wins. A server that goes
