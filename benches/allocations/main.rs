@@ -8,11 +8,12 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use splitrail::config::Config;
+use splitrail::config::{Config, Written};
 use splitrail::sandbox::{Cluster, Flavour};
 use splitrail::wire::Capabilities;
 use splitrail::wire::auth::Scramble;
@@ -83,8 +84,10 @@ async fn main() -> Result<()> {
         cluster.user,
         cluster.password,
     );
-    let config = Config::parse(&text, std::path::Path::new("allocations"))?;
-    std::thread::spawn(move || splitrail::app::run(config, std::path::Path::new("bench.yaml"), false));
+    let name = Path::new("allocations");
+    let written = Written::parse(text.into(), name);
+    let config = Config::of(&written)?;
+    std::thread::spawn(move || splitrail::app::run(config, (written, name), false));
     let user = cluster.user.clone();
     let counted = tokio::task::spawn_blocking(move || measure(port, &user)).await?;
     for (name, count) in counted? {

@@ -104,17 +104,9 @@ async fn serve(config: Config, (written, file): (Written, &Path), takeover: bool
         // Until the coordinator knows who the primary is, the old process serves better.
         let _ = timeout(SETTLED, shared.topology.gate().opened()).await;
     }
-    for (turn, (door, listener)) in doors.into_iter().enumerate() {
-        tracing::info!(listener = listener.name, address = %listener.address, "listening");
-        shared.open(turn, door, listener);
-    }
-    let reloader = Reloader::new(
-        (file.to_owned(), written),
-        shared.clone(),
-        failover.clone(),
-        configs,
-    );
-    let reloader = Arc::new(reloader);
+    let_in(&shared, doors);
+    let read = (file.to_owned(), written);
+    let reloader = Arc::new(Reloader::new(read, shared.clone(), failover.clone(), configs));
     let admin = State::new(shared.clone(), Some(failover.clone()), reloads(&reloader));
     let operators = reloader.serve(Operators::new(admin));
     operators.take_up(opened, &shared.settings().config)?;
@@ -136,6 +128,13 @@ async fn serve(config: Config, (written, file): (Written, &Path), takeover: bool
     end(&shared, threads, &mut terminate).await;
     clear_up(&shared, replaced.is_some()).await;
     Ok(())
+}
+
+fn let_in(shared: &Arc<Shared>, doors: Vec<(Door, Arc<crate::config::Listener>)>) {
+    for (turn, (door, listener)) in doors.into_iter().enumerate() {
+        tracing::info!(listener = listener.name, address = %listener.address, "listening");
+        shared.open(turn, door, listener);
+    }
 }
 
 async fn doors(
