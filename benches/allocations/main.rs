@@ -8,6 +8,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -83,10 +84,10 @@ async fn main() -> Result<()> {
         cluster.user,
         cluster.password,
     );
-    let file = std::path::Path::new("bench.yaml");
-    let written = Written::parse(text.into(), file);
+    let name = Path::new("allocations");
+    let written = Written::parse(text.into(), name);
     let config = Config::of(&written)?;
-    std::thread::spawn(move || splitrail::app::run(config, (written, file), false));
+    std::thread::spawn(move || splitrail::app::run(config, (written, name), false));
     let user = cluster.user.clone();
     let counted = tokio::task::spawn_blocking(move || measure(port, &user)).await?;
     for (name, count) in counted? {

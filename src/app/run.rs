@@ -130,7 +130,7 @@ async fn serve(config: Config, (written, file): (Written, &Path), takeover: bool
     Ok(())
 }
 
-fn let_in(shared: &Shared, doors: Vec<(Door, Arc<crate::config::Listener>)>) {
+fn let_in(shared: &Arc<Shared>, doors: Vec<(Door, Arc<crate::config::Listener>)>) {
     for (turn, (door, listener)) in doors.into_iter().enumerate() {
         tracing::info!(listener = listener.name, address = %listener.address, "listening");
         shared.open(turn, door, listener);

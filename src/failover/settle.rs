@@ -19,6 +19,8 @@ use crate::topology::{Event, EventKind};
 
 /// Beyond the time in which every server has answered or failed.
 const MARGIN: Duration = Duration::from_millis(500);
+/// How much longer the server is waited for that a change had come to when its proxy ended.
+const DOUBT: Duration = Duration::from_secs(10);
 /// Reigns that are kept in mind.
 const MOST_REIGNS: usize = 64;
 
@@ -36,8 +38,6 @@ struct CutShort {
 impl Coordinator {
     /// Finds the primary and opens the gate.
     pub(super) async fn settle(&mut self) {
-        let mut scene = self.first_scene().await;
-        self.reigns = self.read_reigns(&scene).await;
         let entry = self.journal.read().unwrap_or_else(|error| {
             warn!(
                 error,
@@ -45,6 +45,10 @@ impl Coordinator {
             );
             None
         });
+        let doubtful = entry.as_ref().filter(|entry| entry.stage >= Stage::Promoting);
+        let doubtful = doubtful.and_then(|entry| entry.to.as_deref());
+        let mut scene = self.first_scene(doubtful).await;
+        self.reigns = self.read_reigns(&scene).await;
         let configured = scene.primary;
         let mut found = of_reigns(&scene, &self.reigns).or(configured);
         let mut epoch = self.reigns.first().map_or(scene.epoch, |reign| reign.number);
@@ -95,7 +99,7 @@ impl Coordinator {
 
     /// The same for a proxy that changes nothing, and has nothing to bring to its end.
     pub(super) async fn find_primary(&mut self) {
-        let scene = self.first_scene().await;
+        let scene = self.first_scene(None).await;
         self.reigns = self.read_reigns(&scene).await;
         let Some(found) = of_reigns(&scene, &self.reigns).or(scene.primary) else {
             return;
@@ -108,17 +112,32 @@ impl Coordinator {
         self.topology.gate().open(primary);
     }
 
-    /// Every server has answered, or will not.
-    async fn first_scene(&mut self) -> Scene {
-        let monitor = &self.config.monitor;
-        let deadline = Instant::now() + monitor.timeout + MARGIN;
+    /// Every server has answered, or will not. Where none does it is this proxy that cannot see: nothing is decided
+    /// before one does. `doubtful` is the server that may have been promoted; it is waited for longer.
+    async fn first_scene(&mut self, doubtful: Option<&str>) -> Scene {
+        let patience = self.config.monitor.timeout + MARGIN;
+        let mut deadline = Instant::now() + patience;
         let mut observed = self.topology.observed();
+        let mut was_blind = false;
         loop {
             let scene = self.scene();
             let is_seen = |member: &Member| member.observation.is_some() || member.is_gone();
-            if scene.members.iter().all(is_seen) || !changed(&mut observed, deadline).await {
-                return scene;
+            let in_doubt = |member: &Member| Some(&*member.name) == doubtful && !member.is_answering();
+            let is_late = Instant::now() >= deadline;
+            let all_seen = scene.members.iter().all(is_seen);
+            if scene.members.iter().any(Member::is_answering) {
+                let doubts = scene.members.iter().any(in_doubt) && Instant::now() < deadline + DOUBT;
+                if !doubts && (is_late || all_seen && !was_blind) {
+                    return scene;
+                }
+            } else if was_blind || is_late || all_seen {
+                if !was_blind {
+                    warn!("no server answers: who the primary is cannot be known, and nobody writes");
+                }
+                // Once one is heard, the others have their time to answer.
+                (was_blind, deadline) = (true, Instant::now() + patience);
             }
+            changed(&mut observed, Instant::now() + MARGIN).await;
         }
     }
 
@@ -198,7 +217,10 @@ impl Coordinator {
             status.is_some_and(|status| !status.read_only)
         };
         self.tending.frozen.extend(0..scene.members.len());
-        if let Some(to) = to.filter(|to| entry.stage >= Stage::Promoting && is_writable(*to)) {
+        // One that is silent may have taken writes, and nobody else must before that is known.
+        let is_silent = |server: usize| !scene.members[server].is_answering();
+        let may_have_written = |to: &usize| is_writable(*to) || is_silent(*to);
+        if let Some(to) = to.filter(|to| entry.stage >= Stage::Promoting && may_have_written(to)) {
             info!(
                 server = scene.name(to),
                 epoch = entry.epoch,

@@ -54,6 +54,14 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
             state.shared.settings().config.limits.buffer_memory,
         ))],
     )?;
+    memory(families, state)?;
+    families.gauge(
+        Name::new("splitrail_build_info", "Always 1; the version is a label"),
+        [Sample::new(1.0).with("version", env!("CARGO_PKG_VERSION"))],
+    )
+}
+
+fn memory(families: &mut Families<'_>, state: &State) -> fmt::Result {
     let owners = owners(state);
     let label = |name: &str| name.replace(' ', "_");
     families.gauge(
@@ -67,10 +75,6 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
         owners
             .iter()
             .map(|owner| Sample::new(number(owner.limit)).with("owner", &label(owner.name))),
-    )?;
-    families.gauge(
-        Name::new("splitrail_build_info", "Always 1; the version is a label"),
-        [Sample::new(1.0).with("version", env!("CARGO_PKG_VERSION"))],
     )
 }
 

@@ -335,7 +335,7 @@ mod tests {
         let view = view(Panel::Sessions);
         let heads = |columns| text(&view, columns, 24)[3].clone();
         assert!(heads(160).contains("address") && heads(160).contains("db"));
-        assert!(!heads(80).contains("address") && heads(80).contains("holds"));
+        assert!(!heads(70).contains("address") && heads(70).contains("holds"));
         assert!(
             !heads(40).contains("user") && heads(40).contains("statement"),
             "{}",
