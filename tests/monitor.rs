@@ -269,7 +269,7 @@ on_both_flavours! {
         let cluster = Cluster::shared(flavour).await;
         let port = far_away(cluster.primary().port, Duration::from_millis(200)).await;
         let address = format!("127.0.0.1:{port}");
-        let watch = Watch::at(&[address], flavour, &format!("timeout: 450ms, {ACCOUNT}"));
+        let watch = Watch::at(&[address], flavour, &format!("timeout: 700ms, {ACCOUNT}"));
         wait_for("an answer", async || {
             let observation = watch.topology.observation(PRIMARY)?;
             matches!(observation.outcome, Outcome::Answered(_)).then_some(())

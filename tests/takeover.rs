@@ -94,6 +94,7 @@ async fn transaction(conn: &mut Conn, table: &str) -> Result<(), (usize, Error)>
     Ok(())
 }
 
+#[allow(clippy::print_stderr)]
 async fn under_load(flavour: Flavour, rounds: usize) {
     let cluster = Cluster::of(flavour).replicas(1).start().await;
     let database = cluster.new_database().await;
@@ -164,7 +165,7 @@ async fn under_load(flavour: Flavour, rounds: usize) {
         load.visits.load(Ordering::Relaxed),
         load.outlived.load(Ordering::Relaxed),
     );
-    println!(
+    eprintln!(
         "{rounds} takeovers, the longest {longest:?}: {visits} visits, {commits} commits, {outlived} told to leave"
     );
     // Each stood down before the next began to decide, and the last one does.

@@ -222,7 +222,8 @@ async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
         .start()
         .await;
     let mut client = proxy.client().await;
-    for _ in 0..200 {
+    // More than one request has and the queue holds.
+    for _ in 0..1500 {
         assert_eq!(client.query_first("SELECT 1").await.unwrap(), Some(1));
     }
     let of = async |result: &str| {

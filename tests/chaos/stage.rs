@@ -14,7 +14,7 @@ use super::clock;
 use super::history::Content;
 use crate::fixture::link::{Door, Origin};
 use crate::fixture::network::Network;
-use crate::fixture::proxy::free_port;
+use crate::fixture::proxy::{free_port, wait_for};
 use crate::fixture::{Cluster, Flavour, Proxy};
 
 /// How long all may take to become well again once nothing is wrong any more.
@@ -278,7 +278,11 @@ impl<'a> Stage<'a> {
             ),
             "START SLAVE".to_owned(),
         ] {
-            target.execute(sql).await.unwrap();
+            // A proxy that finds it writable sends all of its clients away.
+            wait_for("the restored server to obey", async || {
+                target.execute(sql.clone()).await.ok()
+            })
+            .await;
         }
         let note = format!("{name} is restored with the data of {}", source.name);
         self.notes.push(note);
