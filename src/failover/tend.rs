@@ -141,6 +141,10 @@ impl Coordinator {
             &self.reigns,
         );
         match (follows_primary, extra.is_empty()) {
+            // What it applies would wait for an acknowledgement that nobody gives.
+            (Some(_), true) if is_ours && status.semi_sync.source == Some(true) => {
+                Some(Chore::Do(let_commits_go(scene, server)))
+            }
             (Some(channel), true) => {
                 let is_stopped = channel.io.state == ThreadState::Stopped && channel.io.code == 0;
                 if is_stopped && self.tending.frozen.contains(&server) {
@@ -278,13 +282,19 @@ pub(super) fn follow(scene: &Scene, server: usize, primary: usize) -> Vec<Step> 
         .map(|status| status.semi_sync)
         .unwrap_or_default();
     if semi_sync.source.is_some() {
-        let text = format!("commits on {} wait for nobody", member.name);
-        steps.push(step(scene, server, StepKind::SemiSync { on: false }, &text));
-        let text = format!("{} acknowledges what it fetches", member.name);
-        steps.push(step(scene, server, StepKind::Acknowledge, &text));
+        steps = let_commits_go(scene, server);
     }
     steps.push(step(scene, server, StepKind::Follow(like), &text));
     steps
+}
+
+/// A server that is not the primary waits for no acknowledgement, and gives them.
+fn let_commits_go(scene: &Scene, server: usize) -> Vec<Step> {
+    let name = scene.name(server);
+    let text = format!("commits on {name} wait for nobody");
+    let release = step(scene, server, StepKind::SemiSync { on: false }, &text);
+    let text = format!("{name} acknowledges what it fetches");
+    vec![release, step(scene, server, StepKind::Acknowledge, &text)]
 }
 
 pub(super) fn step(scene: &Scene, server: usize, kind: StepKind, text: &str) -> Step {
