@@ -12,7 +12,7 @@ use mysql_async::{Conn, Error, IoError};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::ClientAddress;
 use super::account::Account;
@@ -62,6 +62,8 @@ struct Reader {
     requests: mpsc::Receiver<Request>,
     place: Whereabouts,
     connection: Option<Connection>,
+    /// Why the accounts cannot be read, as the log has it.
+    told: Option<String>,
 }
 
 struct Connection {
@@ -95,6 +97,7 @@ impl Directory {
             requests: receiver,
             place: place.clone(),
             connection: None,
+            told: None,
         };
         tokio::spawn(reader.run());
         Self { requests }
@@ -125,9 +128,7 @@ impl Reader {
             batch.retain(|request| !request.answer.is_closed());
             let answer = self.read(&batch).await.map(Arc::new);
             let server = self.place.source.borrow().server.clone();
-            if let Err(failure) = &answer {
-                warn!(server, reason = failure.why, "cannot read the accounts");
-            }
+            self.tell(&server, answer.as_ref().err());
             for request in batch.drain(..) {
                 let answer = match &answer {
                     Ok(answer) => Ok(Arc::clone(answer)),
@@ -137,6 +138,19 @@ impl Reader {
                 let _ = request.answer.send(answer);
             }
         }
+    }
+
+    /// One line for each change: while the primary is away, every login asks.
+    fn tell(&mut self, server: &str, failure: Option<&Failure>) {
+        let why = failure.map(|failure| &failure.why);
+        if why == self.told.as_ref() {
+            return;
+        }
+        match why {
+            Some(reason) => warn!(server, reason, "cannot read the accounts"),
+            None => info!(server, "the accounts can be read again"),
+        }
+        self.told = why.cloned();
     }
 
     /// A connection that was open already may have died unnoticed: then a new one is tried, once.
