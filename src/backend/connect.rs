@@ -403,10 +403,8 @@ impl LoginAttempt<'_> {
         let name = ServerName::try_from(host).map_err(|error| tls(error.to_string()))?;
         let session =
             rustls::ClientConnection::new(config.clone(), name).map_err(|error| tls(error.to_string()))?;
-        self.link
-            .start_tls(session.into())
-            .await
-            .map_err(|error| tls(error.to_string()))
+        let secured = self.link.start_tls(session.into()).await;
+        secured.map_err(|error| handshake_ended(self.server, error))
     }
 }
 
@@ -451,6 +449,18 @@ fn channel(link: &Link) -> ServerChannel {
     }
 }
 
+/// What TLS itself has against the server stays so; a connection that ends meanwhile is a server that goes away.
+fn handshake_ended(server: &Server, error: io::Error) -> BackendError {
+    let is_verdict = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
+    if !is_verdict {
+        return lost(server, error);
+    }
+    BackendError::Tls {
+        server: server.name().to_owned(),
+        reason: error.to_string(),
+    }
+}
+
 fn lost(server: &Server, source: io::Error) -> BackendError {
     BackendError::Lost {
         server: server.name().to_owned(),
@@ -474,5 +484,31 @@ fn refused(server: &Server, payload: &[u8]) -> BackendError {
             message: String::from_utf8_lossy(error.message).into_owned(),
         },
         Err(error) => login_failed(server, &error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_server_that_goes_away_in_a_handshake_is_lost_and_one_that_is_not_believed_is_not() {
+        let yaml = "listeners: [{address: \"127.0.0.1:1\"}]\nservers: [{name: db1, address: \"127.0.0.1:2\"}]\n\
+                    monitor: {user: m, password: m}\n";
+        let server = Server::new(0, &Config::parse(yaml, Path::new("test.yaml")).unwrap(), None);
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset] {
+            assert!(handshake_ended(&server, kind.into()).is_lost(), "{kind}");
+        }
+        let verdict = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let error = io::Error::new(io::ErrorKind::InvalidData, verdict);
+        let told = handshake_ended(&server, error);
+        assert!(
+            matches!(&told, BackendError::Tls { reason, .. } if reason.contains("UnknownIssuer")),
+            "{told}"
+        );
+        assert!(!told.is_lost());
     }
 }
