@@ -461,6 +461,32 @@ on_both_flavours! {
         assert_eq!(rules, "slow, reports, never");
     }
 
+    async fn what_a_replica_reports_into_variables_is_taken_along(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let mut direct = proxy.cluster.primary().connect().await.unwrap();
+        let mut client = proxy.client().await;
+        type Reported = (u64, String, u64, String, String, String);
+        let asked = "SELECT @n, @state, @code, @text, CHARSET(@text), COLLATION(@text)";
+        for hold in ["DO 0", "CREATE TEMPORARY TABLE app.kept (a INT)"] {
+            let mut answers: Vec<Reported> = Vec::new();
+            for conn in [&mut direct, &mut client] {
+                conn.query_drop("SET NAMES utf8mb4").await.unwrap();
+                conn.query_drop(hold).await.unwrap();
+                conn.query_drop("SELECT * FROM app.\u{e9}t\u{e9}").await.unwrap_err();
+                conn.query_drop("GET DIAGNOSTICS @n = NUMBER").await.unwrap();
+                let more = "@State = RETURNED_SQLSTATE, @code = MYSQL_ERRNO, @`text` = MESSAGE_TEXT";
+                conn.query_drop(format!("GET DIAGNOSTICS CONDITION 1 {more}")).await.unwrap();
+                answers.push(conn.query_first(asked).await.unwrap().unwrap());
+                // Wherever the session goes.
+                let again: Reported = conn.query_first(format!("/* splitrail: primary */ {asked}")).await.unwrap().unwrap();
+                assert_eq!(Some(&again), answers.last(), "{hold}");
+                conn.query_drop("SET @n = 0, @state = '', @code = 0, @text = ''").await.unwrap();
+            }
+            assert_eq!(answers[0].1, "42S02");
+            assert_eq!(answers[0], answers[1], "{hold}");
+        }
+    }
+
     async fn a_kill_reaches_the_replica(flavour) {
         let cluster = Cluster::of(flavour).replicas(1).start().await;
         prepare(&cluster).await;

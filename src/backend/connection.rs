@@ -12,7 +12,7 @@ use super::server::Server;
 use super::slots::Permit;
 use crate::net::Link;
 use crate::session::tracked::ToldState;
-use crate::session::{Checksum, State, Template, Variables};
+use crate::session::{Checksum, State, Template, UserVariables, Variables};
 use crate::wire::command::Command;
 use crate::wire::err::ErrPacket;
 use crate::wire::framing::{self, Expect, Framer, Kind, Next};
@@ -276,6 +276,14 @@ impl Connection {
         self.restore_by_statements(wanted).await
     }
 
+    pub async fn restore_user_variables(&mut self, wanted: &UserVariables) -> Result<(), BackendError> {
+        if let Some(sql) = self.state.user_variables.statement_towards(wanted, &self.initial) {
+            self.execute(&sql).await?;
+            self.state.user_variables = wanted.clone();
+        }
+        Ok(())
+    }
+
     /// The same on a connection that a session holds: a login would end its transaction and all that it has.
     pub async fn restore_by_statements(&mut self, wanted: &State) -> Result<(), BackendError> {
         if let Some(sql) = self
@@ -285,10 +293,7 @@ impl Connection {
         {
             self.execute(&sql).await?;
         }
-        let user_variables = &self.state.user_variables;
-        if let Some(sql) = user_variables.statement_towards(&wanted.user_variables, &self.initial) {
-            self.execute(&sql).await?;
-        }
+        self.restore_user_variables(&wanted.user_variables).await?;
         if let Some(schema) = wanted
             .schema
             .as_deref()

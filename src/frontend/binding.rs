@@ -43,7 +43,7 @@ impl Client {
     /// The same for a login, which fails when its schema is not there.
     pub async fn bind_strictly(&mut self) -> Result<(), BackendError> {
         if self.aside.is_some() {
-            self.end_visit();
+            self.end_visit().await;
         }
         // A listener for replicas keeps its clients where they are as long as there is somebody.
         if self.mode == ListenerMode::Replica
@@ -88,7 +88,7 @@ impl Client {
         }
         if self.aside.is_some() {
             let returns = at(&self.aside);
-            self.end_visit();
+            self.end_visit().await;
             if returns {
                 return Ok(());
             }
@@ -120,7 +120,8 @@ impl Client {
     }
 
     /// Back to the connection that the session holds.
-    fn end_visit(&mut self) {
+    async fn end_visit(&mut self) {
+        self.take_reported_home().await;
         self.session.holds.remove(Hold::Diagnostics);
         self.unbind();
         self.connection = self.aside.take();

@@ -179,7 +179,11 @@ impl Client {
 
     /// Asks the server for what it changed without a word, before the connection goes to others.
     pub async fn ask_if_unsure(&mut self) {
-        if !self.is_visiting() && self.session.holds.is_empty() {
+        if self.is_visiting() {
+            if !self.session.holds.has(Hold::Diagnostics) {
+                self.take_reported_home().await;
+            }
+        } else if self.session.holds.is_empty() {
             // A connection that cannot be asked does not go to others.
             let _ = self.ask_now().await;
         }
@@ -187,6 +191,7 @@ impl Client {
 
     /// The same before another connection takes the place of the one that the session holds.
     pub async fn ask_now(&mut self) -> Result<(), BackendError> {
+        self.fetch_reported().await?;
         if !std::mem::take(&mut self.session.is_unsure) {
             return Ok(());
         }

@@ -1,6 +1,5 @@
 //! From a fresh connection to a client that is served: PROXY header, greeting, TLS, proof, first server connection.
 
-use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +21,7 @@ use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal, Socket};
 use crate::routing::Policy;
+use crate::routing::balance::source_of;
 use crate::session::{Hold, Session};
 use crate::sql::{Charset, Dialect, Flavour};
 use crate::wire::compress::Algorithm;
@@ -435,7 +435,7 @@ impl Arrival {
             settings,
             steering: Steering::default(),
             caching: Default::default(),
-            source: source(self.address),
+            source: source_of(self.address.map(|address| address.ip())),
             speaks: Default::default(),
             trace: Default::default(),
             underway: Default::default(),
@@ -449,12 +449,6 @@ impl Arrival {
         client.select_rules();
         client
     }
-}
-
-/// What stands for where a client comes from.
-fn source(address: Option<SocketAddr>) -> u64 {
-    let address = address.map(|address| address.ip());
-    foldhash::fast::FixedState::default().hash_one(address)
 }
 
 // === impl Opened ===

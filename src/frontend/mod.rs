@@ -32,6 +32,7 @@ pub mod relay;
 pub mod relocation;
 pub mod replay;
 pub mod reply;
+mod reported;
 pub mod request;
 pub mod reset;
 pub mod rows;

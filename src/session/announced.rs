@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::observation::Observation;
 use super::session::Session;
 use super::statements::Template;
-use super::user_variables::Settings;
+use super::user_variables::{self, Settings};
 use crate::sql::{self, Features, Flags, InsertedIds, LockCall, TableChange, UserAssignment, Verb};
 
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Announced {
 #[derive(Debug)]
 pub(super) enum Meaning {
     Assigns(Vec<UserAssignment>),
+    /// Names these user variables and lets the server put what it knows into some of them.
+    Reports(Vec<Box<[u8]>>),
     Changes(TableChange),
     Locks(LockCall),
 }
@@ -65,11 +67,24 @@ impl Session {
         if features.has(Flags::GET_LOCK | Flags::RELEASE_LOCK) {
             return sql::lock_call(text, self.dialect).map(Meaning::Locks);
         }
+        if features.verb == Verb::Set
+            && let Some(assigned) = sql::user_assignments(text, self.dialect)
+        {
+            return Some(Meaning::Assigns(assigned));
+        }
+        if reports(features) {
+            return sql::user_variables(text, self.dialect).map(Meaning::Reports);
+        }
         if features.verb == Verb::Set {
-            return sql::user_assignments(text, self.dialect).map(Meaning::Assigns);
+            return None;
         }
         sql::table_change(text, self.dialect).map(Meaning::Changes)
     }
+}
+
+/// Whether it asks for what the statement before left, and has it put into variables.
+fn reports(features: &Features) -> bool {
+    features.has(Flags::DIAGNOSTICS) && features.has(Flags::ASSIGNS_USER_VARIABLE)
 }
 
 /// Whether the text has to be read again: rarely, and so at leisure.
@@ -77,7 +92,8 @@ fn concerns(features: &Features, has_temporary: bool) -> bool {
     let assigns = features.verb == Verb::Set && features.has(Flags::ASSIGNS_USER_VARIABLE);
     let changes = matches!(features.verb, Verb::Drop | Verb::Alter | Verb::Rename) && has_temporary;
     let others = Flags::CREATE_TEMPORARY | Flags::GET_LOCK | Flags::RELEASE_LOCK;
-    (assigns || changes || features.has(others)) && !features.has(MORE | Flags::SET_STATEMENT)
+    (assigns || reports(features) || changes || features.has(others))
+        && !features.has(MORE | Flags::SET_STATEMENT)
 }
 
 // === impl Session: after a statement ===
@@ -92,12 +108,30 @@ impl Session {
 
     /// Notes the values that user variables were set to. False when there are others, or too many.
     pub(super) fn carry_user_variables(&mut self, meaning: Option<&Meaning>, observed: &Observation) -> bool {
-        let Some(Meaning::Assigns(assignments)) = meaning else {
-            return false;
+        let assignments = match meaning {
+            Some(Meaning::Assigns(assignments)) => assignments,
+            Some(Meaning::Reports(names)) => return self.note_reported(names),
+            _ => return false,
         };
         if observed.failed || observed.warnings > 0 {
             return false;
         }
+        self.learn_user_variables(assignments)
+    }
+
+    /// What is in these, the server is asked before its connection goes to others: not at once, for that would take
+    /// the place of what the client may ask for next.
+    fn note_reported(&mut self, names: &[Box<[u8]>]) -> bool {
+        for name in names {
+            if !self.reported.contains(name) {
+                self.reported.push(name.clone());
+            }
+        }
+        self.reported.len() <= user_variables::MAX_COUNT
+    }
+
+    /// These user variables have these values. False when that cannot be told elsewhere, or would be too much.
+    pub fn learn_user_variables(&mut self, assignments: &[UserAssignment]) -> bool {
         let settings = Settings {
             variables: &self.state.variables,
             dialect: self.dialect,

@@ -1,5 +1,6 @@
 //! Reads on another server while the session holds its connection: which of them may go, and what they leave.
 
+use super::announced::Meaning;
 use super::hold::Hold;
 use super::observation::Observation;
 use super::session::Session;
@@ -50,7 +51,11 @@ impl Session {
     /// Ends a read on another connection than the one that the session holds. That one, its transaction and all
     /// other holds are as they were.
     pub fn settle_elsewhere(&mut self, features: &Features, observed: &Observation) {
-        self.announced = None;
+        let announced = self.take_announced(features);
+        let meaning = announced.as_ref().map(|announced| &announced.meaning);
+        if matches!(meaning, Some(Meaning::Reports(_))) {
+            self.carry_user_variables(meaning, observed);
+        }
         self.told_id = None;
         self.note_counts(observed);
         self.hold_for_diagnostics(features, observed);

@@ -45,6 +45,8 @@ pub struct Session {
     pub asks_counts: bool,
     /// Something changed that the server did not report: it is asked before the connection goes.
     pub is_unsure: bool,
+    /// User variables into which the server has put something that is not known here yet.
+    pub reported: Vec<Box<[u8]>>,
     pub temporary: TemporaryTables,
     pub(super) locks: Locks,
     pub(super) counts: Counts,

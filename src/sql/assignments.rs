@@ -39,6 +39,33 @@ pub fn user_assignments(text: &[u8], dialect: Dialect) -> Option<Vec<UserAssignm
     (!parser.tokens.are_broken()).then_some(found)
 }
 
+/// The user variables that the text names, in order; `None` where two of them might be one.
+pub fn user_variables(text: &[u8], dialect: Dialect) -> Option<Vec<Box<[u8]>>> {
+    let mut tokens = Tokens::new(text, dialect);
+    let mut found = Vec::new();
+    loop {
+        let token = tokens.next_token();
+        match token.kind {
+            TokenKind::UserVariable => found.push(plain_name(tokens.text_of(token))?),
+            TokenKind::End => break,
+            _ => {}
+        }
+    }
+    (!tokens.are_broken()).then_some(found)
+}
+
+/// Only names of which there is no doubt whether two are the same.
+fn plain_name(token: &[u8]) -> Option<Box<[u8]>> {
+    let name = token.get(1..)?;
+    let name = match name {
+        [quote @ (b'`' | b'\'' | b'"'), inner @ .., last] if quote == last => inner,
+        name => name,
+    };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
+    let usable = !name.is_empty() && name.len() <= 64 && name.iter().all(plain);
+    usable.then(|| name.to_ascii_lowercase().into())
+}
+
 struct Parser<'text> {
     tokens: Tokens<'text>,
     text: &'text [u8],
@@ -74,20 +101,12 @@ impl Parser<'_> {
         }
     }
 
-    /// Only names of which there is no doubt whether two are the same.
     fn name(&mut self) -> Option<Box<[u8]>> {
         let token = self.tokens.next_token();
         if token.kind != TokenKind::UserVariable {
             return None;
         }
-        let name = self.tokens.text_of(token).get(1..)?;
-        let name = match name {
-            [quote @ (b'`' | b'\'' | b'"'), inner @ .., last] if quote == last => inner,
-            name => name,
-        };
-        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | b'.');
-        let usable = !name.is_empty() && name.len() <= 64 && name.iter().all(plain);
-        usable.then(|| name.to_ascii_lowercase().into())
+        plain_name(self.tokens.text_of(token))
     }
 
     fn value(&mut self) -> Option<Literal> {

@@ -33,7 +33,7 @@ mod verb;
 mod word;
 
 pub use analyse::analyse;
-pub use assignments::{Literal, UserAssignment, user_assignments};
+pub use assignments::{Literal, UserAssignment, user_assignments, user_variables};
 pub use cache::FactsCache;
 pub use dialect::{Charset, Dialect, Flavour};
 pub use digest::digest_text;

@@ -4,10 +4,12 @@
 
 mod balancer;
 mod latency;
+mod source;
 mod turns;
 mod weight;
 
 pub use balancer::Balancer;
+pub use source::source_of;
 pub use weight::Candidate;
 
 #[cfg(test)]
