@@ -85,9 +85,9 @@ impl Sandbox {
                 }
             }
         };
-        let pid: u32 = timeout(Duration::from_secs(60), taken_over).await.unwrap();
+        let pid: u64 = timeout(Duration::from_secs(60), taken_over).await.unwrap();
         if let Some(started) = started {
-            assert_eq!(pid, started);
+            assert_eq!(pid, u64::from(started));
         }
         self.report["proxy_pid"] = pid.into();
         let old_one_gone = async {
