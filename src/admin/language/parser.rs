@@ -529,7 +529,10 @@ mod tests {
         assert_eq!(parse("PROMOTE CHECK db2"), Ok(Command::PromoteCheck(to("db2"))));
         assert_eq!(parse("PAUSE FAILOVER"), Ok(Command::FailoverPaused(true)));
         let path = Some("/a/b c.yaml".to_owned());
-        assert_eq!(parse("SAVE CONFIG TO '/a/b c.yaml'"), Ok(Command::SaveConfig(path)));
+        assert_eq!(
+            parse("SAVE CONFIG TO '/a/b c.yaml'"),
+            Ok(Command::SaveConfig(path))
+        );
         assert_eq!(parse("SAVE CONFIG"), Ok(Command::SaveConfig(None)));
         let state = |server: &str, state| Command::SetServer {
             server: server.to_owned(),
