@@ -40,6 +40,8 @@ check: rust
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	@if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/alerts.yaml; else \
+		echo 'check: the alerts are not checked (promtool, in the package prometheus)'; fi
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check; else \
 		echo 'check: licences and advisories are not checked (cargo install --locked cargo-deny)'; fi
 

@@ -187,8 +187,8 @@ on_both_flavours! {
         for file in ["deploy/grafana/splitrail.json", "deploy/prometheus/alerts.yaml"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
             for name in names_in(&std::fs::read_to_string(path).unwrap()) {
-                // Counters of failover are not there where failover is off.
-                let off = name.contains("failover") || name.contains("switchover");
+                // Counters of failover and of traces are not there where those are off.
+                let off = ["failover", "switchover", "trace_spans"].iter().any(|part| name.contains(part));
                 assert!(families.contains(&name) || off, "{file} asks for {name}, which is not there");
             }
         }

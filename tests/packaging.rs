@@ -1,9 +1,11 @@
 //! What is installed: the package has what it should, and the manifests' configurations are ones the proxy takes.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::Value;
 use splitrail::config::Config;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_splitrail");
@@ -147,25 +149,127 @@ fn the_manual_is_well_formed() {
 
 #[test]
 fn the_configurations_that_come_with_it_are_usable() {
-    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
     assert_usable(&read("deploy/debian/proxy.yaml"));
-    let manifests = read("deploy/kubernetes/splitrail.yaml");
-    let mut kinds = Vec::new();
-    for document in manifests.split("\n---\n") {
-        let value: serde_json::Value = serde_yaml::from_str(document).unwrap();
-        if let Some(text) = value["data"]["proxy.yaml"].as_str() {
-            assert_usable(text);
+    assert_usable(manifests()["ConfigMap"]["data"]["proxy.yaml"].as_str().unwrap());
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// By their kinds.
+fn manifests() -> BTreeMap<String, Value> {
+    let text = read("deploy/kubernetes/splitrail.yaml");
+    let documents = text.split("\n---\n").map(|document| {
+        let value: Value = serde_yaml::from_str(document).unwrap();
+        (value["kind"].as_str().unwrap().to_owned(), value)
+    });
+    documents.collect()
+}
+
+#[test]
+fn the_manifests_fit_each_other() {
+    let all = manifests();
+    let kinds: Vec<_> = all.keys().map(String::as_str).collect();
+    let wanted = [
+        "ConfigMap",
+        "Deployment",
+        "PodDisruptionBudget",
+        "Secret",
+        "Service",
+    ];
+    assert_eq!(kinds, wanted);
+    let pod = &all["Deployment"]["spec"]["template"];
+    let container = &pod["spec"]["containers"][0];
+    // Everything that picks pods picks these.
+    let labels = &pod["metadata"]["labels"];
+    let spread = &pod["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"];
+    assert!(labels["app.kubernetes.io/name"].is_string() && spread == labels);
+    for kind in ["Deployment", "PodDisruptionBudget"] {
+        assert_eq!(&all[kind]["spec"]["selector"]["matchLabels"], labels, "{kind}");
+    }
+    assert_eq!(&all["Service"]["spec"]["selector"], labels);
+    let least = all["PodDisruptionBudget"]["spec"]["minAvailable"]
+        .as_u64()
+        .unwrap();
+    assert!(least < all["Deployment"]["spec"]["replicas"].as_u64().unwrap());
+    // Names of what is mounted, and of what passwords come from.
+    let name = |kind: &str| &all[kind]["metadata"]["name"];
+    assert_eq!(&container["envFrom"][0]["secretRef"]["name"], name("Secret"));
+    assert_eq!(&pod["spec"]["volumes"][0]["configMap"]["name"], name("ConfigMap"));
+    assert!(all["Secret"]["stringData"]["SPLITRAIL_PASSWORD"].is_string());
+    let folder = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
+    assert_eq!(container["args"][2], format!("{folder}/proxy.yaml"));
+    // Ports, and what is asked there.
+    let text = all["ConfigMap"]["data"]["proxy.yaml"].as_str().unwrap();
+    let text = text.replace("${SPLITRAIL_PASSWORD}", "x");
+    let config = Config::parse(&text, Path::new("proxy.yaml")).unwrap();
+    let port = |name: &str| {
+        let mut ports = container["ports"].as_array().unwrap().iter();
+        ports.find(|port| port["name"] == name).unwrap()["containerPort"].to_string()
+    };
+    assert!(
+        config.listeners[0]
+            .address
+            .to_string()
+            .ends_with(&format!(":{}", port("mysql")))
+    );
+    assert!(
+        config
+            .http
+            .address
+            .unwrap()
+            .to_string()
+            .ends_with(&format!(":{}", port("http")))
+    );
+    for served in all["Service"]["spec"]["ports"].as_array().unwrap() {
+        port(served["targetPort"].as_str().unwrap());
+    }
+    let served = read("src/admin/http/endpoint.rs");
+    for (probe, path) in [("readinessProbe", "/readyz"), ("livenessProbe", "/healthz")] {
+        let asked = &container[probe]["httpGet"];
+        assert_eq!(
+            (&asked["path"], &asked["port"]),
+            (&path.into(), &"http".into()),
+            "{probe}"
+        );
+        assert!(served.contains(&format!("\"{path}\"")));
+    }
+    // Longer than transactions may take to end.
+    let grace = pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(grace > config.shutdown.grace.as_secs());
+}
+
+#[test]
+fn the_image_is_made_of_what_is_there() {
+    let dockerfile = read("deploy/docker/Dockerfile");
+    let ignored = read(".dockerignore");
+    let mut copied = Vec::new();
+    for line in dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        if words[0].starts_with("--from") {
+            assert_eq!(words[1..], ["/src/target/dist/splitrail", "/usr/bin/splitrail"]);
+            continue;
         }
-        kinds.push(value["kind"].as_str().unwrap().to_owned());
+        copied.extend(words[..words.len() - 1].iter().map(|&word| word.to_owned()));
+    }
+    for path in &copied {
+        assert!(root().join(path).exists(), "{path}");
+        assert!(
+            ignored.lines().any(|line| line == format!("!{path}")),
+            "{path} is ignored"
+        );
     }
     assert_eq!(
-        kinds,
-        [
-            "ConfigMap",
-            "Secret",
-            "Deployment",
-            "Service",
-            "PodDisruptionBudget"
-        ]
+        ignored.lines().filter(|line| line.starts_with('!')).count(),
+        copied.len()
     );
+    // The compiler is no older than the crate wants.
+    let manifest = read("Cargo.toml");
+    let wanted = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = "))
+        .unwrap();
+    let wanted = wanted.trim_matches('"');
+    assert!(dockerfile.contains(&format!("FROM rust:{wanted}-")), "{wanted}");
 }

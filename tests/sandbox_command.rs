@@ -62,6 +62,42 @@ impl Sandbox {
         );
     }
 
+    /// Another process takes over from the proxy: one that was started, or one that the proxy starts when it is asked
+    /// to. The report says from now on which.
+    async fn takes_over(&mut self, tools: &Path, started: Option<u32>) {
+        let before = self.report["proxy_pid"].as_u64().unwrap();
+        if started.is_none() {
+            let proxy = before.to_string();
+            let sent = Command::new("kill")
+                .args(["-USR2", &proxy])
+                .status()
+                .await
+                .unwrap();
+            assert!(sent.success());
+        }
+        let file = tools.join("proxy.pid");
+        let taken_over = async {
+            loop {
+                let text = std::fs::read_to_string(&file).unwrap_or_default();
+                match text.trim().parse() {
+                    Ok(pid) if pid != before => break pid,
+                    _ => sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let pid: u64 = timeout(Duration::from_secs(60), taken_over).await.unwrap();
+        if let Some(started) = started {
+            assert_eq!(pid, u64::from(started));
+        }
+        self.report["proxy_pid"] = pid.into();
+        let old_one_gone = async {
+            while is_running(before) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(60), old_one_gone).await.unwrap();
+    }
+
     /// Waits for the end of the process and of everything that it started.
     async fn ends(mut self) {
         let pids = self.pids();
@@ -143,9 +179,37 @@ on_both_flavours! {
     }
 
     async fn even_a_killed_sandbox_leaves_nothing(flavour) {
-        let sandbox = Sandbox::start(flavour, &["--replicas", "0"]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let tools = folder.path().join("tools");
+        let mut sandbox = Sandbox::start(flavour, &["--replicas", "0", "--tools", tools.to_str().unwrap()]).await;
+        sandbox.takes_over(&tools, None).await;
         sandbox.signal("-KILL").await;
         sandbox.ends().await;
+    }
+
+    async fn it_follows_whoever_takes_over_from_its_proxy(flavour) {
+        let folder = tempfile::tempdir().unwrap();
+        let tools = folder.path().join("tools");
+        let mut sandbox = Sandbox::start(flavour, &["--replicas", "0", "--tools", tools.to_str().unwrap()]).await;
+        sandbox.takes_over(&tools, None).await;
+        // One that somebody starts by hand is nobody's child here, and its successor knows whom to tell all the same.
+        let by_hand = Command::new(env!("CARGO_BIN_EXE_splitrail"))
+            .args(["run", "--takeover", "-c"])
+            .arg(tools.join("proxy.yaml"))
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        sandbox.takes_over(&tools, by_hand.id()).await;
+        sandbox.takes_over(&tools, None).await;
+        let mut proxied = connect(&sandbox.report, &sandbox.report).await;
+        assert_eq!(proxied.query_first("SELECT 1").await.unwrap(), Some(1));
+        drop(proxied);
+        // Its proxy's end is its own.
+        let proxy = sandbox.report["proxy_pid"].to_string();
+        assert!(Command::new("kill").args(["-KILL", &proxy]).status().await.unwrap().success());
+        sandbox.ends().await;
+        drop(by_hand);
     }
 
     async fn what_is_kept_stays(flavour) {

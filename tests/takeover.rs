@@ -213,6 +213,49 @@ on_both_flavours! {
     }
 }
 
+on_both_flavours! {
+    async fn what_operators_have_set_stays(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let (user, password) = (&cluster.user, &cluster.password);
+        let mut proxy = Proxy::before(cluster)
+            .admin()
+            .with(format!("failover: {{mode: manual, user: {user}, password: {password}}}"))
+            .with("takeover: {linger: 0s}")
+            .listener("{name: second, address: \"127.0.0.1:{port}\"}")
+            .start()
+            .await;
+        let mut admin = proxy.admin().await;
+        for command in [
+            "SET SERVER db2 WEIGHT = 7",
+            "SET SERVER db2 MAX_CONNECTIONS = 3",
+            "SET SERVER db1 WEIGHT = 5",
+            "DRAIN db2",
+            "PAUSE FAILOVER",
+            "PAUSE LISTENER second",
+        ] {
+            admin.query_drop(command).await.unwrap();
+        }
+        let copy = proxy.folder().join("copy.yaml");
+        admin.query_drop(format!("SAVE CONFIG TO '{}'", copy.display())).await.unwrap();
+        let said = admin.info().into_owned();
+        assert!(said.ends_with("; not saved: listener second is paused; not saved: failover is paused"), "{said}");
+        // What somebody wrote into the file since then counts.
+        let file = proxy.folder().join("proxy.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("name: db1,"), "{text}");
+        std::fs::write(&file, text.replace("name: db1,", "name: db1, weight: 2,")).unwrap();
+        drop(admin);
+        proxy.take_over().await.wait_exit().await;
+        let mut admin = proxy.admin().await;
+        let mut values = async |sql: &str| -> Vec<String> { admin.query(sql).await.unwrap() };
+        assert_eq!(values("SELECT weight FROM servers ORDER BY server").await, ["2", "7"]);
+        assert_eq!(values("SELECT state FROM servers WHERE server = 'db2'").await, ["drain"]);
+        assert_eq!(values("SELECT max_connections FROM servers WHERE server = 'db2'").await, ["3"]);
+        assert_eq!(values("SELECT value FROM failover_analysis WHERE item = 'paused'").await, ["yes"]);
+        assert_eq!(values("SELECT state FROM listeners WHERE listener = 'second'").await, ["paused"]);
+    }
+}
+
 const FLAVOUR: Flavour = Flavour::MariaDb;
 
 /// Says something to the running process, and returns its answer.

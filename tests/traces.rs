@@ -4,12 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use mysql_async::prelude::Queryable;
 use serde_json::Value;
+use splitrail::net::tls::{self, Certificate};
 use splitrail::wire::Capabilities;
 use splitrail::wire::command::Command;
 use splitrail::wire::framing::Expect;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::commands::query_with_attributes;
 use crate::fixture::proxy::{Signal, free_port, wait_for};
@@ -28,6 +30,10 @@ struct Collector {
 
 impl Collector {
     async fn start() -> Self {
+        Self::behind(None).await
+    }
+
+    async fn behind(tls: Option<Arc<rustls::ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -35,7 +41,14 @@ impl Collector {
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let request = take(stream).await;
+                let request = match &tls {
+                    None => take(stream).await,
+                    // Who does not trust it goes away.
+                    Some(tls) => match TlsAcceptor::from(tls.clone()).accept(stream).await {
+                        Ok(stream) => take(stream).await,
+                        Err(_) => continue,
+                    },
+                };
                 kept.lock().unwrap().push(request);
             }
         });
@@ -74,7 +87,7 @@ impl Drop for Collector {
 }
 
 /// One request, which is answered.
-async fn take(mut stream: TcpStream) -> Value {
+async fn take(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Value {
     let mut bytes = Vec::new();
     loop {
         stream.read_buf(&mut bytes).await.unwrap();
@@ -93,6 +106,7 @@ async fn take(mut stream: TcpStream) -> Value {
         assert!(head.contains("Content-Type: application/json"), "{head}");
         let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
         stream.write_all(answer).await.unwrap();
+        stream.shutdown().await.unwrap();
         return serde_json::from_slice(&bytes[end + 4..]).unwrap();
     }
 }
@@ -208,6 +222,45 @@ async fn metric(port: u16, name: &str) -> u64 {
         .trim()
         .parse()
         .unwrap()
+}
+
+#[tokio::test]
+async fn a_collector_behind_tls_has_to_prove_who_it_is() {
+    let cluster = Cluster::shared(Flavour::MariaDb).await;
+    let files = &cluster.certificates;
+    let shown = Certificate::load(&files.server_certificate(), &files.server_key()).unwrap();
+    let collector = Collector::behind(Some(tls::server(shown, None, false, false).unwrap())).await;
+    let endpoint = format!("endpoint: \"https://127.0.0.1:{}\", sample: 100%", collector.port);
+    let trusting = format!("traces: {{{endpoint}, ca: \"{}\"}}", files.authority().display());
+    let proxy = Proxy::before(cluster).with(trusting).start().await;
+    proxy
+        .client()
+        .await
+        .query_drop("SELECT 1 AS trusted")
+        .await
+        .unwrap();
+    collector.span("trusted").await;
+    // Whoever the system trusts has not signed this one.
+    let authority = rcgen::generate_simple_self_signed(vec!["other".to_owned()]).unwrap();
+    let start = Proxy::before(cluster).file("other.crt", authority.cert.pem());
+    let other = start.folder().join("other.crt");
+    let start = start.with(format!("traces: {{{endpoint}, ca: \"{}\"}}", other.display()));
+    let proxy = start.start().await;
+    proxy
+        .client()
+        .await
+        .query_drop("SELECT 1 AS doubtful")
+        .await
+        .unwrap();
+    proxy
+        .wait_for_log(&["the collector takes no spans", "certificate"])
+        .await;
+    assert!(
+        collector
+            .spans()
+            .iter()
+            .all(|span| !span.to_string().contains("doubtful"))
+    );
 }
 
 #[tokio::test]

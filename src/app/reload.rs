@@ -75,6 +75,10 @@ impl Reloader {
         &self.shared
     }
 
+    pub(super) fn failover(&self) -> &failover::Handle {
+        &self.failover
+    }
+
     /// Answers what has changed, or why nothing has; either is logged and an event.
     pub async fn reload(&self) -> Result<Vec<String>, String> {
         notify("RELOADING=1");

@@ -90,6 +90,9 @@ async fn serve(config: Config, (written, file): (Written, &Path), takeover: bool
     let (failover, coordinator) = failover::start(&config, topology.clone());
     let audit = open_audit(&config)?;
     let shared = Shared::new(config, servers, accounts, topology, tls, senders, audit);
+    if let Some(tracer) = &shared.tracer {
+        tracer.trust(secure::for_collector(&shared.settings().config)?);
+    }
     let threads = start_workers(&shared, inboxes)?;
     let mut terminate = Signals::new()?;
     // Directories stop when the last sender goes: one stays here for the clients that are still served at the end.
@@ -201,10 +204,7 @@ async fn succeed(
     // Clients are let in as if they had met the old one.
     let _ = timeout(SETTLED, learn(shared.clone())).await;
     let legacy = claim.ready().await?;
-    shared.registry.begin_at(legacy.next_id);
-    if legacy.failover_paused {
-        failover.pause();
-    }
+    legacy.take_up(shared, failover);
     let text = "the listeners were taken over from the process before";
     let event = Event::new(EventKind::Configuration, None, text.to_owned());
     shared.topology.events().record(event);

@@ -44,12 +44,7 @@ fn of_server(
     if view.weight != server.weight {
         found.push(("weight", view.weight.to_string()));
     }
-    let state = match server.state {
-        ServerState::Drain => Admin::Drain,
-        ServerState::Maintenance => Admin::Maintenance,
-        _ => Admin::Online,
-    };
-    if view.admin != state && view.is_configured() {
+    if view.admin != wanted_state(server) && view.is_configured() {
         found.push(("state", view.admin.word().to_owned()));
     }
     if let Some(most) = most.filter(|most| *most != server.max_connections as usize) {
@@ -61,6 +56,15 @@ fn of_server(
         found.push(("role", role.to_owned()));
     }
     found
+}
+
+/// What the file wants of it.
+pub(super) fn wanted_state(server: &Server) -> Admin {
+    match server.state {
+        ServerState::Drain => Admin::Drain,
+        ServerState::Maintenance => Admin::Maintenance,
+        _ => Admin::Online,
+    }
 }
 
 // === impl Reloader ===
@@ -79,8 +83,9 @@ impl Reloader {
     async fn try_save(&self, to: Option<&Path>) -> Result<String, String> {
         let mut written = self.written().await;
         let changed = differences(self.shared());
+        let paused = self.paused();
         if changed.is_empty() && to.is_none() {
-            return Ok("nothing to save: the file says what is so".to_owned());
+            return Ok(format!("nothing to save: the file says what is so{paused}"));
         }
         written.is_current().map_err(|path| {
             format!(
@@ -97,7 +102,7 @@ impl Reloader {
             .map(|(path, wanted)| format!("{path}: {}", wanted.value))
             .collect();
         let left = edited.left.iter().map(|left| format!("; not saved: {left}"));
-        let done = format!("{}{}", names.join("; "), left.collect::<String>());
+        let done = format!("{}{}{paused}", names.join("; "), left.collect::<String>());
         if let Some(to) = to {
             copy(&new, to)?;
             return Ok(format!("saved to {}: {done}", to.display()));
@@ -108,6 +113,17 @@ impl Reloader {
         // What was saved is what counts from now on, so that the next reload has nothing to undo.
         self.reload().await?;
         Ok(format!("saved: {done}"))
+    }
+
+    /// What is meant for a while, and that a file which is read at the next start had better not say.
+    fn paused(&self) -> String {
+        let settings = self.shared().settings();
+        let listeners = settings.config.listeners.iter();
+        let listeners = listeners.filter(|listener| self.shared().pauses.is_paused(&listener.address));
+        let names = listeners.map(|listener| format!("listener {}", listener.name));
+        let failover = self.failover().is_paused().then(|| "failover".to_owned());
+        let all = names.chain(failover);
+        all.map(|name| format!("; not saved: {name} is paused")).collect()
     }
 }
 

@@ -1,11 +1,20 @@
 //! TLS for both sides, from the configuration.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::{
     CertificateFiles, ClientTls, ClientTlsMode, Config, ServerTls, ServerTlsMode, TlsVersion,
 };
 use crate::net::tls::{self, Certificate, TlsError, Verify};
+
+/// Where distributions keep the authorities that they trust.
+const SYSTEM: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// What clients meet; `None` when no listener offers TLS.
 pub fn for_clients(config: &Config) -> Result<Option<Arc<rustls::ServerConfig>>, TlsError> {
@@ -52,6 +61,27 @@ pub fn for_server(settings: &ServerTls) -> Result<Option<Arc<rustls::ClientConfi
 
 fn load(files: &CertificateFiles) -> Result<Certificate, TlsError> {
     Certificate::load(&files.certificate, &files.key)
+}
+
+/// How the collector of traces is met; `None`: without TLS.
+pub fn for_collector(config: &Config) -> Result<Option<Arc<rustls::ClientConfig>>, TlsError> {
+    let endpoint = config.traces.endpoint.as_ref();
+    if !endpoint.is_some_and(|endpoint| endpoint.is_secure) {
+        return Ok(None);
+    }
+    let ca = match &config.traces.ca {
+        Some(ca) => ca.clone(),
+        None => trusted().ok_or_else(|| {
+            let why = "traces.endpoint: this system has no list of whom it trusts; give traces.ca";
+            TlsError::Settings(why.to_owned())
+        })?,
+    };
+    tls::client(Verify::Identity, Some(&ca), None, false).map(Some)
+}
+
+fn trusted() -> Option<PathBuf> {
+    let places = SYSTEM.map(PathBuf::from);
+    places.into_iter().find(|place| place.is_file())
 }
 
 /// What the HTTP listener shows; `None`: plain HTTP.

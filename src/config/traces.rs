@@ -1,5 +1,7 @@
 //! Spans of statements for a collector of OpenTelemetry.
 
+use std::path::PathBuf;
+
 use super::address::Address;
 use super::reader::{Field, Section};
 use super::rules::share;
@@ -15,11 +17,15 @@ pub struct Traces {
     pub queue: u32,
     /// The name of the service in what is sent.
     pub service: String,
+    /// Who may have signed the certificate of a collector behind TLS. `None`: whom the system trusts.
+    pub ca: Option<PathBuf>,
 }
 
 /// Where spans are sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
+    /// With TLS.
+    pub is_secure: bool,
     pub host: String,
     pub port: u16,
     /// With its first slash.
@@ -37,13 +43,14 @@ const LONGEST: usize = 200;
 
 impl Traces {
     pub(super) fn read(section: &Section<'_>) -> Self {
-        let service = section.field("service");
+        let (service, ca) = (section.field("service"), section.field("ca"));
         let service = service.is_given().then(|| service.word(LONGEST)).flatten();
         Self {
             endpoint: endpoint(&section.field("endpoint")),
             sample: sample(&section.field("sample")),
             queue: section.field("queue").count(16..=1_000_000, 4_096),
             service: service.unwrap_or_else(|| "splitrail".to_owned()),
+            ca: ca.is_given().then(|| ca.path()).flatten(),
         }
     }
 }
@@ -57,7 +64,7 @@ fn sample(field: &Field<'_>) -> u32 {
 }
 
 fn endpoint(field: &Field<'_>) -> Option<Endpoint> {
-    let allowed = "write http://host:4318/v1/traces, or off; for TLS put a collector beside the proxy";
+    let allowed = "write http://host:4318/v1/traces, https://host/v1/traces, or off";
     let endpoint = field.parse(allowed, |text| match text {
         "off" => Ok(None),
         text => Endpoint::parse(text)
@@ -71,7 +78,12 @@ fn endpoint(field: &Field<'_>) -> Option<Endpoint> {
 
 impl Endpoint {
     fn parse(text: &str) -> Option<Self> {
-        let rest = text.strip_prefix("http://")?;
+        let (scheme, rest) = text.split_once("://")?;
+        let is_secure = match scheme {
+            "http" => false,
+            "https" => true,
+            _ => return None,
+        };
         let (authority, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
             None => (rest, PATH),
@@ -82,6 +94,7 @@ impl Endpoint {
         }
         match Address::parse(authority, Some(PORT)).ok()? {
             Address::Tcp { host, port } => Some(Self {
+                is_secure,
                 host,
                 port,
                 path: path.to_owned(),
@@ -104,8 +117,15 @@ mod tests {
         let found = |host: &str, port, path: &str| Some((host.to_owned(), port, path.to_owned()));
         assert_eq!(parse("http://collector"), found("collector", 4318, "/v1/traces"));
         assert_eq!(parse("http://[::1]:9/in?a=b"), found("::1", 9, "/in?a=b"));
+        assert_eq!(
+            parse("https://collector:443"),
+            found("collector", 443, "/v1/traces")
+        );
+        assert!(Endpoint::parse("https://collector").unwrap().is_secure);
+        assert!(!Endpoint::parse("http://collector").unwrap().is_secure);
         for bad in [
-            "https://collector",
+            "ftp://collector",
+            "https://",
             "collector:4318",
             "http://",
             "http://a b/",

@@ -43,7 +43,9 @@ pub struct Warning {
 impl Plan {
     pub fn warn(&mut self, line: usize, text: impl Into<String>) {
         let text = text.into();
-        self.warnings.push(Warning { line, text });
+        // In the order of the lines, whatever was converted first.
+        let place = self.warnings.partition_point(|other| other.line <= line);
+        self.warnings.insert(place, Warning { line, text });
     }
 
     /// Nothing at all is no section.

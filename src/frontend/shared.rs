@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::mpsc;
@@ -86,6 +86,8 @@ pub struct Shared {
     pub pauses: Pauses,
     /// What a process that replaces this one is given.
     pub doors: Arc<Doors>,
+    /// How many processes there were before this one, each of which the next has replaced.
+    pub takeovers: AtomicU64,
     /// Of each thread.
     pub traffic: Box<[Traffic]>,
     /// Statements that wait for a primary.
@@ -153,6 +155,7 @@ impl Shared {
             registry: Arc::default(),
             pauses: Pauses::default(),
             doors: Arc::default(),
+            takeovers: AtomicU64::new(0),
             traffic,
             tls: ArcSwapOption::new(tls),
             draining: AtomicBool::new(false),

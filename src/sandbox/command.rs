@@ -5,22 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use mysql_async::Conn;
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use rustix::process::{getpid, set_child_subreaper};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep, timeout};
 
 use super::patrol::Patrol;
+use super::proxy::Proxy;
 use super::report::{ADMIN, Report};
 use super::server::{dice, free_port};
 use super::template::{FAILOVER, MONITOR, REPLICATION};
 use super::tools::Tools;
-use super::{Cluster, Error, Flavour, Server};
+use super::{Cluster, Error, Flavour};
 use crate::config::parse_duration;
-
-const PROXY_START_LIMIT: Duration = Duration::from_secs(30);
-const PROXY_STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// What `splitrail sandbox` is asked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,15 +38,6 @@ pub struct Options {
     /// Print one line of JSON when all is ready, then stay up.
     #[arg(long)]
     pub json: bool,
-}
-
-/// The proxy's process. Ends when dropped.
-struct Proxy {
-    child: Child,
-    pid: u32,
-    port: u16,
-    admin_port: u16,
-    http: Http,
 }
 
 /// Where its dashboard is, and what opens it.
@@ -77,7 +63,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         // What was started so far ends as the future is dropped.
         () = &mut asked_to_end => return Ok(()),
     };
-    let report = Report::new(&cluster, (proxy.port, proxy.admin_port), proxy.pid, &proxy.http);
+    let report = Report::new(&cluster, (proxy.port, proxy.admin_port), proxy.pid(), &proxy.http);
     if let Some(tools) = &mut tools {
         equip(tools, &cluster, &report)?;
     }
@@ -90,10 +76,9 @@ pub async fn run(options: Options) -> Result<(), Error> {
     };
     let result = tokio::select! {
         () = &mut asked_to_end => Ok(()),
-        result = patrol.walk(&mut proxy.child) => result,
+        result = patrol.walk(&mut proxy) => result,
     };
-    proxy.end().await;
-    cluster.release(proxy.pid);
+    proxy.end(&cluster).await;
     cluster.shut_down().await;
     told.and(result)
 }
@@ -110,8 +95,9 @@ async fn start(options: &Options) -> Result<(Cluster, Proxy, Option<Tools>), Err
     std::fs::write(&configuration, text).map_err(Error::path("write", &configuration))?;
     let log = tools.as_mut().map(Tools::log).transpose()?;
     let log = log.map_or_else(Stdio::inherit, |(_, file)| file.into());
-    let mut proxy = Proxy::start(&configuration, (port, admin_port), http, log)?;
-    cluster.adopt(proxy.pid);
+    // Who takes over from the proxy is nobody's child when the proxy has ended, and has to be waited for here.
+    set_child_subreaper(Some(getpid())).map_err(|error| Error::io("cannot adopt processes")(error.into()))?;
+    let proxy = Proxy::start(&cluster, &configuration, (port, admin_port, http), log)?;
     proxy.wait_until_ready(cluster.primary()).await?;
     Ok((cluster, proxy, tools))
 }
@@ -123,7 +109,7 @@ fn equip(tools: &mut Tools, cluster: &Cluster, report: &Report) -> Result<(), Er
             tools.process(&server.name, pid)?;
         }
     }
-    Ok(())
+    tools.process("proxy", report.proxy_pid)
 }
 
 fn tell(options: &Options, client: &Path, report: &Report, tools: Option<&Tools>) -> Result<(), Error> {
@@ -183,69 +169,6 @@ impl Http {
         Self {
             port: free_port(),
             token: letters.collect(),
-        }
-    }
-}
-
-// === impl Proxy ===
-
-impl Proxy {
-    fn start(
-        configuration: &Path,
-        (port, admin_port): (u16, u16),
-        http: Http,
-        log: Stdio,
-    ) -> Result<Proxy, Error> {
-        let program = std::env::current_exe().map_err(Error::io("cannot find this program"))?;
-        let mut command = Command::new(program);
-        command.arg("run").arg("-c").arg(configuration);
-        // Standard output is for the report alone.
-        command.stdin(Stdio::null()).stdout(std::io::stderr()).stderr(log);
-        command.kill_on_drop(true).process_group(0);
-        let child = command.spawn().map_err(Error::io("cannot start the proxy"))?;
-        let pid = child
-            .id()
-            .ok_or_else(|| Error::Proxy("it ended at once".to_owned()))?;
-        Ok(Proxy {
-            child,
-            pid,
-            port,
-            admin_port,
-            http,
-        })
-    }
-
-    async fn wait_until_ready(&mut self, primary: &Server) -> Result<(), Error> {
-        let deadline = Instant::now() + PROXY_START_LIMIT;
-        loop {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(Error::Proxy(format!("it ended with {status}")));
-            }
-            let connecting = Conn::new(primary.options().tcp_port(self.port));
-            let reason = match timeout(Duration::from_secs(5), connecting).await {
-                Ok(Ok(connection)) => {
-                    let _ = timeout(Duration::from_secs(5), connection.disconnect()).await;
-                    return Ok(());
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it does not answer".to_owned(),
-            };
-            if Instant::now() > deadline {
-                return Err(Error::Proxy(reason));
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn end(&mut self) {
-        if let Ok(Some(_)) = self.child.try_wait() {
-            return;
-        }
-        if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
-        if timeout(PROXY_STOP_LIMIT, self.child.wait()).await.is_err() {
-            let _ = self.child.kill().await;
         }
     }
 }

@@ -39,6 +39,8 @@ pub enum Error {
     Certificates(#[from] rcgen::Error),
     #[error("the proxy did not become ready: {0}")]
     Proxy(String),
+    #[error("the proxy is gone: {0}")]
+    ProxyEnded(String),
 }
 
 impl Error {

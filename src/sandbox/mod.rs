@@ -11,6 +11,8 @@ mod command;
 mod error;
 mod installation;
 mod patrol;
+mod process;
+mod proxy;
 mod replication;
 mod report;
 mod server;

@@ -1,13 +1,13 @@
 //! Looks after a sandbox's processes while it is up: reaps servers that were killed from outside, starts them again
-//! when that is wanted, and notices when the proxy has ended.
+//! when that is wanted, and notices when another process has taken over from the proxy, or none has and it has ended.
 
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::time::Duration;
 
-use tokio::process::Child;
 use tokio::time::{Instant, interval};
 
+use super::proxy::{News, Proxy};
 use super::tools::Tools;
 use super::{Cluster, Error};
 
@@ -26,18 +26,29 @@ pub struct Patrol<'a> {
 // === impl Patrol ===
 
 impl Patrol<'_> {
-    /// Returns when the proxy has ended.
-    pub async fn walk(mut self, proxy: &mut Child) -> Result<(), Error> {
+    /// Returns when the proxy has ended, and nobody has taken over from it.
+    pub async fn walk(mut self, proxy: &mut Proxy) -> Result<(), Error> {
         let mut ticks = interval(ROUND);
         let mut due = HashMap::new();
         loop {
             tokio::select! {
-                status = proxy.wait() => {
-                    let status = status.map_err(Error::io("cannot wait for the proxy"))?;
-                    return Err(Error::Proxy(format!("it ended with {status}")));
+                news = proxy.news(self.cluster) => match news {
+                    News::Ended(how) => return Err(Error::ProxyEnded(how)),
+                    News::TakenOver(pid) => self.follow(pid)?,
+                },
+                _ = ticks.tick() => {
+                    proxy.forget_ended(self.cluster);
+                    self.round(&mut due)?;
                 }
-                _ = ticks.tick() => self.round(&mut due)?,
             }
+        }
+    }
+
+    fn follow(&mut self, pid: u32) -> Result<(), Error> {
+        self.say(&format!("process {pid} has taken over from the proxy"));
+        match &mut self.tools {
+            Some(tools) => tools.process("proxy", pid),
+            None => Ok(()),
         }
     }
 

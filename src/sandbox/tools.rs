@@ -41,6 +41,8 @@ impl Tools {
 
     /// Where the proxy's configuration belongs: `splitrail` finds it there when it is run in the folder.
     pub fn configuration(&mut self) -> PathBuf {
+        // A proxy that is killed leaves its socket beside its configuration.
+        self.place("proxy.yaml.takeover");
         self.place("proxy.yaml")
     }
 

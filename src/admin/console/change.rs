@@ -11,8 +11,8 @@ use crate::topology::Admin;
 use crate::util::suggest::nearest;
 
 /// As the configuration's `servers[].weight` and `servers[].max_connections` may be.
-const MOST_WEIGHT: u32 = 1_000_000;
-const MOST_CONNECTIONS: u32 = 100_000;
+pub const MOST_WEIGHT: u32 = 1_000_000;
+pub const MOST_CONNECTIONS: u32 = 100_000;
 
 pub fn server_index(state: &State, name: &str) -> Result<usize, Wrong> {
     state.server(name).ok_or_else(|| {

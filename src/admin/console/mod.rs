@@ -10,5 +10,6 @@ mod run;
 mod show;
 mod visitors;
 
+pub use change::{MOST_CONNECTIONS, MOST_WEIGHT};
 pub use reply::{Reply, Who, Wrong};
 pub use run::{execute, look, run};

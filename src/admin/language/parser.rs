@@ -225,7 +225,7 @@ impl Parser<'_> {
             "RELOAD" => self.reload(),
             "SAVE" => {
                 self.expects("CONFIG")?;
-                let to = self.takes("TO").then(|| self.word("a path in quotes"));
+                let to = self.takes("TO").then(|| self.value("a path in quotes"));
                 to.transpose().map(Command::SaveConfig)
             }
             "USE" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => Ok(self.nothing()),
@@ -528,6 +528,12 @@ mod tests {
         assert_eq!(parse("PROMOTE CHECK"), Ok(Command::PromoteCheck(None)));
         assert_eq!(parse("PROMOTE CHECK db2"), Ok(Command::PromoteCheck(to("db2"))));
         assert_eq!(parse("PAUSE FAILOVER"), Ok(Command::FailoverPaused(true)));
+        let path = Some("/a/b c.yaml".to_owned());
+        assert_eq!(
+            parse("SAVE CONFIG TO '/a/b c.yaml'"),
+            Ok(Command::SaveConfig(path))
+        );
+        assert_eq!(parse("SAVE CONFIG"), Ok(Command::SaveConfig(None)));
         let state = |server: &str, state| Command::SetServer {
             server: server.to_owned(),
             setting: ServerSetting::State(state),

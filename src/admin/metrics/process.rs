@@ -1,6 +1,7 @@
 //! The process, as the kernel sees it, under the names that all programs use; and the proxy's own memory.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use super::family::{Families, Name, Sample, number};
@@ -40,6 +41,13 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
     families.gauge(
         Name::seconds("process_start_time", "When the process began, since 1970"),
         [Sample::new(started.as_secs_f64())],
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_takeovers",
+            "Processes before this one that each the next has replaced without a gap",
+        ),
+        [Sample::new(state.shared.takeovers.load(Ordering::Relaxed))],
     )?;
     families.gauge(
         Name::bytes("splitrail_buffers", "Of messages that are being passed on"),

@@ -8,6 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::legacy::Legacy;
 use super::message::{MOST_DOORS, Message, PROTOCOL, Trouble};
 use super::offer::{STAND_DOWN, is_trusted};
 use crate::frontend::door::Inherited;
@@ -16,13 +17,6 @@ use crate::net::descriptors;
 /// On the way to be the one that serves.
 pub struct Claim {
     stream: UnixStream,
-}
-
-/// What the old process leaves beside its sockets.
-#[derive(Debug)]
-pub struct Legacy {
-    pub next_id: u32,
-    pub failover_paused: bool,
 }
 
 /// For everything that takes the other process no time.
@@ -73,13 +67,7 @@ impl Claim {
     pub async fn ready(&mut self) -> Result<Legacy, Trouble> {
         Message::Ready.send(&mut self.stream).await?;
         match Message::receive(&mut self.stream, STAND_DOWN + SOON).await? {
-            Message::Yours {
-                next_id,
-                failover_paused,
-            } => Ok(Legacy {
-                next_id,
-                failover_paused,
-            }),
+            Message::Yours(legacy) => Ok(legacy),
             _ => Err(Trouble::Nonsense),
         }
     }

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::legacy::Legacy;
+
 /// Changes with whatever an older version would misunderstand.
 pub const PROTOCOL: u32 = 1;
 /// The longest message, in bytes.
@@ -33,11 +35,7 @@ pub enum Message {
     /// The new one could begin.
     Ready,
     /// The old one decides nothing and writes nothing of its own any more.
-    Yours {
-        /// Clients' connection ids go on from here.
-        next_id: u32,
-        failover_paused: bool,
-    },
+    Yours(Legacy),
     /// The new one lets clients in.
     Serving,
     Refused {

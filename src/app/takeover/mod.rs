@@ -3,6 +3,7 @@
 //! is refused meanwhile. Until the new one has said that it serves, the old one can go on as if nothing had been.
 
 mod claim;
+mod legacy;
 mod message;
 mod offer;
 pub mod successor;

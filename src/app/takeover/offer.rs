@@ -12,6 +12,7 @@ use tokio::net::unix::UCred;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{sleep, timeout};
 
+use super::legacy::Legacy;
 use super::message::{MOST_DOORS, Message, PROTOCOL, Trouble};
 use crate::app::notify::notify;
 use crate::config::Address;
@@ -123,10 +124,7 @@ impl Offer {
         let resting = resting.map_err(|refusal| Trouble::Refused(refusal.to_string()))?;
         let pen = timeout(SOON, self.shared.topology.gate().pen().clone().lock_owned()).await;
         let pen = pen.map_err(|_| Trouble::Refused("a heartbeat is being written".to_owned()))?;
-        let yours = Message::Yours {
-            next_id: self.shared.registry.reserve_ids(),
-            failover_paused: self.failover.is_paused(),
-        };
+        let yours = Message::Yours(Legacy::of(&self.shared, &self.failover));
         yours.send(stream).await?;
         match Message::receive(stream, READY).await? {
             Message::Serving => {}

@@ -1,4 +1,4 @@
-//! The task that sends spans: some at a time, in a plain HTTP request of OTLP, a few times again where the collector
+//! The task that sends spans: some at a time, in an HTTP request of OTLP, a few times again where the collector
 //! is busy or away. Then they are thrown away, and counted.
 
 use std::io;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
 
 use super::encode;
 use super::span::Span;
@@ -81,7 +83,7 @@ async fn send(tracer: &Tracer, spans: &[Box<Span>]) -> Result<(), String> {
     let body = encode::request(&tracer.service, spans).to_string();
     let mut pauses = AGAIN.iter();
     loop {
-        let why = match timeout(PATIENCE, post(&tracer.endpoint, &body)).await {
+        let why = match timeout(PATIENCE, post(tracer, &body)).await {
             Ok(Ok(Answer::Taken)) => return Ok(()),
             Ok(Ok(Answer::Refused(why))) => return Err(why),
             Ok(Ok(Answer::Busy(why))) => why,
@@ -95,9 +97,26 @@ async fn send(tracer: &Tracer, spans: &[Box<Span>]) -> Result<(), String> {
     }
 }
 
-async fn post(endpoint: &Endpoint, body: &str) -> io::Result<Answer> {
-    let Endpoint { host, port, path } = endpoint;
-    let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
+async fn post(tracer: &Tracer, body: &str) -> io::Result<Answer> {
+    let Endpoint { host, port, .. } = &tracer.endpoint;
+    let stream = TcpStream::connect((host.as_str(), *port)).await?;
+    if !tracer.endpoint.is_secure {
+        return exchange(stream, &tracer.endpoint, body).await;
+    }
+    let Some(tls) = tracer.tls.get() else {
+        return Err(io::Error::other("there is nothing to check its certificate with"));
+    };
+    let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await?;
+    exchange(stream, &tracer.endpoint, body).await
+}
+
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    endpoint: &Endpoint,
+    body: &str,
+) -> io::Result<Answer> {
+    let Endpoint { host, port, path, .. } = endpoint;
     let named = if host.contains(':') {
         format!("[{host}]")
     } else {
@@ -111,6 +130,7 @@ async fn post(endpoint: &Endpoint, body: &str) -> io::Result<Answer> {
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     let read = stream.take(LONGEST_ANSWER).read_to_end(&mut answer).await;
     match status(&answer) {

@@ -1,7 +1,7 @@
 //! Which statements are traced, and the queue before the task that sends their spans.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -20,6 +20,8 @@ type Mutex<T> = std::sync::Mutex<T>;
 pub struct Tracer {
     pub endpoint: Endpoint,
     pub service: String,
+    /// How a collector behind TLS is met: set before the first span is sent.
+    pub(super) tls: OnceLock<Arc<rustls::ClientConfig>>,
     /// Of 10000 statements that nobody traces.
     pub sample: u32,
     pub counts: Arc<SpanCounts>,
@@ -52,6 +54,7 @@ impl Tracer {
         let (queue, inbox) = mpsc::channel(traces.queue as usize);
         Some(Self {
             endpoint,
+            tls: OnceLock::new(),
             service: traces.service.clone(),
             sample: traces.sample,
             counts: Arc::default(),
@@ -59,6 +62,13 @@ impl Tracer {
             queue,
             inbox: Mutex::new(Some(inbox)),
         })
+    }
+
+    /// To be called before [`run`](super::run).
+    pub fn trust(&self, tls: Option<Arc<rustls::ClientConfig>>) {
+        if let Some(tls) = tls {
+            self.tls.get_or_init(|| tls);
+        }
     }
 
     /// Never waits.
