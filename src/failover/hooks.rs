@@ -34,6 +34,8 @@ pub(super) struct Told {
 const LONGEST: usize = 300;
 /// And kept up to here.
 const KEPT: usize = 16 << 10;
+/// How long one that takes too long may take to clean up after itself.
+const GRACE: Duration = Duration::from_secs(2);
 /// How long what it printed last may take to arrive after its end.
 const REST: Duration = Duration::from_secs(1);
 
@@ -67,22 +69,6 @@ pub(super) async fn ask(
     environment: Vec<(&'static str, String)>,
     input: &[u8],
 ) -> Result<String, String> {
-    match timeout(hook.timeout, execute(hook, environment, input)).await {
-        Ok(done) => done,
-        // Dropping its group has killed it, and all that it had started.
-        Err(_) => Err(late(hook.timeout)),
-    }
-}
-
-fn late(limit: Duration) -> String {
-    format!("the program was killed after {limit:?}")
-}
-
-async fn execute(
-    hook: &Hook,
-    environment: Vec<(&'static str, String)>,
-    input: &[u8],
-) -> Result<String, String> {
     let [program, arguments @ ..] = &hook.command[..] else {
         return Ok(String::new());
     };
@@ -107,7 +93,12 @@ async fn execute(
         let (said, complained) = (&mut said, &mut complained);
         async move { tokio::join!(keep_last(output, said), keep_last(errors, complained)) }
     };
-    let status = attend(&mut child, reading).await.map_err(|error| error.to_string())?;
+    let Ok(status) = timeout(hook.timeout, attend(&mut child, reading)).await else {
+        group.signal(Signal::TERM);
+        let _ = timeout(GRACE, child.wait()).await;
+        return Err(format!("the program was killed after {:?}", hook.timeout));
+    };
+    let status = status.map_err(|error| error.to_string())?;
     group.leave();
     if status.success() {
         return Ok(String::from_utf8_lossy(&said).into_owned());
@@ -154,6 +145,12 @@ impl Group {
         Self(id.and_then(Pid::from_raw))
     }
 
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
     /// It has ended by itself, and may have started what goes on.
     fn leave(mut self) {
         self.0 = None;
@@ -162,9 +159,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.signal(Signal::KILL);
     }
 }
 
@@ -202,8 +197,8 @@ mod tests {
     async fn a_program_that_fails_says_why_and_one_that_hangs_is_killed() {
         let said = run(&shell("echo no way >&2; exit 3"), &told()).await.unwrap_err();
         assert!(said.contains("no way") && said.contains('3'), "{said}");
-        let said = run(&shell("yes far too much | head -c 100000 >&2; echo at last >&2; exit 3"), &told());
-        assert!(said.await.unwrap_err().ends_with("at last"));
+        let verbose = shell("yes far too much | head -c 100000 >&2; echo at last >&2; exit 3");
+        assert!(run(&verbose, &told()).await.unwrap_err().ends_with("at last"));
         let mut slow = shell("sleep 60");
         slow.timeout = Duration::from_millis(50);
         assert!(run(&slow, &told()).await.unwrap_err().contains("killed"));

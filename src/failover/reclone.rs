@@ -69,7 +69,11 @@ impl Rejoin {
         let donor = self.donor();
         let donor_name = self.scene.members[donor].name.clone();
         let began = Instant::now();
-        info!(server = &*name, donor = &*donor_name, "its data are copied by the program of `failover.reclone`");
+        info!(
+            server = &*name,
+            donor = &*donor_name,
+            "its data are copied by the program of `failover.reclone`"
+        );
         let copied = self.copy_by_program(hook, donor).await;
         let text = format!("{name} is made anew from {donor_name}'s data");
         let error = copied.as_ref().err().cloned();
@@ -79,12 +83,16 @@ impl Rejoin {
         let waited = Instant::now();
         let back = self.wait_until_it_restarts(began, RESTART).await;
         let error = back.clone().err();
-        course.steps.note(Some(&name), format!("{name} is back"), waited, error);
+        course
+            .steps
+            .note(Some(&name), format!("{name} is back"), waited, error);
         back?;
         let own = self.scene.members[self.server].executed();
         let left = surplus(&own, &self.scene.members[self.primary].executed(), &self.reigns);
         if !left.is_empty() {
-            return Err(format!("{name} has come back with its old data, or its old binary log: {left}"));
+            return Err(format!(
+                "{name} has come back with its old data, or its old binary log: {left}"
+            ));
         }
         if self.is_mariadb() {
             self.begin_at(&position, course).await?;
@@ -97,7 +105,10 @@ impl Rejoin {
         let order = self.order(donor, &login.user).await?;
         let input = serde_json::to_vec(&order).unwrap_or_default();
         let said = hooks::ask(hook, order.environment(login), &input).await?;
-        let line = said.lines().rev().find_map(|line| line.trim().strip_prefix(POSITION));
+        let line = said
+            .lines()
+            .rev()
+            .find_map(|line| line.trim().strip_prefix(POSITION));
         let position = Position::parse(self.is_mariadb(), line.unwrap_or_default().as_bytes());
         match position {
             Ok(position) if !position.is_empty() => Ok(position),

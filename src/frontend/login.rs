@@ -4,6 +4,7 @@ use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -33,6 +34,8 @@ use crate::wire::{Capabilities, Status};
 
 /// No login is longer: names, a proof and at most 64 KiB of attributes.
 const LONGEST: usize = 256 << 10;
+/// A server gets this long to say who it is, however little time clients have.
+const SHORTEST_MEETING: Duration = Duration::from_secs(1);
 
 /// What the client said of itself, after TLS if it asked for that.
 pub struct Opened {
@@ -190,7 +193,7 @@ impl Arrival {
         }
         let Some(profile) = meet(&self.worker.shared).await else {
             let text = format!(
-                "cannot connect to server '{}'",
+                "cannot connect to server '{}', and no other has answered yet since the proxy was started",
                 self.worker.shared.primary().name()
             );
             return Err(self.refuse(1158, b"08S01", &text).await);
@@ -564,11 +567,23 @@ impl Client {
     }
 }
 
-/// What clients are shown. The first of them may come before any server has answered: then one is asked now.
+/// What clients are shown. The first of them may come before any server has answered: then one is asked now, for as
+/// long as statements wait for a primary.
 async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
     if let Some(profile) = shared.profile() {
         return Some(profile);
     }
+    let limit = shared
+        .settings()
+        .config
+        .failover
+        .park_timeout
+        .max(SHORTEST_MEETING);
+    let _ = tokio::time::timeout(limit, ask_servers(shared)).await;
+    shared.profile()
+}
+
+async fn ask_servers(shared: &super::shared::Shared) {
     let primary = shared.primary();
     let others = shared
         .servers
@@ -581,7 +596,6 @@ async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
             break;
         }
     }
-    shared.profile()
 }
 
 /// Asks the servers who they are, so that clients can be greeted. Done when the proxy starts, and again until

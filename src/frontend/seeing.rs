@@ -46,6 +46,7 @@ impl Client {
         if let Some(gtid) = self.session.gtid.take() {
             let mariadb = self.server.is_mariadb();
             if let Ok(gtid) = Position::parse(mariadb, &gtid) {
+                topology.acknowledge(server, &gtid);
                 let before = topology.position(server);
                 self.session.seen.wrote(server, &gtid, &before.position);
             }

@@ -11,6 +11,7 @@ mod command;
 mod error;
 mod installation;
 mod patrol;
+mod reclone;
 mod replication;
 mod report;
 mod server;

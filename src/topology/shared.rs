@@ -8,6 +8,7 @@ use tokio::sync::{Notify, futures::Notified, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::acknowledged::Acknowledged;
 use super::events::{Event, EventKind, Events};
 use super::gate::Gate;
 use super::known::Known;
@@ -55,6 +56,8 @@ struct Watching {
 struct Shared {
     load: Load,
     known: ArcSwap<Known>,
+    /// Since it became the primary.
+    acknowledged: Acknowledged,
     /// Probes that have begun.
     begun: AtomicU64,
     /// Failures in a row, of probes and of sessions.
@@ -170,6 +173,10 @@ impl Topology {
                 Role::Replica
             });
         }
+        // It may have come back without what it lost as a primary before.
+        if inner.primary != Some(index) {
+            self.servers[index].acknowledged.forget();
+        }
         inner.primary = Some(index);
         inner.epoch = epoch;
         inner.trail = Trail::default();
@@ -261,6 +268,16 @@ impl Topology {
             return;
         }
         known.rcu(|known| known.reached(position));
+    }
+
+    /// The server told a client that this is done.
+    pub fn acknowledge(&self, index: usize, gtid: &Position) {
+        self.servers[index].acknowledged.note(gtid);
+    }
+
+    /// The last that the server told clients of, since it became the primary.
+    pub fn acknowledged(&self, index: usize) -> Position {
+        self.servers[index].acknowledged.position()
     }
 
     /// A session lost the server, or could not connect to it.
@@ -358,6 +375,7 @@ impl Topology {
                     if old.address != server.address {
                         record.moved(now);
                         self.servers[index].known.store(Arc::default());
+                        self.servers[index].acknowledged.forget();
                     }
                     record.configure(&view(old), view(server), now);
                 }
@@ -480,6 +498,7 @@ impl Shared {
     /// For another server. The probes go on to be counted.
     fn begin_anew(&self) {
         self.known.store(Arc::default());
+        self.acknowledged.forget();
         self.failures.store(0, Ordering::Relaxed);
         self.load.latency.store(0, Ordering::Relaxed);
     }
