@@ -2,6 +2,8 @@
 //! that is on another machine than the servers cannot run its backup program itself. The program stops the server,
 //! puts a copy of another one in its place, starts it, and says at which position the copy is.
 
+use std::sync::atomic::Ordering;
+
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::info;
@@ -97,6 +99,7 @@ impl Rejoin {
         if self.is_mariadb() {
             self.begin_at(&position, course).await?;
         }
+        self.shared.counters.reclones.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
