@@ -13,13 +13,11 @@ use mysql_async::prelude::Queryable;
 use splitrail::backend::{Server, Servers};
 use splitrail::config::Config;
 use splitrail::failover::{self, Handle, Outcome, Report, ReportKind};
-use splitrail::gtid::Position;
 use splitrail::monitor;
 use splitrail::topology::{Health, Outcome as Seen, Role, Status, ThreadState, Topology};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::fixture::inside::Inside;
 use crate::fixture::proxy::wait_for;
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
@@ -412,28 +410,6 @@ on_both_flavours! {
         assert!(json.contains(&format!("\"donor_port\":\"{donor}\"")) && !json.contains("password"), "{told}");
         assert!(told.contains("SPLITRAIL_PASSWORD=failover") && told.contains("SPLITRAIL_TARGET_DATADIR=/"), "{told}");
         assert_eq!(values(&cluster, 1).await, [99]);
-    }
-
-    async fn the_last_transaction_that_clients_were_told_of_is_known(flavour) {
-        let cluster = Cluster::shared(flavour).await;
-        let database = cluster.new_database().await;
-        let proxy = Inside::before(cluster, "mode: manual").await;
-        let mut client = proxy.client().await;
-        client.query_drop(format!("CREATE TABLE {database}.t (id INT PRIMARY KEY)")).await.unwrap();
-        let acknowledged = || proxy.shared.topology.acknowledged(0);
-        let mut last = 0;
-        for sql in ["INSERT INTO t VALUES (1)", "BEGIN; INSERT INTO t VALUES (2); COMMIT"] {
-            client.query_drop(sql.replace(" t ", &format!(" {database}.t "))).await.unwrap();
-            wait_for("the number", async || (acknowledged().newest()?.1 > last).then_some(())).await;
-            last = acknowledged().newest().unwrap().1;
-        }
-        let at_server = sandbox_position(cluster, 0).await;
-        let at_server = Position::parse(flavour == Flavour::MariaDb, at_server.as_bytes()).unwrap();
-        assert!(at_server.contains(&acknowledged()), "{at_server} {}", acknowledged());
-        // Another reign.
-        proxy.shared.topology.set_primary(1, 2);
-        proxy.shared.topology.set_primary(0, 3);
-        assert!(acknowledged().is_empty());
     }
 
     async fn a_writable_replica_is_made_read_only(flavour) {

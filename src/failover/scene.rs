@@ -19,7 +19,7 @@ pub struct Scene {
     pub members: Vec<Member>,
     /// The newest position known of the primary.
     pub last_seen: Position,
-    /// The part of it that clients of this proxy were told of: the last transaction of each series.
+    /// The part of it that clients of this proxy were told of, as far as the primary wrote it.
     pub acknowledged: Position,
     /// When servers were promoted by the proxy itself, oldest first.
     pub promotions: Vec<Instant>,

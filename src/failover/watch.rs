@@ -92,11 +92,9 @@ impl Watch {
                 self.observe(index, observation);
             }
         }
-        self.acknowledged = self.primary.map_or(Position::Empty, |primary| {
-            self.members.get(primary).map_or(Position::Empty, |member| {
-                member.own_writes(&topology.acknowledged(primary))
-            })
-        });
+        let told = topology.acknowledged().position();
+        let primary = self.primary.and_then(|primary| self.members.get(primary));
+        self.acknowledged = primary.map_or(Position::Empty, |primary| primary.own_writes(&told));
         self.last_seen.extend(&self.acknowledged);
         self.scene(snapshot.epoch)
     }

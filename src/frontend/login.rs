@@ -425,6 +425,7 @@ impl Arrival {
             login,
             session,
             entry,
+            aim: None,
             seats: Vec::new(),
             connection: None,
             aside: None,
@@ -447,6 +448,7 @@ impl Arrival {
             address: self.address,
             why: None,
         };
+        client.begin_seeing();
         client.select_rules();
         client
     }

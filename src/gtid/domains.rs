@@ -117,14 +117,6 @@ impl Domains {
         self.iter().fold(0, |sum, gtid| sum.saturating_add(gtid.sequence))
     }
 
-    /// The last transaction, if there is but one domain.
-    pub fn newest(&self) -> Option<Gtid> {
-        match self.last[..] {
-            [gtid] => Some(gtid),
-            _ => None,
-        }
-    }
-
     /// The sum of what `other` is behind, by the sequence numbers.
     pub fn ahead_of(&self, other: &Self) -> u64 {
         self.iter().fold(0, |sum, gtid| {
@@ -150,12 +142,6 @@ impl Domains {
 
     fn find(&self, domain: u32) -> Result<usize, usize> {
         self.last.binary_search_by_key(&domain, |gtid| gtid.domain)
-    }
-}
-
-impl From<Gtid> for Domains {
-    fn from(gtid: Gtid) -> Self {
-        Self { last: vec![gtid] }
     }
 }
 

@@ -9,5 +9,5 @@ pub mod set;
 
 pub use cursor::Malformed;
 pub use domains::Domains;
-pub use position::{Position, Series};
+pub use position::Position;
 pub use set::Set;

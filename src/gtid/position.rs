@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::domains::Gtid;
 use super::{Domains, Malformed, Set};
 
 /// Which transactions somebody has.
@@ -13,15 +12,6 @@ pub enum Position {
     Empty,
     MySql(Set),
     MariaDb(Domains),
-}
-
-/// Transactions of which a greater number is a later one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Series {
-    /// MySQL: of the server with this UUID.
-    Source([u8; 16]),
-    /// MariaDB: of a domain, as long as this server writes there.
-    Domain(u32, u32),
 }
 
 // === impl Position ===
@@ -89,17 +79,6 @@ impl Position {
         *self == Self::Empty
     }
 
-    /// Whose transaction the last one is, and its number, where one is meant.
-    pub fn newest(&self) -> Option<(Series, u64)> {
-        match self {
-            Self::Empty => None,
-            Self::MySql(set) => set.newest().map(|(uuid, number)| (Series::Source(uuid), number)),
-            Self::MariaDb(domains) => domains
-                .newest()
-                .map(|gtid| (Series::Domain(gtid.domain, gtid.server), gtid.sequence)),
-        }
-    }
-
     /// How many transactions there are. MariaDB numbers the transactions of a domain but does not say which
     /// numbers were used: there, it is the sum of the sequence numbers, which says little but whether it grows.
     pub fn count(&self) -> u64 {
@@ -115,22 +94,6 @@ impl Position {
         match (self, other) {
             (Self::MariaDb(own), Self::MariaDb(other)) => own.ahead_of(other),
             _ => self.minus(other).count(),
-        }
-    }
-}
-
-// === impl Series ===
-
-impl Series {
-    /// One transaction of it.
-    pub fn number(self, number: u64) -> Position {
-        match self {
-            Self::Source(uuid) => Position::MySql(Set::of(uuid, number)),
-            Self::Domain(domain, server) => Position::MariaDb(Domains::from(Gtid {
-                domain,
-                server,
-                sequence: number,
-            })),
         }
     }
 }

@@ -181,29 +181,6 @@ impl Set {
         }
     }
 
-    /// The last transaction, if all are one server's and have no tag.
-    pub fn newest(&self) -> Option<([u8; 16], u64)> {
-        match &self.sources[..] {
-            [source] if source.tag.is_empty() => Some((source.uuid, source.intervals.0.last()?.last)),
-            _ => None,
-        }
-    }
-
-    /// One transaction.
-    pub fn of(uuid: [u8; 16], number: u64) -> Self {
-        let interval = Interval {
-            first: number,
-            last: number,
-        };
-        Self {
-            sources: vec![Source {
-                uuid,
-                tag: Box::default(),
-                intervals: Intervals(vec![interval]),
-            }],
-        }
-    }
-
     pub fn count(&self) -> u64 {
         let intervals = self.sources.iter().flat_map(|source| &source.intervals.0);
         intervals.fold(0, |sum, interval| {

@@ -1,106 +1,116 @@
-//! What a server has acknowledged to clients of this proxy, so that a promotion can tell what it loses: probes see a
-//! primary's position some times a second, and clients are told of writes until its last moment.
+//! What clients of this process were told is committed, whoever of them wrote it: a client that comes afterwards is
+//! not to see less. It is noted before the answer goes out, so that nobody who has heard of it can come too early.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwap;
+use crate::gtid::Position;
 
-use crate::gtid::{Position, Series};
+/// Held for a comparison or a merge, and never across an await.
+type Mutex<T> = std::sync::Mutex<T>;
 
-/// A primary numbers its transactions in one series, or on MariaDB in one for each domain. More are not followed.
-const MOST_SERIES: usize = 64;
-
-/// The last number of each series. Told after every write: no lock is taken, and memory only for a new series.
 #[derive(Debug, Default)]
-pub(super) struct Acknowledged(ArcSwap<Vec<Last>>);
+pub struct Acknowledged(Mutex<Noted>);
 
-#[derive(Debug, Clone)]
-struct Last {
-    series: Series,
-    /// Shared by all versions of the list, so that nothing told meanwhile is lost.
-    number: Arc<AtomicU64>,
+#[derive(Debug, Default)]
+struct Noted {
+    position: Arc<Position>,
+    mark: Mark,
+}
+
+/// What it was when the latest probe of the primary began.
+#[derive(Debug, Default)]
+struct Mark {
+    server: usize,
+    probe: u64,
+    position: Arc<Position>,
 }
 
 // === impl Acknowledged ===
 
 impl Acknowledged {
-    pub(super) fn note(&self, gtid: &Position) {
-        // Several at once have been told one by one; tags are for what administrators do.
-        let Some((series, number)) = gtid.newest() else {
-            return;
+    /// A client is about to be told of this commit.
+    pub fn add(&self, gtid: &Position) {
+        let position = &mut self.lock().position;
+        if !position.contains(gtid) {
+            Arc::make_mut(position).extend(gtid);
+        }
+    }
+
+    pub fn position(&self) -> Arc<Position> {
+        self.lock().position.clone()
+    }
+
+    /// A probe of this server, the primary, begins.
+    pub(super) fn mark(&self, server: usize, probe: u64) {
+        let mut noted = self.lock();
+        let position = noted.position.clone();
+        noted.mark = Mark {
+            server,
+            probe,
+            position,
         };
-        if !raise(&self.0.load(), series, number) {
-            self.0.rcu(|all| grown(all, series));
-            raise(&self.0.load(), series, number);
+    }
+
+    /// The probe has seen this. What the primary lacks of what was acknowledged before is lost, with a former primary
+    /// or in a crash: nobody is to wait for it.
+    pub(super) fn probed(&self, server: usize, probe: u64, has: &Position) {
+        let mut noted = self.lock();
+        let mark = &noted.mark;
+        if (mark.server, mark.probe) != (server, probe) || has.contains(&mark.position) {
+            return;
         }
+        let mut rest = has.clone();
+        rest.merge(&noted.position.minus(&mark.position));
+        noted.position = Arc::new(rest);
     }
 
-    /// The last transaction of each series; what came before it in the series was committed before.
-    pub(super) fn position(&self) -> Position {
-        let mut position = Position::Empty;
-        for last in self.0.load().iter() {
-            position.merge(&last.series.number(last.number.load(Ordering::Relaxed)));
-        }
-        position
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    pub(super) fn forget(&self) {
-        self.0.store(Arc::default());
-    }
-}
-
-/// False: nobody has told of the series yet.
-fn raise(all: &[Last], series: Series, number: u64) -> bool {
-    let last = all.iter().find(|last| last.series == series);
-    if let Some(last) = last {
-        last.number.fetch_max(number, Ordering::Relaxed);
-    }
-    last.is_some()
-}
-
-fn grown(all: &[Last], series: Series) -> Vec<Last> {
-    let mut all = all.to_vec();
-    if all.len() < MOST_SERIES && all.iter().all(|last| last.series != series) {
-        all.push(Last {
-            series,
-            number: Arc::default(),
-        });
-    }
-    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn noted(mariadb: bool, gtids: &[&str]) -> (Acknowledged, String) {
-        let all = Acknowledged::default();
-        for gtid in gtids {
-            all.note(&Position::parse(mariadb, gtid.as_bytes()).unwrap());
+    const UUID: &str = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
+
+    fn position(numbers: &str) -> Position {
+        Position::parse(false, format!("{UUID}:{numbers}").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_commit_proves_those_before_it() {
+        let acknowledged = Acknowledged::default();
+        assert!(acknowledged.position().is_empty());
+        for number in ["7", "9", "8"] {
+            acknowledged.add(&position(number));
         }
-        let text = all.position().to_string();
-        (all, text)
+        assert_eq!(*acknowledged.position(), position("7-9"));
     }
 
     #[test]
-    fn the_last_of_each_series_is_kept_in_whatever_order_they_come() {
-        let (all, text) = noted(true, &["0-1-7", "0-1-9", "0-1-8", "5-1-2"]);
-        assert_eq!(text, "0-1-9,5-1-2");
-        all.forget();
-        assert!(all.position().is_empty());
-        let source = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
-        let gtids = [7, 9, 8].map(|number| format!("{source}:{number}"));
-        let gtids: Vec<_> = gtids.iter().map(String::as_str).collect();
-        assert_eq!(noted(false, &gtids).1, format!("{source}:9"));
-    }
-
-    #[test]
-    fn there_is_an_end_to_the_list() {
-        let many: Vec<_> = (1..=MOST_SERIES + 9)
-            .map(|domain| format!("{domain}-1-1"))
-            .collect();
-        let many: Vec<_> = many.iter().map(String::as_str).collect();
-        assert_eq!(noted(true, &many).1.split(',').count(), MOST_SERIES);
+    fn what_the_primary_has_lost_is_waited_for_by_nobody() {
+        let acknowledged = Acknowledged::default();
+        acknowledged.add(&position("7"));
+        acknowledged.mark(0, 1);
+        acknowledged.add(&position("8"));
+        acknowledged.probed(0, 1, &position("1-7"));
+        assert_eq!(
+            *acknowledged.position(),
+            position("7-8"),
+            "the eighth came after the probe began"
+        );
+        acknowledged.mark(0, 2);
+        acknowledged.probed(0, 1, &position("1-3"));
+        acknowledged.probed(1, 2, &position("1-3"));
+        assert_eq!(
+            *acknowledged.position(),
+            position("7-8"),
+            "an old probe says nothing, nor does another server"
+        );
+        acknowledged.add(&position("9"));
+        acknowledged.probed(0, 2, &position("1-6"));
+        assert_eq!(*acknowledged.position(), position("1-6:9"));
     }
 }

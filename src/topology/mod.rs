@@ -19,6 +19,7 @@ mod tell;
 mod tests;
 mod trail;
 
+pub use acknowledged::Acknowledged;
 pub use events::{Event, EventKind, Events};
 pub use gate::{Gate, Shut};
 pub use known::Known;

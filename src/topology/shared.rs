@@ -35,6 +35,7 @@ pub struct Topology {
     primary: AtomicUsize,
     primary_changed: Notify,
     events: Events,
+    acknowledged: Acknowledged,
     servers: Box<[Shared]>,
     inner: Mutex<Inner>,
     /// Grows with every probe: who acts on what is seen follows it.
@@ -56,8 +57,6 @@ struct Watching {
 struct Shared {
     load: Load,
     known: ArcSwap<Known>,
-    /// Since it became the primary.
-    acknowledged: Acknowledged,
     /// Probes that have begun.
     begun: AtomicU64,
     /// Failures in a row, of probes and of sessions.
@@ -113,6 +112,7 @@ impl Topology {
             primary: AtomicUsize::new(primary.unwrap_or(NOBODY)),
             primary_changed: Notify::new(),
             events: Events::new(config.monitor.events as usize),
+            acknowledged: Acknowledged::default(),
             servers: (0..config::MOST_SERVERS).map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
             observed: watch::Sender::new(0),
@@ -160,6 +160,11 @@ impl Topology {
         &self.events
     }
 
+    /// What clients were told is committed.
+    pub fn acknowledged(&self) -> &Acknowledged {
+        &self.acknowledged
+    }
+
     /// Another server is the primary from now on. The gate stays as it is: whoever shut it opens it.
     pub fn set_primary(&self, index: usize, epoch: u64) {
         let mut inner = self.lock();
@@ -172,10 +177,6 @@ impl Topology {
             } else {
                 Role::Replica
             });
-        }
-        // It may have come back without what it lost as a primary before.
-        if inner.primary != Some(index) {
-            self.servers[index].acknowledged.forget();
         }
         inner.primary = Some(index);
         inner.epoch = epoch;
@@ -198,7 +199,11 @@ impl Topology {
 
     /// The monitor's: a probe of this server begins; answers its number.
     pub fn begin_probe(&self, index: usize) -> u64 {
-        self.servers[index].begun.fetch_add(1, Ordering::AcqRel) + 1
+        let probe = self.servers[index].begun.fetch_add(1, Ordering::AcqRel) + 1;
+        if self.primary() == Some(index) {
+            self.acknowledged.mark(index, probe);
+        }
+        probe
     }
 
     /// How many probes of a server have begun. Whatever was read there before now, the next one sees too.
@@ -243,6 +248,7 @@ impl Topology {
             };
             shared.probed(observation.probe, position, status.shown.as_ref());
             if is_primary {
+                self.acknowledged.probed(index, observation.probe, position);
                 inner.trail.record(observation.began + observation.took, position);
             }
         }
@@ -268,16 +274,6 @@ impl Topology {
             return;
         }
         known.rcu(|known| known.reached(position));
-    }
-
-    /// The server told a client that this is done.
-    pub fn acknowledge(&self, index: usize, gtid: &Position) {
-        self.servers[index].acknowledged.note(gtid);
-    }
-
-    /// The last that the server told clients of, since it became the primary.
-    pub fn acknowledged(&self, index: usize) -> Position {
-        self.servers[index].acknowledged.position()
     }
 
     /// A session lost the server, or could not connect to it.
@@ -375,7 +371,6 @@ impl Topology {
                     if old.address != server.address {
                         record.moved(now);
                         self.servers[index].known.store(Arc::default());
-                        self.servers[index].acknowledged.forget();
                     }
                     record.configure(&view(old), view(server), now);
                 }
@@ -498,7 +493,6 @@ impl Shared {
     /// For another server. The probes go on to be counted.
     fn begin_anew(&self) {
         self.known.store(Arc::default());
-        self.acknowledged.forget();
         self.failures.store(0, Ordering::Relaxed);
         self.load.latency.store(0, Ordering::Relaxed);
     }
