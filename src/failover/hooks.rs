@@ -216,14 +216,14 @@ mod tests {
         assert!(run(&slow, &told()).await.is_err());
         let id = std::fs::read_to_string(&started).unwrap();
         let stat = std::path::PathBuf::from(format!("/proc/{}/stat", id.trim()));
-        let is_over = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+        let lives = || std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
         for _ in 0..200 {
-            if is_over() {
+            if !lives() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        assert!(is_over());
+        assert!(!lives());
         // It has our pipes and ends much later.
         let asked = std::time::SystemTime::now();
         let said = ask(&shell("sleep 4 & echo done"), Vec::new(), b"").await;
