@@ -4,13 +4,13 @@ use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::audit::{Event, Record};
 use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, Login};
+use super::meeting;
 use super::outcome::End;
 use super::registry::{Entry, Place};
 use super::reply;
@@ -18,7 +18,7 @@ use super::rules::Steering;
 use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{BackendError, Identity, Key, Profile, connect};
+use crate::backend::{BackendError, Identity, Key, Profile};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal, Socket};
@@ -34,8 +34,6 @@ use crate::wire::{Capabilities, Status};
 
 /// No login is longer: names, a proof and at most 64 KiB of attributes.
 const LONGEST: usize = 256 << 10;
-/// A server gets this long to say who it is, however little time clients have.
-const SHORTEST_MEETING: Duration = Duration::from_secs(1);
 
 /// What the client said of itself, after TLS if it asked for that.
 pub struct Opened {
@@ -191,7 +189,7 @@ impl Arrival {
                 .refuse(1040, b"08004", "Too many connections from this address")
                 .await);
         }
-        let Some(profile) = meet(&self.worker.shared).await else {
+        let Some(profile) = meeting::meet(&self.worker.shared).await else {
             let text = format!(
                 "cannot connect to server '{}', and no other has answered yet since the proxy was started",
                 self.worker.shared.primary().name()
@@ -567,49 +565,4 @@ impl Client {
             self.link.compress(Zip::with_client(Algorithm::Zstd, level));
         }
     }
-}
-
-/// What clients are shown. The first of them may come before any server has answered: then one is asked now, for as
-/// long as statements wait for a primary.
-async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
-    if let Some(profile) = shared.profile() {
-        return Some(profile);
-    }
-    let limit = shared
-        .settings()
-        .config
-        .failover
-        .park_timeout
-        .max(SHORTEST_MEETING);
-    let _ = tokio::time::timeout(limit, ask_servers(shared)).await;
-    shared.profile()
-}
-
-async fn ask_servers(shared: &super::shared::Shared) {
-    let primary = shared.primary();
-    let others = shared
-        .servers
-        .iter()
-        .filter(|server| server.index != primary.index && shared.is_usable(server.index))
-        .map(|server| Arc::clone(&server));
-    let servers: Vec<_> = std::iter::once(primary.clone()).chain(others).collect();
-    for server in servers {
-        if connect::greet(&server).await.is_ok() {
-            break;
-        }
-    }
-}
-
-/// Asks the servers who they are, so that clients can be greeted. Done when the proxy starts, and again until
-/// one has answered.
-pub async fn learn(worker: &super::shared::Shared) -> bool {
-    let mut known = false;
-    let servers: Vec<_> = worker.servers.iter().map(|server| Arc::clone(&server)).collect();
-    for server in servers {
-        match connect::greet(&server).await {
-            Ok(_) => known = true,
-            Err(error) => tracing::warn!(%error, "server does not answer"),
-        }
-    }
-    known
 }
