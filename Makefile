@@ -9,7 +9,7 @@ FLAVOUR ?= mysql
 REPLICAS ?= 2
 
 COMPILER := cc=gcc,libc6-dev
-MARIADB := mariadbd=mariadb-server /usr/lib/mysql/plugin/auth_ed25519.so=mariadb-server mariadb=mariadb-client
+MARIADB := mariadbd=mariadb-server mariadb-backup=mariadb-backup /usr/lib/mysql/plugin/auth_ed25519.so=mariadb-server mariadb=mariadb-client
 
 .PHONY: help
 help:

@@ -16,6 +16,7 @@ install -D -m 755 "$binary" "$root/usr/bin/splitrail"
 install -D -m 644 deploy/systemd/splitrail.service "$root/lib/systemd/system/splitrail.service"
 # Its owner and group are set when it is installed: it may get passwords.
 install -D -m 640 deploy/debian/proxy.yaml "$root/etc/splitrail/proxy.yaml"
+install -D -m 755 deploy/reclone/mariadb "$root/usr/share/splitrail/reclone-mariadb"
 install -D -m 644 proxy.yaml "$root/usr/share/doc/splitrail/examples/proxy.yaml"
 install -D -m 644 deploy/debian/copyright "$root/usr/share/doc/splitrail/copyright"
 gzip -9nc CHANGELOG.md > "$root/usr/share/doc/splitrail/changelog.gz"

@@ -16,8 +16,13 @@ set -euo pipefail
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 servers=${SPLITRAIL_SERVERS:-$repository/target/servers}
 suite=${SPLITRAIL_DEBIAN_SUITE:-sid}
-# Raised when what is unpacked changes, so that older folders are made anew.
-layout=1
+# Raised when what is unpacked of a flavour changes, so that older folders are made anew.
+layout_of() {
+    case $1 in
+    mysql) echo 1 ;;
+    mariadb) echo 2 ;;
+    esac
+}
 
 say() { echo "servers: $*" >&2; }
 fail() {
@@ -29,7 +34,7 @@ fail() {
 packages_of() {
     case $1 in
     mysql) echo mysql-server-core mysql-client-core mysql-router ;;
-    mariadb) echo mariadb-server-core mariadb-server mariadb-client-core mariadb-client ;;
+    mariadb) echo mariadb-server-core mariadb-server mariadb-client-core mariadb-client mariadb-backup ;;
     *) fail "no such flavour: $1 (mysql, mariadb)" ;;
     esac
 }
@@ -37,7 +42,9 @@ packages_of() {
 programs_of() {
     case $1 in
     mysql) echo mysqld mysql mysqladmin mysqlbinlog mysqldump mysqlcheck mysqlshow mysqlslap mysqlrouter ;;
-    mariadb) echo mariadbd mariadb mariadb-admin mariadb-binlog mariadb-dump my_print_defaults resolveip ;;
+    mariadb)
+        echo mariadbd mariadb mariadb-admin mariadb-binlog mariadb-dump my_print_defaults resolveip mariadb-backup mbstream
+        ;;
     esac
 }
 
@@ -182,7 +189,7 @@ WRAPPER
 
 provide() {
     local flavour=$1 stamp=$servers/$1/stamp wanted mirror server
-    wanted="$layout $suite $(uname -m)"
+    wanted="$(layout_of "$flavour") $suite $(uname -m)"
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
     fi

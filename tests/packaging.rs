@@ -43,6 +43,7 @@ fn the_package_has_what_it_should() {
         "-rw-r--r-- root/root .* ./lib/systemd/system/splitrail.service\n",
         "-rw-r----- root/root .* ./etc/splitrail/proxy.yaml\n",
         "-rw-r--r-- root/root .* ./usr/share/doc/splitrail/reference.md\n",
+        "-rwxr-xr-x root/root .* ./usr/share/splitrail/reclone-mariadb\n",
         "-rw-r--r-- root/root .* ./usr/share/doc/splitrail/copyright\n",
         "-rw-r--r-- root/root .* ./usr/share/doc/splitrail/changelog.gz\n",
         "-rw-r--r-- root/root .* ./usr/share/bash-completion/completions/splitrail\n",

@@ -1,10 +1,15 @@
 //! Statements that wait for a primary, and connections that are given up: the test itself shuts and opens the gate.
 
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error};
+use mysql_async::{Conn, Error, OptsBuilder};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
 
 use crate::fixture::inside::Inside;
-use crate::fixture::proxy::wait_for;
+use crate::fixture::proxy::{free_port, wait_for};
 use crate::fixture::{Cluster, on_both_flavours};
 
 /// A new table of numbers, also on the replicas.
@@ -42,6 +47,60 @@ fn insert(mut client: Conn, table: &str, id: u32) -> tokio::task::JoinHandle<Res
         client.query_drop(sql).await?;
         Ok(client)
     })
+}
+
+/// Ends with its test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn logins_are_refused_in_time_while_no_server_has_answered_since_the_start() {
+    // Two that refuse, or five that accept and say nothing.
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        silent.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    }
+    let silent_ports = silent
+        .iter()
+        .map(|listener| listener.local_addr().unwrap().port());
+    for ports in [vec![free_port(), free_port()], silent_ports.collect()] {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut yaml =
+            format!("listeners: [\"127.0.0.1:{port}\"]\nadmin: {{address: off}}\nhttp: {{address: off}}\n");
+        yaml += "monitor: {user: monitor, password: monitor}\nfailover: {park_timeout: 2s}\nservers:\n";
+        for port in ports {
+            yaml += &format!("  - \"127.0.0.1:{port}\"\n");
+        }
+        let file = folder.path().join("proxy.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_splitrail"));
+        command.arg("run").arg("-c").arg(&file).stderr(Stdio::null());
+        let _proxy = Started(command.spawn().unwrap());
+        let options = OptsBuilder::default()
+            .tcp_port(port)
+            .user(Some("app"))
+            .prefer_socket(false);
+        let began = Instant::now();
+        let error = wait_for("an answer", async || {
+            let answer = timeout(Duration::from_secs(20), Conn::new(options.clone())).await;
+            match answer.unwrap().unwrap_err() {
+                error @ Error::Server(_) => Some(error),
+                // It does not listen yet.
+                _ => None,
+            }
+        })
+        .await;
+        assert_eq!(told(&error).0, 1158);
+        assert!(told(&error).2.contains("no other has answered yet"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    }
 }
 
 on_both_flavours! {

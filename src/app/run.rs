@@ -25,7 +25,7 @@ use crate::failover;
 use crate::frontend::audit::Audit;
 use crate::frontend::door::{Door, Inherited};
 use crate::frontend::shared::Shared;
-use crate::frontend::{eviction, login, parking, spans, worker};
+use crate::frontend::{eviction, meeting, parking, spans, worker};
 use crate::monitor;
 use crate::net::tls::TlsError;
 use crate::net::{Interrupt, buffer};
@@ -269,7 +269,7 @@ fn start_workers(
 
 /// Clients cannot be greeted before one server has been.
 async fn learn(shared: Arc<Shared>) {
-    while !login::learn(&shared).await {
+    while !meeting::learn(&shared).await {
         tokio::time::sleep(LEARN_AGAIN).await;
     }
 }

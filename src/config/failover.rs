@@ -40,6 +40,8 @@ pub struct Failover {
     pub fence: Option<Hook>,
     pub before: Option<Hook>,
     pub after: Option<Hook>,
+    /// Copies another server's data over those of one whose surplus is thrown away.
+    pub reclone: Option<Hook>,
     /// Where what is under way is written down, so that a restart completes or undoes it.
     pub state: Option<PathBuf>,
     /// Where the surplus of a discarded server is saved.
@@ -153,6 +155,7 @@ impl Failover {
             fence: section.field("fence").section(Hook::read),
             before: section.field("before").section(Hook::read),
             after: section.field("after").section(Hook::read),
+            reclone: section.field("reclone").section(Hook::read_long),
             state: section.field("state").path(),
             salvage: salvage.path().unwrap_or_else(|| salvage.beside("salvage")),
             replay: section.field("replay").section(Replay::read),
@@ -165,9 +168,19 @@ impl Failover {
 impl Hook {
     /// `command: [program, argument, ...]` or `command: program`.
     fn read(section: &Section<'_>) -> Option<Self> {
+        Self::within(section, Duration::from_secs(600), Duration::from_secs(5))
+    }
+
+    /// One that takes as long as copying all data takes.
+    fn read_long(section: &Section<'_>) -> Option<Self> {
+        let hour = Duration::from_secs(3600);
+        Self::within(section, 7 * 24 * hour, 6 * hour)
+    }
+
+    fn within(section: &Section<'_>, longest: Duration, usual: Duration) -> Option<Self> {
         let command = section.field("command");
-        let range = Duration::from_millis(50)..=Duration::from_secs(600);
-        let timeout = section.field("timeout").duration(range, Duration::from_secs(5));
+        let range = Duration::from_millis(50)..=longest;
+        let timeout = section.field("timeout").duration(range, usual);
         let words: Vec<_> = if command.is_list() {
             command.items().iter().filter_map(|item| item.text()).collect()
         } else {

@@ -1,7 +1,8 @@
 //! What a server has of its own is saved to a file and thrown away, so that it can follow the primary again.
 //!
 //! Its data differ from the primary's by what those transactions did, so that forgetting their numbers would not
-//! do: MySQL copies the primary's data over it; MariaDB has nothing of that kind that could be asked for by SQL.
+//! do: MySQL copies the primary's data over it; MariaDB has nothing of that kind that could be asked for by SQL, and
+//! needs a program of the operator's.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::config::{Address, Login};
 
 /// For copying all data, and for the restart after it.
 const CLONE: Duration = Duration::from_secs(6 * 3600);
-const RESTART: Duration = Duration::from_secs(600);
+pub(super) const RESTART: Duration = Duration::from_secs(600);
 
 /// The server copied everything and wants to be restarted by whoever started it; it ends.
 const RESTART_IT: u16 = 3707;
@@ -38,15 +39,32 @@ impl Rejoin {
             .note(Some(&name), text, began, saved.as_ref().err().cloned());
         let (path, _) =
             saved.map_err(|error| format!("nothing is thrown away, as it cannot be saved: {error}"))?;
-        if self.is_mariadb() {
-            return Err(format!(
-                "it is saved to {}, but MariaDB cannot be told to copy the primary's data: restore {name} from a \
-                 copy of the primary (mariadb-backup), and REJOIN {name}",
-                path.display()
-            ));
+        match self.config.failover.reclone.clone() {
+            Some(hook) => self.reclone(&hook, course).await?,
+            None if self.is_mariadb() => {
+                return Err(format!(
+                    "it is saved to {}, but MariaDB cannot be told to copy the primary's data, and there is no \
+                     `failover.reclone.command` that does: restore {name} from a copy of the primary \
+                     (mariadb-backup), and REJOIN {name}",
+                    path.display()
+                ));
+            }
+            None => self.copy_primary(course).await?,
         }
-        self.copy_primary(course).await?;
-        self.come_behind(course).await
+        self.come_behind(course).await?;
+        self.has_nothing_left()
+    }
+
+    /// As it follows: a copy that was none would show.
+    fn has_nothing_left(&mut self) -> Result<(), String> {
+        let scene = self.watch.look(&self.topology);
+        let own = scene.members[self.server].executed();
+        let left = surplus(&own, &scene.members[self.primary].executed(), &self.reigns);
+        // The primary may have been asked a moment before its new replica.
+        if left.is_empty() || left.minus(&self.extra) == left {
+            return Ok(());
+        }
+        Err(format!("{} still has {left}", scene.name(self.server)))
     }
 
     pub(super) fn is_mariadb(&self) -> bool {

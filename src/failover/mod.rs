@@ -20,6 +20,7 @@ mod journal;
 mod marker;
 pub mod plan;
 mod promotion;
+mod reclone;
 mod rejoin;
 pub mod report;
 mod salvage;

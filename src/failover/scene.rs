@@ -19,6 +19,8 @@ pub struct Scene {
     pub members: Vec<Member>,
     /// The newest position known of the primary.
     pub last_seen: Position,
+    /// The part of it that clients of this proxy were told of, as far as the primary wrote it.
+    pub acknowledged: Position,
     /// When servers were promoted by the proxy itself, oldest first.
     pub promotions: Vec<Instant>,
     pub paused: bool,
@@ -104,6 +106,25 @@ impl Scene {
 // === impl Member ===
 
 impl Member {
+    /// A server of which nothing is known.
+    pub fn new(name: &str, address: Address) -> Self {
+        Self {
+            name: name.into(),
+            address,
+            promote: Promote::Normal,
+            data_center: None,
+            admin: Admin::Online,
+            quarantined: None,
+            observation: None,
+            status: None,
+            answered: None,
+            failures: 0,
+            failing_since: None,
+            condemned: None,
+            hearing: None,
+        }
+    }
+
     /// Whether the configuration has it no more. Nothing is known of such a server, and nothing is done there.
     pub fn is_gone(&self) -> bool {
         matches!(self.admin, Admin::Removed | Admin::Gone)

@@ -40,6 +40,8 @@ pub struct Counters {
     pub promotions: AtomicU64,
     pub switchovers: AtomicU64,
     pub rejoins: AtomicU64,
+    /// Copies made by the program of `failover.reclone`.
+    pub reclones: AtomicU64,
     pub undone: AtomicU64,
     pub failed: AtomicU64,
     /// Promotions that lost something.

@@ -19,6 +19,7 @@ pub struct Watch {
     marks: Vec<Option<Mark>>,
     primary: Option<usize>,
     last_seen: Position,
+    acknowledged: Position,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,7 @@ impl Watch {
             members,
             primary: None,
             last_seen: Position::Empty,
+            acknowledged: Position::Empty,
         }
     }
 
@@ -90,6 +92,10 @@ impl Watch {
                 self.observe(index, observation);
             }
         }
+        let told = topology.acknowledged().position();
+        let primary = self.primary.and_then(|primary| self.members.get(primary));
+        self.acknowledged = primary.map_or(Position::Empty, |primary| primary.own_writes(&told));
+        self.last_seen.extend(&self.acknowledged);
         self.scene(snapshot.epoch)
     }
 
@@ -100,6 +106,7 @@ impl Watch {
             primary: self.primary,
             members: self.members.clone(),
             last_seen: self.last_seen.clone(),
+            acknowledged: self.acknowledged.clone(),
             promotions: Vec::new(),
             paused: false,
             reconnected: None,
@@ -154,34 +161,27 @@ impl Member {
     /// The same server before anything was seen of it.
     fn unknown(&self) -> Self {
         Self {
-            quarantined: None,
-            observation: None,
-            status: None,
-            answered: None,
-            failures: 0,
-            failing_since: None,
-            condemned: None,
-            hearing: None,
-            ..self.clone()
+            promote: self.promote,
+            data_center: self.data_center.clone(),
+            admin: self.admin,
+            ..Self::new(&self.name, self.address.clone())
         }
     }
 
     fn of(server: &crate::config::Server) -> Self {
         Self {
-            name: server.name.as_str().into(),
-            address: server.address.clone(),
             promote: server.promote,
             data_center: server.data_center.as_deref().map(Arc::from),
-            admin: crate::topology::Admin::Online,
-            quarantined: None,
-            observation: None,
-            status: None,
-            answered: None,
-            failures: 0,
-            failing_since: None,
-            condemned: None,
-            hearing: None,
+            ..Self::new(&server.name, server.address.clone())
         }
+    }
+
+    /// Those of some transactions that it wrote itself: only these tell what came before them.
+    fn own_writes(&self, position: &Position) -> Position {
+        let status = self.status.as_deref();
+        status.map_or(Position::Empty, |status| {
+            position.written_by(&status.uuid, status.server_id)
+        })
     }
 
     fn recover(&mut self) {

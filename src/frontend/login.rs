@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::audit::{Event, Record};
 use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, Login};
+use super::meeting;
 use super::outcome::End;
 use super::registry::{Entry, Place};
 use super::reply;
@@ -16,7 +17,7 @@ use super::rules::Steering;
 use super::shared::Newcomer;
 use super::worker::Worker;
 use crate::accounts::{ClientAddress, Refusal};
-use crate::backend::{BackendError, Identity, Key, Profile, connect};
+use crate::backend::{BackendError, Identity, Key, Profile};
 use crate::config::{ClientTlsMode, Listener, ServerVersion};
 use crate::net::zip::Zip;
 use crate::net::{Link, Signal, Socket};
@@ -188,9 +189,9 @@ impl Arrival {
                 .refuse(1040, b"08004", "Too many connections from this address")
                 .await);
         }
-        let Some(profile) = meet(&self.worker.shared).await else {
+        let Some(profile) = meeting::meet(&self.worker.shared).await else {
             let text = format!(
-                "cannot connect to server '{}'",
+                "cannot connect to server '{}', and no other has answered yet since the proxy was started",
                 self.worker.shared.primary().name()
             );
             return Err(self.refuse(1158, b"08S01", &text).await);
@@ -558,38 +559,4 @@ impl Client {
             self.link.compress(Zip::with_client(Algorithm::Zstd, level));
         }
     }
-}
-
-/// What clients are shown. The first of them may come before any server has answered: then one is asked now.
-async fn meet(shared: &super::shared::Shared) -> Option<Arc<Profile>> {
-    if let Some(profile) = shared.profile() {
-        return Some(profile);
-    }
-    let primary = shared.primary();
-    let others = shared
-        .servers
-        .iter()
-        .filter(|server| server.index != primary.index && shared.is_usable(server.index))
-        .map(|server| Arc::clone(&server));
-    let servers: Vec<_> = std::iter::once(primary.clone()).chain(others).collect();
-    for server in servers {
-        if connect::greet(&server).await.is_ok() {
-            break;
-        }
-    }
-    shared.profile()
-}
-
-/// Asks the servers who they are, so that clients can be greeted. Done when the proxy starts, and again until
-/// one has answered.
-pub async fn learn(worker: &super::shared::Shared) -> bool {
-    let mut known = false;
-    let servers: Vec<_> = worker.servers.iter().map(|server| Arc::clone(&server)).collect();
-    for server in servers {
-        match connect::greet(&server).await {
-            Ok(_) => known = true,
-            Err(error) => tracing::warn!(%error, "server does not answer"),
-        }
-    }
-    known
 }

@@ -20,6 +20,7 @@ pub mod kill;
 pub mod lines;
 pub mod listener;
 pub mod login;
+pub mod meeting;
 pub mod mirror;
 pub mod numbers;
 pub mod outcome;

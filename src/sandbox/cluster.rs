@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::arguments::Plan;
 use super::certificates::Certificates;
+use super::reclone::Backup;
 use super::server::{DATABASE, Launch, PASSWORD, USER, free_port};
 use super::workspace::Workspace;
 use super::{Error, Flavour, Installation, Role, Server, Version, replication, template};
@@ -36,6 +37,8 @@ pub struct Cluster {
     /// The command-line client that came with the servers; a bare name where PATH has it.
     pub client: PathBuf,
     pub certificates: Certificates,
+    /// What copies a running server's data, where it is there.
+    pub(super) backup: Option<Backup>,
     /// The primary, then the replicas: `db1`, `db2`, ... Before the workspace, so that they end before it goes.
     servers: Vec<Server>,
     workspace: Workspace,
@@ -107,6 +110,7 @@ impl Builder {
             database: DATABASE.to_owned(),
             client: installation.client(),
             certificates,
+            backup: Backup::find(&installation),
             servers,
             workspace,
         })

@@ -91,7 +91,7 @@ async fn start(options: &Options) -> Result<(Cluster, Proxy, Option<Tools>), Err
     let own = || cluster.folder().join("proxy.yaml");
     let configuration = tools.as_mut().map_or_else(own, Tools::configuration);
     let http = Http::choose();
-    let text = yaml(&cluster, port, admin_port, &http);
+    let text = yaml(&cluster, port, admin_port, &http)?;
     std::fs::write(&configuration, text).map_err(Error::path("write", &configuration))?;
     let log = tools.as_mut().map(Tools::log).transpose()?;
     let log = log.map_or_else(Stdio::inherit, |(_, file)| file.into());
@@ -132,7 +132,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The proxy's configuration: the shortest that names everything.
-fn yaml(cluster: &Cluster, port: u16, admin_port: u16, http: &Http) -> String {
+fn yaml(cluster: &Cluster, port: u16, admin_port: u16, http: &Http) -> Result<String, Error> {
     let host = &cluster.primary().host;
     let socket = cluster.proxy_socket();
     let mut text = format!(
@@ -150,15 +150,19 @@ fn yaml(cluster: &Cluster, port: u16, admin_port: u16, http: &Http) -> String {
         "failover:\n  user: {FAILOVER}\n  password: {FAILOVER}\n  \
          replication: {{user: {REPLICATION}, password: {REPLICATION}}}\n  salvage: \"{folder}/salvage\"\n"
     );
+    if let Some(command) = cluster.reclone()? {
+        text += &format!("  reclone: {{command: {command:?}, timeout: 10m}}\n");
+    }
     let Http { port, token } = http;
     text += &format!(
         "http:\n  address: \"{host}:{port}\"\n  open: read\n  tokens:\n    \
          - {{name: demo, token: {token}, role: operate}}\n"
     );
-    text + &format!(
+    text += &format!(
         "admin:\n  address: \"{host}:{admin_port}\"\n  users:\n    \
          - {{name: {ADMIN}, password: {ADMIN}, role: operate}}\n"
-    )
+    );
+    Ok(text)
 }
 
 // === impl Http ===

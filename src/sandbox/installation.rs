@@ -180,6 +180,16 @@ impl Installation {
             PathBuf::from(self.flavour.name())
         }
     }
+
+    /// Another program of the same installation, if it is there.
+    pub fn companion(&self, name: &str) -> Option<PathBuf> {
+        if self.first_options.is_empty() {
+            return Some(self.program.with_file_name(name)).filter(|path| path.is_file());
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut places = std::env::split_paths(&path).map(|folder| folder.join(name));
+        places.find(|path| path.is_file())
+    }
 }
 
 /// Programs to ask, best first, each with the folder of unpacked servers that it is from, if it is.

@@ -13,6 +13,7 @@ mod installation;
 mod patrol;
 mod process;
 mod proxy;
+mod reclone;
 mod replication;
 mod report;
 mod server;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, interval};
 
 use super::proxy::{News, Proxy};
 use super::tools::Tools;
-use super::{Cluster, Error};
+use super::{Cluster, Error, Server};
 
 /// How often ended servers are noticed.
 const ROUND: Duration = Duration::from_millis(200);
@@ -38,7 +38,7 @@ impl Patrol<'_> {
                 },
                 _ = ticks.tick() => {
                     proxy.forget_ended(self.cluster);
-                    self.round(&mut due)?;
+                    self.round(&mut due).await?;
                 }
             }
         }
@@ -52,8 +52,16 @@ impl Patrol<'_> {
         }
     }
 
-    fn round(&mut self, due: &mut HashMap<String, Instant>) -> Result<(), Error> {
+    async fn round(&mut self, due: &mut HashMap<String, Instant>) -> Result<(), Error> {
+        for server in self.cluster.attend().await? {
+            self.say(&format!("{} is started with its new data", server.name));
+            self.note(server)?;
+        }
         for server in self.cluster.servers() {
+            if self.cluster.is_held(server) {
+                due.remove(&server.name);
+                continue;
+            }
             if let Some(Some(status)) = server.exited() {
                 let next = self.restart.map_or(String::new(), |after| {
                     due.insert(server.name.clone(), Instant::now() + after);
@@ -65,12 +73,17 @@ impl Patrol<'_> {
                 due.remove(&server.name);
                 server.revive()?;
                 self.say(&format!("{} is started again", server.name));
-                if let (Some(tools), Some(pid)) = (&mut self.tools, server.pid()) {
-                    tools.process(&server.name, pid)?;
-                }
+                self.note(server)?;
             }
         }
         Ok(())
+    }
+
+    fn note(&mut self, server: &Server) -> Result<(), Error> {
+        match (&mut self.tools, server.pid()) {
+            (Some(tools), Some(pid)) => tools.process(&server.name, pid),
+            _ => Ok(()),
+        }
     }
 
     fn say(&self, text: &str) {

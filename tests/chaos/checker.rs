@@ -42,8 +42,10 @@ pub struct Violation {
 /// Under which terms a run is judged.
 #[derive(Clone, Debug, Default)]
 pub struct Terms {
-    /// Transactions that the proxy said are lost.
+    /// Transactions that the proxy said are lost: so many acknowledged writes may be missing.
     pub gap: u64,
+    /// Whether anything is lost that somebody may have seen, acknowledged or not.
+    pub has_lost: bool,
     /// How often the primary changed.
     pub promotions: usize,
 }
@@ -65,7 +67,7 @@ pub fn check(history: &[Operation], contents: &[Content], terms: &Terms) -> Vec<
     once(history, &primary, &mut report);
     one_writer(history, &primary, terms, &mut report);
     // What was lost, and said to be lost, may have been seen.
-    if terms.gap == 0 {
+    if terms.gap == 0 && !terms.has_lost {
         sessions(history, &mut report);
     }
     for (number, other) in contents.iter().enumerate().skip(1) {

@@ -159,7 +159,7 @@ async fn a_full_disk() {
 
 /// Clocks that jump belong to processes that were started for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes libfaketime: make chaos"]
+#[ignore = "takes a C compiler: make chaos"]
 #[allow(clippy::print_stdout)]
 async fn a_clock_that_jumps() {
     if let Some(obstacle) = clock::obstacle() {

@@ -76,13 +76,11 @@ pub async fn play(stage: &mut Stage<'_>, fault: Fault, seed: u64) -> Report {
         .push(format!("{mode}; well after {} ms", well.as_millis()));
     let contents = stage.contents(&database).await;
     // Where an acknowledged write has a replica's word, none may be missing, whatever was said.
-    let gap = if stage.semi_sync {
-        0
-    } else {
-        stage.said_to_be_lost().await
-    };
+    let (told, has_lost) = stage.said_to_be_lost().await;
+    let is_safe = stage.semi_sync;
     let terms = Terms {
-        gap,
+        gap: if is_safe { 0 } else { told },
+        has_lost: has_lost && !is_safe,
         promotions: usize::from(stage.primary != before),
     };
     violations.extend(check(&history, &contents, &terms));

@@ -37,6 +37,10 @@ pub struct Stage<'a> {
     pub notes: Vec<String>,
     /// Transactions that the proxy said are lost: with the promotion, or when the old primary was back.
     pub lost: u64,
+    /// The proxy that was told of writes is gone, and what it knew of them.
+    pub forgot: bool,
+    /// Changes up to this epoch are of earlier runs.
+    epoch: u64,
     /// Which file the proxy's clock follows.
     pub clock: Option<PathBuf>,
     admin: u16,
@@ -101,6 +105,8 @@ impl<'a> Stage<'a> {
             semi_sync,
             notes: Vec::new(),
             lost: 0,
+            forgot: false,
+            epoch: 0,
             clock: clock.map(Path::to_owned),
             admin,
         }
@@ -126,6 +132,7 @@ impl<'a> Stage<'a> {
     pub async fn break_proxy(&mut self, after: Duration) {
         sleep(after).await;
         self.proxy.kill();
+        self.forgot = true;
         sleep(BETWEEN_PROXIES).await;
         self.proxy.start_again().await;
         self.network.processes.know(self.proxy.pid, Origin::Proxy);
@@ -219,12 +226,22 @@ impl<'a> Stage<'a> {
         self.lost += position(text).ahead_of(&fork);
     }
 
-    /// What the proxy said is lost, when it promoted, and what it showed of the old primary afterwards: the latter
-    /// is all of it, once that server is back.
-    pub async fn said_to_be_lost(&mut self) -> u64 {
-        let sql = "SELECT lost_transactions FROM failovers WHERE lost_transactions > 0 LIMIT 1";
-        let told = self.command(sql).await.unwrap_or_default();
-        let told = told.trim().parse().unwrap_or(0);
+    /// What the proxy said is lost when it promoted, and whether anything is. What was acknowledged through a proxy
+    /// it knows then; one that was killed knows it when the old primary is back.
+    pub async fn said_to_be_lost(&mut self) -> (u64, bool) {
+        let sql = "SELECT epoch, lost_transactions FROM failovers";
+        let answer = self.command(sql).await.unwrap_or_default();
+        let number = |text: &str| text.trim().parse::<u64>().unwrap_or(0);
+        let all = answer.lines().filter_map(|line| line.split_once(" | "));
+        let all: Vec<_> = all.map(|(epoch, lost)| (number(epoch), number(lost))).collect();
+        let told = all
+            .iter()
+            .filter(|(epoch, _)| *epoch > self.epoch)
+            .map(|(_, lost)| lost)
+            .sum();
+        self.epoch = all
+            .iter()
+            .fold(self.epoch, |latest, (epoch, _)| latest.max(*epoch));
         if told + self.lost > 0 {
             let text = format!(
                 "lost: {told} when promoted, {} in all when it was back",
@@ -232,7 +249,12 @@ impl<'a> Stage<'a> {
             );
             self.notes.push(text);
         }
-        std::mem::take(&mut self.lost).max(told)
+        let lost = std::mem::take(&mut self.lost);
+        let has_lost = told + lost > 0;
+        match std::mem::take(&mut self.forgot) {
+            true => (lost.max(told), has_lost),
+            false => (told, has_lost),
+        }
     }
 
     fn rejoin(&self, name: &str) -> impl Future<Output = Result<String, String>> + Send + use<> {

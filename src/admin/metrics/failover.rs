@@ -126,46 +126,45 @@ fn changes(families: &mut Families<'_>, state: &State) -> fmt::Result {
         ),
         [Sample::new(truth(failover.is_paused()))],
     )?;
-    families.counter(
-        Name::new(
+    let all = [
+        (
             "splitrail_failovers",
             "New primaries because the old one was lost",
+            &counters.promotions,
         ),
-        one(&counters.promotions),
-    )?;
-    families.counter(
-        Name::new(
+        (
             "splitrail_switchovers",
             "New primaries because an operator wanted another one",
+            &counters.switchovers,
         ),
-        one(&counters.switchovers),
-    )?;
-    families.counter(
-        Name::new(
+        (
             "splitrail_rejoins",
             "Servers that were made to follow the primary",
+            &counters.rejoins,
         ),
-        one(&counters.rejoins),
-    )?;
-    families.counter(
-        Name::new(
+        (
+            "splitrail_failover_reclones",
+            "Servers that were made anew by the program of failover.reclone",
+            &counters.reclones,
+        ),
+        (
             "splitrail_failovers_undone",
             "Changes that did not work, after which all is as it was",
+            &counters.undone,
         ),
-        one(&counters.undone),
-    )?;
-    families.counter(
-        Name::new(
+        (
             "splitrail_failovers_failed",
             "Changes that did not work, and somebody has to look",
+            &counters.failed,
         ),
-        one(&counters.failed),
-    )?;
-    families.counter(
-        Name::new(
+        (
             "splitrail_failover_lost_transactions",
             "Transactions that promotions are known to have lost",
+            &counters.lost,
         ),
-        one(&counters.lost),
-    )
+    ];
+    for (name, help, counter) in all {
+        families.counter(Name::new(name, help), one(counter))?;
+    }
+    Ok(())
 }

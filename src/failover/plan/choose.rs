@@ -77,9 +77,11 @@ pub fn choose(scene: &Scene, wish: &Wish) -> Result<Choice, Refusal> {
     };
     let mut reasons = Vec::new();
     // Where commits wait for a replica and every such replica answers, what the primary alone has was never
-    // acknowledged to anybody: it is told, and is no loss.
+    // acknowledged to anybody: it is told, and is no loss. But for what clients of this proxy were told of.
     let counts = if commits_wait(scene) {
-        known(&standings).ahead_of(&best.position)
+        let mut known = known(&standings);
+        known.extend(&scene.acknowledged);
+        known.ahead_of(&best.position)
     } else {
         best.gap
     };

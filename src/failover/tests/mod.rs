@@ -29,23 +29,13 @@ pub(super) fn cluster(mariadb: bool, servers: usize) -> Scene {
     let text = "listeners: [\"127.0.0.1:3306\"]\nservers: [\"db1:3306\"]\n";
     let config = Config::parse(text, Path::new("proxy.yaml")).unwrap();
     let now = Instant::now();
+    let address = |index: usize| Address::Tcp {
+        host: format!("db{}", index + 1),
+        port: 3306,
+    };
     let member = |index: usize| Member {
-        name: format!("db{}", index + 1).into(),
-        address: Address::Tcp {
-            host: format!("db{}", index + 1),
-            port: 3306,
-        },
-        promote: Promote::Normal,
-        data_center: None,
-        admin: Admin::Online,
-        quarantined: None,
-        observation: None,
-        status: None,
-        answered: None,
-        failures: 0,
-        failing_since: None,
-        condemned: None,
         hearing: (index > 0).then_some(Hearing { at: now, until: now }),
+        ..Member::new(&format!("db{}", index + 1), address(index))
     };
     let mut scene = Scene {
         now,
@@ -53,6 +43,7 @@ pub(super) fn cluster(mariadb: bool, servers: usize) -> Scene {
         primary: Some(0),
         members: (0..servers).map(member).collect(),
         last_seen: written(mariadb, 0, 100),
+        acknowledged: Position::Empty,
         promotions: Vec::new(),
         paused: false,
         reconnected: None,

@@ -310,10 +310,46 @@ fn a_commit_that_only_an_absent_replica_may_have_is_not_given_up() {
         let seen = std::mem::replace(&mut scene.last_seen, written(mariadb, 0, 1_000_000));
         assert!(choose(&scene, &wish).unwrap().gap > scene.settings.max_gap);
         scene.last_seen = seen;
+        // But for what somebody was told of.
+        scene.acknowledged = one(mariadb, 103);
+        let refusal = choose(&scene, &wish).unwrap_err().to_string();
+        assert!(refusal.contains("lose"), "{refusal}");
+        scene.acknowledged = one(mariadb, 100);
+        assert!(choose(&scene, &wish).is_ok());
         fail(&mut scene, 2, Class::Timeout, 2);
         assert!(choose(&scene, &wish).unwrap_err().to_string().contains("alone"));
         let forced = Wish { force: true, ..wish };
         assert_eq!(choose(&scene, &forced).unwrap().semi_sync, SemiSyncAfter::Later);
+    });
+}
+
+/// One transaction of the primary.
+fn one(mariadb: bool, number: u64) -> Position {
+    let text = if mariadb {
+        format!("0-1-{number}")
+    } else {
+        format!("{}:{number}", UUIDS[0])
+    };
+    Position::parse(mariadb, text.as_bytes()).unwrap()
+}
+
+#[test]
+fn what_clients_were_told_of_counts_as_far_as_it_goes() {
+    both(|mariadb| {
+        let mut scene = cluster(mariadb, 3);
+        fail(&mut scene, 0, Class::Unreachable, 2);
+        let wish = wish(&scene, Kind::Failover, By::Operator);
+        assert_eq!(choose(&scene, &wish).unwrap().gap, 0);
+        // No probe has seen it.
+        scene.acknowledged = one(mariadb, 104);
+        scene.last_seen.extend(&scene.acknowledged.clone());
+        scene.settings.max_gap = 4;
+        assert_eq!(choose(&scene, &wish).unwrap().gap, 4);
+        scene.settings.max_gap = 3;
+        assert!(choose(&scene, &wish).is_err());
+        // Another server has it.
+        change(&mut scene, 2, |status| status.executed = written(mariadb, 0, 104));
+        assert_eq!(choose(&scene, &wish).unwrap().gap, 0);
     });
 }
 
