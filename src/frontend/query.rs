@@ -29,18 +29,18 @@ impl Client {
         {
             let text = text.to_vec();
             self.skip().await?;
-            return self.answer_own(own, &text, wishes).await;
+            return Box::pin(self.answer_own(own, &text, wishes)).await;
         }
         let facts = wishes::obeyed(&mut self.session, facts, wishes);
         let log = &self.settings.config.log;
         self.underway.is_statement(log, &facts, text);
-        self.signal.statement.replace(Some(facts.shape.clone()));
+        self.signal.shows(&facts.shape);
         let capabilities = self.capabilities;
         self.underway.span = spans::begin(&self.worker, text, || spans::of_query(payload, capabilities));
         let actions = self.wishes(&facts, text);
         self.steer(actions);
         if !actions.is_empty() {
-            return self.steered_query(header, start, &facts).await;
+            return Box::pin(self.steered_query(header, start, &facts)).await;
         }
         self.unchanged_query(header, start, &facts).await
     }
@@ -98,7 +98,7 @@ impl Client {
         let whole = header.length <= LOOKED_AT;
         if whole && self.kills_itself(features) {
             let text = text.to_vec();
-            return self.kill_itself(&text, facts).await;
+            return Box::pin(self.kill_itself(&text, facts)).await;
         }
         if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
             let rewritten = match features.verb {
@@ -110,11 +110,11 @@ impl Client {
                 let (prefix, text) = (payload[..start].to_vec(), text.to_vec());
                 self.skip().await?;
                 let text = rewritten.unwrap_or(text);
-                return self.rewritten_query(prefix, &text, facts).await;
+                return Box::pin(self.rewritten_query(prefix, &text, facts)).await;
             }
             if features.verb == Verb::Kill && self.kill_is_ours(features) {
                 self.skip().await?;
-                return self.kill_unbound(features).await;
+                return Box::pin(self.kill_unbound(features)).await;
             }
         }
         self.plain_query(header, facts, whole).await
