@@ -227,7 +227,7 @@ impl Router {
 
     /// Whether all functions that the statement calls are known to change nothing.
     pub fn only_reads(&self, facts: &Facts, schema: Option<&[u8]>) -> bool {
-        let readers = &self.snapshot.readers;
+        let readers = self.topology.snapshot().readers.clone();
         let reads = |call: &Name| {
             let schema = call.schema.as_deref().map(str::as_bytes).or(schema);
             schema.is_some_and(|schema| readers.has(schema, call.name.as_bytes()))

@@ -1,7 +1,6 @@
 //! SHOW TOPOLOGY, SHOW REPLICATION, SHOW POOLS: what stands behind whom, how far behind, and with how many
 //! connections.
 
-
 use super::servers::{lag, problem};
 use super::table::{Column, Table};
 use super::value::{Row, Value};
