@@ -467,7 +467,7 @@ mod tests {
             mut bytes in proptest::collection::vec(any::<u8>(), 11..100),
             parameters in 0u16..20,
             count in 0u8..20,
-            remembered in proptest::collection::vec(any::<u8>(), 0..30),
+            remembered in proptest::collection::vec(any::<u8>(), 40),
         ) {
             bytes[5] |= PARAMETER_COUNT_AVAILABLE;
             bytes[10] = count;
@@ -480,8 +480,14 @@ mod tests {
                 let values = execute.values(&bytes, Some(&remembered));
                 prop_assert!(values.is_none_or(|values| values.count() <= most));
                 let mut longer = bytes.clone();
-                execute.put_types(&mut longer, &remembered);
-                prop_assert!(longer == bytes || !execute.lacks_types(&longer) || parameters == 0);
+                let types = &remembered[..usize::from(parameters) * TYPE];
+                execute.put_types(&mut longer, types);
+                if longer != bytes {
+                    let again = Execute::parse(&longer, parameters, capabilities).unwrap();
+                    prop_assert!(!again.lacks_types(&longer));
+                    let named = again.parameter_types(&longer);
+                    prop_assert_eq!(named.as_deref(), Some(types));
+                }
             }
         }
     }

@@ -150,12 +150,12 @@ fn routing_and_consistency_are_checked() {
              5m or 1h, from 100ms to 1h, or off",
             "8 routing.hints: `maybe` is not one of the words allowed / it can be true, false, on, off, yes, no",
             "9 routing.digests: `0` is out of range / write a whole number from 1 to 1000000",
-            "10 consistency.level: `weak` is not one of the words allowed / it can be eventual, session, bounded, \
+            "10 consistency.level: `weak` is not one of the words allowed / it can be eventual, session, proxy, bounded, \
              strong",
             "10 consistency.max_lag: `0s` is out of range / write a duration with its unit, such as 500ms, 10s, \
              5m or 1h, from 1ms to 1d",
             "11 listeners[0].consistency: `strnog` is not one of the words allowed / did you mean `strong`? it can \
-             be eventual, session, bounded, strong",
+             be eventual, session, proxy, bounded, strong",
         ]
     );
 }
