@@ -87,11 +87,7 @@ const OURSELVES: u64 = u64::MAX;
 impl Connection {
     /// Whether it may be given to somebody now: the peer is silent, and it is neither too old nor outdated.
     pub fn is_usable(&self, now: Instant) -> bool {
-        let too_old = self
-            .server
-            .pool()
-            .max_age
-            .is_some_and(|age| now.duration_since(self.opened) > age);
+        let too_old = now.duration_since(self.opened) > self.server.max_age();
         let outdated = self.is_outdated();
         !too_old && !outdated
     }

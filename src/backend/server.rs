@@ -24,6 +24,8 @@ pub struct Server {
     /// Both are replaced when the configuration is read again.
     endpoint: ArcSwap<Endpoint>,
     pool: ArcSwap<config::Pool>,
+    /// Of the pool's settings: how old a connection may become, in milliseconds. Asked in every statement.
+    max_age: AtomicU64,
     /// From the latest greeting.
     profile: ArcSwapOption<Profile>,
     /// The same as in the profile; asked several times in every statement.
@@ -43,6 +45,14 @@ pub struct Endpoint {
     pub compression: config::ServerCompression,
     /// Of zlib and zstd.
     pub levels: (u32, u32),
+}
+
+/// Without a limit, longer than anything lasts.
+fn max_age(pool: &config::Pool) -> u64 {
+    let millis = pool.max_age.map(|age| age.as_millis());
+    millis
+        .and_then(|millis| u64::try_from(millis).ok())
+        .unwrap_or(u64::MAX)
 }
 
 // === impl Endpoint ===
@@ -73,6 +83,7 @@ impl Server {
             slots,
             endpoint: ArcSwap::from_pointee(Endpoint::of(index, config, tls)),
             pool: ArcSwap::from_pointee(config.pool.clone()),
+            max_age: AtomicU64::new(max_age(&config.pool)),
             profile: ArcSwapOption::empty(),
             is_mariadb: AtomicBool::new(false),
             generation: AtomicU64::new(0),
@@ -89,6 +100,7 @@ impl Server {
     pub fn configure(&self, old: &config::Config, new: &config::Config) {
         if old.pool != new.pool {
             self.pool.store(Arc::new(new.pool.clone()));
+            self.max_age.store(max_age(&new.pool), Ordering::Relaxed);
             self.slots.set_max_waiting(new.pool.max_waiting as usize);
         }
         let maximum = |config: &config::Config| {
@@ -113,6 +125,10 @@ impl Server {
         }
         self.endpoint.store(Arc::new(endpoint));
         self.outdate_connections();
+    }
+
+    pub fn max_age(&self) -> Duration {
+        Duration::from_millis(self.max_age.load(Ordering::Relaxed))
     }
 
     pub fn name(&self) -> &str {

@@ -135,6 +135,13 @@ impl Client {
             self.ask_if_unsure().await;
             self.give_back();
         }
+        if self.take_at_once(server) {
+            return Ok(());
+        }
+        Box::pin(self.take_or_wait(server)).await
+    }
+
+    async fn take_or_wait(&mut self, server: usize) -> Result<(), BackendError> {
         let connection = loop {
             let mut connection = self.acquire(server).await?;
             let reused = connection.was_pooled;
@@ -153,6 +160,38 @@ impl Client {
         self.connection = Some(connection);
         self.show_thread();
         Ok(())
+    }
+
+    /// Takes the session's own connection again, or another one in its state: nothing has to be waited for. False: there
+    /// is none, and nothing has changed.
+    fn take_at_once(&mut self, server: usize) -> bool {
+        if self.connection.is_some() || self.statements == 0 || self.reading_alone(server).is_some() {
+            return false;
+        }
+        let place = self.seat(server);
+        let seat = &mut self.seats[place];
+        let wanted = &self.session.state;
+        let Some(connection) = seat.pool.take(seat.ticket.take(), wanted, None, clock::now()) else {
+            return false;
+        };
+        if !connection.state.same_as(wanted) {
+            seat.ticket = Some(seat.pool.put(connection));
+            return false;
+        }
+        self.connection = Some(connection);
+        self.show_thread();
+        true
+    }
+
+    /// Whether the session has a connection at home, or has one now, without having to wait or to change anything
+    /// there. Nearly always it has.
+    pub fn is_at_home(&mut self) -> bool {
+        let home = self.server.index;
+        match &self.connection {
+            _ if self.aside.is_some() || self.mode == ListenerMode::Replica => false,
+            Some(connection) => connection.server.index == home,
+            None => !self.session.holds.leave_traces() && self.take_at_once(home),
+        }
     }
 
     /// The session's state for a read on another server while autocommit is off.
@@ -303,7 +342,7 @@ impl Client {
         }
         connection.was_pooled = true;
         if !std::mem::take(&mut connection.reads_alone) {
-            connection.state = self.session.state.clone();
+            connection.state.follow(&self.session.state);
         }
         connection.status = self.session.status;
         seat.ticket = self.worker.pools.give_back(&seat.pool, connection);

@@ -248,10 +248,18 @@ impl Client {
     /// The same, without what the session's statements before left there. Waits for a primary where that helps, and
     /// brings back a transaction that was lost with its server.
     pub async fn ready_at(&mut self, facts: &Facts) -> Result<(), BackendError> {
+        if self.is_ready(facts) {
+            return Ok(());
+        }
+        // Boxed, so that a client that waits for nothing has no room for it.
+        Box::pin(self.ready_at_leisure(facts)).await
+    }
+
+    async fn ready_at_leisure(&mut self, facts: &Facts) -> Result<(), BackendError> {
         loop {
             self.notice_loss();
             if self.replay.severed {
-                Box::pin(self.rebuild()).await?;
+                self.rebuild().await?;
             }
             if self.may_write(facts)
                 && let Err(error) = self.enter_gate().await
@@ -275,6 +283,21 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Whether the ordinary case is at hand, in which there is nothing to wait for. In all others everything is asked
+    /// at leisure, once more.
+    fn is_ready(&mut self, facts: &Facts) -> bool {
+        self.notice_loss();
+        self.follow_primary();
+        let rare = Flags::SETS_SESSION_TRACK;
+        let plain = !self.replay.severed
+            && self.gateway.turn.is_none()
+            && facts.class != Class::Last
+            && facts.features.kill.is_none()
+            && !facts.features.has(rare)
+            && !self.session.seen.is_ahead_of_primary();
+        plain && (!self.may_write(facts) || matches!(self.passes_gate(), Ok(true))) && self.is_at_home()
     }
 
     async fn at_hand(&mut self, facts: &Facts) -> Result<(), BackendError> {
@@ -351,7 +374,7 @@ impl Client {
         };
         // A read elsewhere has been counted since it was decided on.
         let load = worker.shared.topology.load(connection.server.index);
-        let _underway = (!may_move).then(|| load.enter());
+        let _underway = (!may_move).then(|| load.enter(worker.index));
         let deadline = limit.map(|limit| Deadline::new(limit, connection));
         let stopped = Stopped::default();
         let rows = match std::mem::take(&mut self.speaks) {
@@ -451,8 +474,12 @@ impl Client {
                 self.keep_result(&outcome);
                 self.end_write();
                 self.hold_nothing_elsewhere();
-                self.move_on().await;
-                self.ask_if_unsure().await;
+                if self.lingers() {
+                    self.move_on().await;
+                }
+                if self.session.is_unsure {
+                    self.ask_if_unsure().await;
+                }
                 self.unbind();
                 Ok(outcome)
             }

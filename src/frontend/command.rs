@@ -138,7 +138,7 @@ impl Client {
         );
         if self.replay.severed
             && is_answered
-            && let Err(error) = self.rebuild().await
+            && let Err(error) = Box::pin(self.rebuild()).await
         {
             self.skip().await?;
             return self.refuse(error).await.map(drop);
@@ -150,20 +150,21 @@ impl Client {
         }
         // What a statement before left that was never answered.
         self.speaks = Speaks::OfNone;
+        // A client has room for the most that one of these needs: what is rare, or costs more anyway, is boxed.
         match command {
             Command::QUIT => Err(End::Quit),
             Command::QUERY => self.query(header).await,
-            Command::STMT_PREPARE => self.prepare().await,
+            Command::STMT_PREPARE => Box::pin(self.prepare()).await,
             Command::STMT_EXECUTE | Command::STMT_BULK_EXECUTE => self.execute(header, command).await,
-            Command::STMT_SEND_LONG_DATA => self.long_data().await,
+            Command::STMT_SEND_LONG_DATA => Box::pin(self.long_data()).await,
             Command::STMT_FETCH => self.fetch().await,
-            Command::STMT_RESET => self.reset_statement().await,
-            Command::STMT_CLOSE => self.close_statement().await,
-            Command::CHANGE_USER => self.change_user().await,
-            Command::RESET_CONNECTION => self.reset_connection().await,
-            Command::PROCESS_KILL => self.process_kill().await,
-            Command::BINLOG_DUMP | Command::BINLOG_DUMP_GTID => self.tunnel().await,
-            _ => self.other(command).await,
+            Command::STMT_RESET => Box::pin(self.reset_statement()).await,
+            Command::STMT_CLOSE => Box::pin(self.close_statement()).await,
+            Command::CHANGE_USER => Box::pin(self.change_user()).await,
+            Command::RESET_CONNECTION => Box::pin(self.reset_connection()).await,
+            Command::PROCESS_KILL => Box::pin(self.process_kill()).await,
+            Command::BINLOG_DUMP | Command::BINLOG_DUMP_GTID => Box::pin(self.tunnel()).await,
+            _ => Box::pin(self.other(command)).await,
         }
     }
 

@@ -48,11 +48,12 @@ impl Deadline {
             () = tokio::time::sleep(self.limit) => {}
         }
         stopped.0.set(true);
-        let stop = async {
+        // Boxed, for it is rare, and its room would be every client's.
+        let stop = Box::pin(async {
             if let Err(error) = self.stop().await {
                 tracing::warn!(server = self.server.name(), %error, "cannot stop a statement in time");
             }
-        };
+        });
         tokio::join!(answer, stop).0
     }
 

@@ -104,7 +104,7 @@ impl Client {
         let (mut tried, mut place) = (Servers::default(), first.place);
         while let Place::Server { index, wait } = place {
             let worker = self.worker.clone();
-            let underway = worker.shared.topology.load(index).enter();
+            let underway = worker.shared.topology.load(index).enter(worker.index);
             let attempt = self.attempt(request, facts, index, wait).await;
             drop(underway);
             match attempt? {

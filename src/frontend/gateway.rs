@@ -90,27 +90,33 @@ impl Client {
 
     /// Passes the gate, or waits until it is open.
     pub async fn enter_gate(&mut self) -> Result<(), BackendError> {
-        loop {
-            if self.gateway.pass.is_some() || self.mode == ListenerMode::Replica {
-                return Ok(());
-            }
-            self.follow_primary();
-            let (home, shared) = (self.server.index, &self.worker.shared);
-            if self.gateway.turn.is_some() || !shared.lot.is_stalled(home) {
-                let pass = Pass::new(&shared.topology, home);
-                match shared.topology.gate().writable() {
-                    Some(index) if index == home => {
-                        self.gateway.pass = Some(pass);
-                        return Ok(());
-                    }
-                    // What it has there is no longer of use, and the server is about to be given up.
-                    Some(_) if self.session.holds.leave_traces() => {
-                        return Err(self.server_lost("another server is the primary now"));
-                    }
-                    _ => {}
-                }
-            }
+        while !self.passes_gate()? {
             self.park().await?;
+        }
+        Ok(())
+    }
+
+    /// Passes the gate if it is open.
+    pub fn passes_gate(&mut self) -> Result<bool, BackendError> {
+        if self.gateway.pass.is_some() || self.mode == ListenerMode::Replica {
+            return Ok(true);
+        }
+        self.follow_primary();
+        let (home, shared) = (self.server.index, &self.worker.shared);
+        if self.gateway.turn.is_none() && shared.lot.is_stalled(home) {
+            return Ok(false);
+        }
+        let pass = Pass::new(&shared.topology, home);
+        match shared.topology.gate().writable() {
+            Some(index) if index == home => {
+                self.gateway.pass = Some(pass);
+                Ok(true)
+            }
+            // What it has there is no longer of use, and the server is about to be given up.
+            Some(_) if self.session.holds.leave_traces() => {
+                Err(self.server_lost("another server is the primary now"))
+            }
+            _ => Ok(false),
         }
     }
 

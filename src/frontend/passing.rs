@@ -25,7 +25,7 @@ impl Client {
                 self.record_front(header, expect, facts);
                 self.pass_whole(header, expect, facts, None).await
             }
-            None => self.pass_longer(expect, facts).await,
+            None => Box::pin(self.pass_longer(expect, facts)).await,
         }
     }
 
@@ -81,7 +81,8 @@ impl Client {
                     started: false,
                 }) if repeats && self.may_wait(&error) => {
                     self.worker.shared.recovery.repeated.add(1);
-                    if let Err(error) = self.prepare_again(&error, facts, execution).await {
+                    let prepared = Box::pin(self.prepare_again(&error, facts, execution));
+                    if let Err(error) = prepared.await {
                         self.link.inbox.consume(header.total());
                         return self.refuse(error).await;
                     }

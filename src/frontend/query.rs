@@ -29,18 +29,18 @@ impl Client {
         {
             let text = text.to_vec();
             self.skip().await?;
-            return self.answer_own(own, &text, wishes).await;
+            return Box::pin(self.answer_own(own, &text, wishes)).await;
         }
         let facts = wishes::obeyed(&mut self.session, facts, wishes);
         let log = &self.settings.config.log;
         self.underway.is_statement(log, &facts, text);
-        self.signal.statement.replace(Some(facts.shape.clone()));
+        self.signal.shows(&facts.shape);
         let capabilities = self.capabilities;
         self.underway.span = spans::begin(&self.worker, text, || spans::of_query(payload, capabilities));
         let actions = self.wishes(&facts, text);
         self.steer(actions);
         if !actions.is_empty() {
-            return self.steered_query(header, start, &facts).await;
+            return Box::pin(self.steered_query(header, start, &facts)).await;
         }
         self.unchanged_query(header, start, &facts).await
     }
@@ -98,7 +98,7 @@ impl Client {
         let whole = header.length <= LOOKED_AT;
         if whole && self.kills_itself(features) {
             let text = text.to_vec();
-            return self.kill_itself(&text, facts).await;
+            return Box::pin(self.kill_itself(&text, facts)).await;
         }
         if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
             let (rewritten, aim) = match features.verb {
@@ -111,13 +111,13 @@ impl Client {
                 self.skip().await?;
                 self.aim = aim;
                 let text = rewritten.unwrap_or(text);
-                let done = self.rewritten_query(prefix, &text, facts).await;
+                let done = Box::pin(self.rewritten_query(prefix, &text, facts)).await;
                 self.aim = None;
                 return done;
             }
             if features.verb == Verb::Kill && self.kill_is_ours(features) {
                 self.skip().await?;
-                return self.kill_unbound(features).await;
+                return Box::pin(self.kill_unbound(features)).await;
             }
         }
         self.plain_query(header, facts, whole).await

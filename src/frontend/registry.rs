@@ -48,6 +48,8 @@ struct Glance {
     transaction: AtomicU32,
     statements: AtomicU64,
     schema: ArcSwapOption<Arc<[u8]>>,
+    /// Where the schema's name lies, which nobody else can come to lie at while it is there; 0: there is none.
+    schema_at: AtomicUsize,
 }
 
 /// No command has this number.
@@ -199,9 +201,11 @@ impl Entry {
             (true, false) => seen.transaction.store(NONE, Ordering::Relaxed),
             _ => {}
         }
-        let schema = session.state.schema.as_deref();
-        if seen.schema.load().as_deref().map(|schema| &**schema) != schema {
-            seen.schema.store(session.state.schema.clone().map(Arc::new));
+        let schema = session.state.schema.as_ref();
+        let at = schema.map_or(0, |schema| schema.as_ptr().addr());
+        if seen.schema_at.load(Ordering::Relaxed) != at {
+            seen.schema.store(schema.cloned().map(Arc::new));
+            seen.schema_at.store(at, Ordering::Relaxed);
         }
     }
 
@@ -258,6 +262,7 @@ impl Default for Glance {
             transaction: AtomicU32::new(NONE),
             statements: AtomicU64::new(0),
             schema: ArcSwapOption::empty(),
+            schema_at: AtomicUsize::new(0),
         }
     }
 }

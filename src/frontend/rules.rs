@@ -119,6 +119,9 @@ impl Client {
 
     /// From here on the statement under way is treated so.
     pub fn steer(&mut self, actions: Actions) {
+        if actions.is_empty() && self.steering.actions.is_empty() {
+            return;
+        }
         self.rules().count(&actions);
         self.steering.actions = actions;
         let policy = (!actions.is_empty()).then(|| self.policy.steered(self.rules(), &actions));

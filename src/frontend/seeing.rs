@@ -44,6 +44,9 @@ impl Client {
         let Some((server, begun)) = self.session.seen.pending() else {
             return;
         };
+        if topology.probes_begun(server) <= begun {
+            return;
+        }
         let known = topology.position(server);
         if let Some(bound) = known.bound(begun) {
             self.session.seen.learn(bound, &known.position);
@@ -99,17 +102,26 @@ fn bound_statement(mariadb: bool) -> &'static [u8] {
 }
 
 impl Client {
+    /// Whether it is time to ask the server at hand.
+    pub fn lingers(&self) -> bool {
+        let may_ask = self.session.holds.is_empty() && self.mode == ListenerMode::Split;
+        self.connection
+            .as_ref()
+            .filter(|_| may_ask)
+            .is_some_and(|connection| {
+                let server = connection.server.index;
+                let begun = self.worker.shared.topology.probes_begun(server);
+                self.session.seen.lingers(server, begun)
+            })
+    }
+
     /// A session that reads without a pause asks its server now and then what it has seen at most, so that it may
     /// read elsewhere.
     pub async fn move_on(&mut self) {
-        let may_ask = self.session.holds.is_empty() && self.mode == ListenerMode::Split;
-        let Some(connection) = self.connection.as_mut().filter(|_| may_ask) else {
+        let Some(connection) = self.connection.as_mut() else {
             return;
         };
         let (server, topology) = (connection.server.index, &self.worker.shared.topology);
-        if !self.session.seen.lingers(server, topology.probes_begun(server)) {
-            return;
-        }
         let mariadb = connection.server.is_mariadb();
         let body = connection.as_query(bound_statement(mariadb));
         // It asks for counts as another session would.

@@ -13,6 +13,8 @@ use crate::topology::Topology;
 /// The configuration and what is made of it once. It never changes: a new one takes its place, and each session
 /// takes that up before its next statement.
 pub struct Settings {
+    /// Which of the process's settings these are, counted from zero.
+    pub serial: u64,
     pub config: Config,
     pub rules: Arc<RuleSet>,
     /// Where a rule keeps results.
@@ -40,6 +42,7 @@ impl Settings {
         });
         let listeners = config.listeners.iter().cloned().map(Arc::new).collect();
         Self {
+            serial: 0,
             config,
             listeners,
             rules,
@@ -70,8 +73,7 @@ impl Shared {
 impl Client {
     /// Takes up what a reload has changed, before a statement begins.
     pub fn keep_up(&mut self) {
-        let is_current = Arc::ptr_eq(&self.worker.shared.settings(), &self.settings);
-        if !is_current {
+        if self.worker.shared.settings_serial() != self.settings.serial {
             self.take_up();
         }
     }

@@ -73,6 +73,8 @@ pub struct Newcomer<Socket> {
 
 pub struct Shared {
     settings: ArcSwap<Settings>,
+    /// The same as in the settings: every statement asks whether they are new.
+    settings_serial: AtomicU64,
     pub servers: Servers,
     pub accounts: Accounts,
     pub topology: Arc<Topology>,
@@ -144,6 +146,7 @@ impl Shared {
             recovery: Default::default(),
             replays,
             settings: ArcSwap::from_pointee(settings),
+            settings_serial: AtomicU64::new(0),
             servers,
             accounts,
             topology,
@@ -170,8 +173,15 @@ impl Shared {
         self.settings.load()
     }
 
+    /// Reloads come one after the other.
     pub fn set_settings(&self, settings: Settings) {
-        self.settings.store(Arc::new(settings));
+        let serial = self.settings_serial() + 1;
+        self.settings.store(Arc::new(Settings { serial, ..settings }));
+        self.settings_serial.store(serial, Ordering::Release);
+    }
+
+    pub fn settings_serial(&self) -> u64 {
+        self.settings_serial.load(Ordering::Acquire)
     }
 
     /// What clients are shown: the primary's greeting, once it has given one.

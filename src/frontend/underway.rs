@@ -23,7 +23,7 @@ pub struct Underway {
     /// It is a statement, and this is what kind.
     statement: Option<Statement>,
     /// The kind of statement that is prepared, and not run.
-    prepares: Arc<[u8]>,
+    prepares: Option<Arc<[u8]>>,
     /// The last server that answered.
     pub server: Option<usize>,
     pub rows: u64,
@@ -66,14 +66,13 @@ impl Underway {
 
     /// The command prepares this: it is no call of it.
     pub fn is_prepared(&mut self, facts: &Facts) {
-        self.prepares = facts.shape.clone();
+        self.prepares = Some(facts.shape.clone());
     }
 
     /// Without literals; empty: there is no statement.
     pub fn shape(&self) -> &[u8] {
-        self.statement
-            .as_ref()
-            .map_or(&self.prepares, |statement| &statement.shape)
+        let runs = self.statement.as_ref().map(|statement| &statement.shape);
+        runs.or(self.prepares.as_ref()).map_or(&[], |shape| &**shape)
     }
 
     pub fn fails(&mut self, code: u16) {
@@ -127,7 +126,7 @@ impl Client {
         if let Some(statement) = self.session.statements.get(id) {
             let (log, template) = (&self.settings.config.log, &statement.template);
             self.underway.is_statement(log, &template.facts, &template.text);
-            self.signal.statement.replace(Some(template.facts.shape.clone()));
+            self.signal.shows(&template.facts.shape);
             let (bytes, capabilities) = (self.link.inbox.bytes(), self.capabilities);
             let attributes = || spans::of_execution(bytes, statement, capabilities);
             self.underway.span = spans::begin(&self.worker, &template.text, attributes);

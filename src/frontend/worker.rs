@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::digests::Digests;
@@ -66,12 +67,11 @@ pub fn run(
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    let tasks = LocalSet::new();
+        .build_local(LocalOptions::default())?;
     let worker = Rc::new(Worker::new(index, shared));
-    // The future that is blocked on is polled whenever any client wakes: it has nothing to look at but the end.
-    let serving = tasks.spawn_local(worker.serve(inbox));
-    tasks.block_on(&runtime, serving).map_err(std::io::Error::other)
+    // A task of its own: the future that is blocked on would be polled once more for others' sake.
+    let serving = runtime.spawn_local(worker.serve(inbox));
+    runtime.block_on(serving).map_err(std::io::Error::other)
 }
 
 fn balancer(config: &Config, seed: u64) -> Balancer {

@@ -1,8 +1,8 @@
 //! Read buffers, lent by the thread that uses them and given back when empty, so that an idle connection has none.
 //! One budget bounds what all threads lend together.
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 
 /// What a connection gets when it has something to read.
 pub const SMALL: usize = 16 << 10;
@@ -10,12 +10,16 @@ pub const SMALL: usize = 16 << 10;
 pub const LARGE: usize = 128 << 10;
 /// Small buffers kept by each thread for the next connection.
 const KEPT: usize = 64;
+/// A thread tells the others when so much has been lent, or has come back.
+const TOLD: usize = 64 << 10;
 
-static LENT: AtomicUsize = AtomicUsize::new(0);
+static LENT: AtomicIsize = AtomicIsize::new(0);
 static BUDGET: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 thread_local! {
     static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    /// What has been lent since the others were told, less what came back.
+    static UNTOLD: Cell<isize> = const { Cell::new(0) };
 }
 
 /// Bounds what all buffers of the process may hold together.
@@ -23,9 +27,9 @@ pub fn set_budget(bytes: usize) {
     BUDGET.store(bytes, Ordering::Relaxed);
 }
 
-/// Bytes in buffers that are lent now.
+/// Bytes in buffers that are lent now, to within [`TOLD`] for each thread.
 pub fn lent() -> usize {
-    LENT.load(Ordering::Relaxed)
+    usize::try_from(LENT.load(Ordering::Relaxed)).unwrap_or(0)
 }
 
 /// Whether the budget is used up: new statements should be refused rather than begun.
@@ -66,6 +70,16 @@ impl Inbox {
     pub fn spare(&mut self) -> &mut [u8] {
         self.reserve(1);
         &mut self.buffer[self.end..]
+    }
+
+    #[cfg(test)]
+    pub fn is_empty_handed(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Whether the last read filled all the room that there was.
+    pub fn is_hungry(&self) -> bool {
+        self.hungry
     }
 
     /// Says that `count` bytes of the spare room have been written.
@@ -121,8 +135,20 @@ impl Drop for Inbox {
     }
 }
 
+/// Counts what this thread lends, or has back. Others are told of much at a time: a number that all threads change
+/// with each statement would cost each of them more than the buffers.
+fn count(more: isize) {
+    let untold = UNTOLD.get() + more;
+    if untold.unsigned_abs() < TOLD {
+        UNTOLD.set(untold);
+    } else {
+        UNTOLD.set(0);
+        LENT.fetch_add(untold, Ordering::Relaxed);
+    }
+}
+
 fn lend(size: usize) -> Box<[u8]> {
-    LENT.fetch_add(size, Ordering::Relaxed);
+    count(size as isize);
     if size == SMALL
         && let Some(buffer) = SPARE.with_borrow_mut(Vec::pop)
     {
@@ -132,7 +158,7 @@ fn lend(size: usize) -> Box<[u8]> {
 }
 
 fn give_back(buffer: Box<[u8]>) {
-    LENT.fetch_sub(buffer.len(), Ordering::Relaxed);
+    count(-(buffer.len() as isize));
     if buffer.len() == SMALL {
         SPARE.with_borrow_mut(|spare| {
             if spare.len() < KEPT {

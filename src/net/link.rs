@@ -156,11 +156,9 @@ impl Link {
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(layers) = &mut self.layers else {
-            let polled = self.socket.poll_read(context, self.inbox.spare());
-            match &polled {
-                Poll::Ready(Ok(count)) => self.inbox.filled(*count),
-                Poll::Pending => self.inbox.release(),
-                Poll::Ready(Err(_)) => {}
+            let polled = self.socket.poll_fill(context, &mut self.inbox);
+            if polled.is_pending() {
+                self.inbox.release();
             }
             return polled;
         };

@@ -69,6 +69,14 @@ impl Signal {
         }
     }
 
+    /// For those who look.
+    pub fn shows(&self, statement: &Arc<[u8]>) {
+        let mut shown = self.statement.borrow_mut();
+        if !shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, statement)) {
+            *shown = Some(statement.clone());
+        }
+    }
+
     pub fn get(&self) -> Option<Interrupt> {
         self.interrupt.get()
     }

@@ -63,6 +63,9 @@ const _: () = assert!(MOST_SERVERS <= u64::BITS as usize);
 /// One thread's part in routing.
 pub struct Router {
     topology: Arc<Topology>,
+    /// The topology's latest, and its number: asking for the number costs less than asking for the snapshot.
+    snapshot: Arc<Snapshot>,
+    published: u64,
     balancer: Balancer,
     /// Both are kept for their memory alone.
     candidates: Vec<Candidate>,
@@ -119,7 +122,10 @@ impl Router {
     }
 
     pub fn new(topology: Arc<Topology>, balancer: Balancer) -> Self {
+        let published = topology.published();
         Self {
+            snapshot: Arc::clone(&topology.snapshot()),
+            published,
             topology,
             balancer,
             candidates: Vec::new(),
@@ -132,7 +138,16 @@ impl Router {
         &self.topology
     }
 
+    fn keep_up(&mut self) {
+        let published = self.topology.published();
+        if self.published != published {
+            self.snapshot = Arc::clone(&self.topology.snapshot());
+            self.published = published;
+        }
+    }
+
     pub fn decide(&mut self, facts: &Facts, asker: Asker<'_>, now: Instant) -> Decision {
+        self.keep_up();
         match self.before_balancing(facts, asker) {
             Err(decision) => decision,
             Ok(why) => self.choose(facts, asker, why, now),
@@ -225,7 +240,7 @@ impl Router {
         candidates.clear();
         let mut obstacles = std::mem::take(&mut self.obstacles);
         obstacles.clear();
-        let snapshot = self.topology.snapshot();
+        let snapshot = &*self.snapshot;
         let (mut behind, mut worst, mut may_answer) = (Servers::default(), Why::NoReplica, false);
         for (index, server) in snapshot.servers.iter().enumerate() {
             let obstacle = self.obstacle(index, server, facts, asker, &snapshot);
@@ -284,7 +299,7 @@ impl Router {
         Candidate {
             index,
             weight: server.weight,
-            in_flight: load.in_flight.load(Ordering::Relaxed),
+            in_flight: load.in_flight(),
             latency: load.latency.load(Ordering::Relaxed),
             usable_since: server.usable_since,
         }

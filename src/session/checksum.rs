@@ -11,12 +11,14 @@ use crate::wire::{Capabilities, Malformed};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Checksum {
-    state: u64,
+    /// Words go to them in turn: a multiplication need not wait for the one before it.
+    lanes: [u64; LANES],
     /// Bytes that do not fill a word yet.
     word: u64,
     length: u64,
 }
 
+const LANES: usize = 4;
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 const SEED: u64 = 0x2545_f491_4f6c_dd1d;
 
@@ -24,6 +26,10 @@ const SEED: u64 = 0x2545_f491_4f6c_dd1d;
 fn fold(one: u64, two: u64) -> u64 {
     let product = u128::from(one) * u128::from(two);
     (product as u64) ^ ((product >> 64) as u64)
+}
+
+fn mixed(state: u64, word: u64) -> u64 {
+    fold(state ^ word ^ SEED, FACTOR).wrapping_add(word)
 }
 
 // === impl Checksum ===
@@ -38,6 +44,15 @@ impl Checksum {
             self.byte(first);
             bytes = rest;
         }
+        while self.lane() != 0
+            && let Some((word, rest)) = bytes.split_first_chunk::<8>()
+        {
+            self.word(u64::from_le_bytes(*word));
+            bytes = rest;
+        }
+        if self.lane() == 0 {
+            bytes = self.rounds(bytes);
+        }
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
             self.word(u64::from_le_bytes(*word));
@@ -47,28 +62,46 @@ impl Checksum {
         }
     }
 
+    /// A word for each lane at a time, from the first lane on; answers what is left.
+    fn rounds<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let mut lanes = self.lanes;
+        let (rounds, rest) = bytes.as_chunks::<{ 8 * LANES }>();
+        for round in rounds {
+            let (words, _) = round.as_chunks::<8>();
+            for (lane, word) in lanes.iter_mut().zip(words) {
+                *lane = mixed(*lane, u64::from_le_bytes(*word));
+            }
+        }
+        self.lanes = lanes;
+        self.length += (bytes.len() - rest.len()) as u64;
+        rest
+    }
+
+    /// Where the next whole word goes.
+    fn lane(&self) -> usize {
+        (self.length / 8) as usize % LANES
+    }
+
     fn byte(&mut self, byte: u8) {
-        let place = self.length % 8;
+        let (place, lane) = (self.length % 8, self.lane());
         self.word |= u64::from(byte) << (8 * place);
         self.length += 1;
         if place == 7 {
             let word = std::mem::take(&mut self.word);
-            self.mix(word);
+            self.lanes[lane] = mixed(self.lanes[lane], word);
         }
     }
 
     fn word(&mut self, word: u64) {
+        let lane = self.lane();
         self.length += 8;
-        self.mix(word);
-    }
-
-    fn mix(&mut self, word: u64) {
-        self.state = fold(self.state ^ word ^ SEED, FACTOR).wrapping_add(word);
+        self.lanes[lane] = mixed(self.lanes[lane], word);
     }
 
     /// A number that is not part of the bytes.
     fn number(&mut self, number: u64) {
-        self.state = fold(self.state ^ number ^ FACTOR, SEED).wrapping_add(number);
+        let [first, ..] = &mut self.lanes;
+        *first = fold(*first ^ number ^ FACTOR, SEED).wrapping_add(number);
     }
 
     /// A packet that is looked at.
@@ -97,7 +130,8 @@ impl Checksum {
     }
 
     pub fn sum(&self) -> u64 {
-        fold(self.state ^ self.word ^ SEED, FACTOR ^ self.length).wrapping_add(self.length)
+        let state = self.lanes.into_iter().fold(0, mixed);
+        fold(state ^ self.word ^ SEED, FACTOR ^ self.length).wrapping_add(self.length)
     }
 }
 
@@ -142,6 +176,18 @@ mod tests {
             let mut longer = bytes.clone();
             longer.push(0);
             prop_assert_ne!(of(&bytes), of(&longer));
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_word_counts() {
+        let words: Vec<u8> = (0..12_u64).flat_map(u64::to_le_bytes).collect();
+        for (one, other) in [(0, 1), (0, 4), (3, 8), (10, 11)] {
+            let mut swapped = words.clone();
+            for byte in 0..8 {
+                swapped.swap(8 * one + byte, 8 * other + byte);
+            }
+            assert_ne!(of(&words), of(&swapped), "{one} {other}");
         }
     }
 

@@ -37,6 +37,9 @@ pub struct Transcript {
     /// Why it cannot be run again.
     broken: Option<Cow<'static, str>>,
     budget: Arc<Budget>,
+    /// Bytes of it ...
+    kept: u64,
+    /// ... and those reserved for it, which are some more.
     reserved: u64,
 }
 
@@ -65,6 +68,8 @@ pub enum Form {
 
 /// What a statement costs beside its text.
 const OVERHEAD: u64 = size_of::<Entry>() as u64;
+/// So much is reserved at a time: all threads count in one place, and would wait for each other at every statement.
+const GRAIN: u64 = 1 << 10;
 
 /// A transcript brings these back, or does without.
 const CARRIED: [Hold; 4] = [
@@ -194,6 +199,7 @@ impl Transcript {
             wrote: false,
             broken: None,
             budget,
+            kept: 0,
             reserved: 0,
         }
     }
@@ -214,13 +220,17 @@ impl Transcript {
             return self.break_off(why);
         }
         let bytes = request.len() as u64 + OVERHEAD;
-        if self.reserved + bytes > self.budget.per_transaction {
+        if self.kept + bytes > self.budget.per_transaction {
             return self.break_off("it is longer than failover.replay.per_transaction");
         }
-        if !self.budget.reserve(bytes) {
+        let lacks = (self.kept + bytes)
+            .saturating_sub(self.reserved)
+            .next_multiple_of(GRAIN);
+        if lacks > 0 && !self.budget.reserve(lacks) {
             return self.break_off("all transactions are longer than failover.replay.total");
         }
-        self.reserved += bytes;
+        self.kept += bytes;
+        self.reserved += lacks;
         let start = self.requests.len();
         self.requests.extend_from_slice(request);
         let text = match &form {
@@ -259,7 +269,7 @@ impl Transcript {
 
     /// Whether a request of so many bytes may be added.
     pub fn has_room(&self, bytes: u64) -> bool {
-        self.broken.is_none() && self.budget.has_room(self.reserved, bytes)
+        self.broken.is_none() && self.budget.has_room(self.kept, bytes)
     }
 
     /// It cannot be run again from here on.
@@ -271,6 +281,7 @@ impl Transcript {
     }
 
     fn give_back(&mut self) {
+        self.kept = 0;
         let reserved = std::mem::take(&mut self.reserved);
         self.budget.used.fetch_sub(reserved, Ordering::Relaxed);
     }

@@ -58,10 +58,14 @@ impl UserVariables {
     }
 
     pub fn same_as(&self, other: &Self) -> bool {
+        self.is(other) || self.as_slice() == other.as_slice()
+    }
+
+    /// Whether they are the very same, one a copy of the other.
+    pub fn is(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
-            (None, None) => true,
-            (Some(one), Some(two)) if Arc::ptr_eq(one, two) => true,
-            _ => self.as_slice() == other.as_slice(),
+            (Some(one), Some(two)) => Arc::ptr_eq(one, two),
+            (one, two) => one.is_none() && two.is_none(),
         }
     }
 

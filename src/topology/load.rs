@@ -7,24 +7,40 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Load {
-    /// Statements under way.
-    pub in_flight: AtomicU32,
+    /// Statements under way, in the place of the thread that runs them: one place for all would go from core to core
+    /// with each statement.
+    in_flight: [Place; PLACES],
     /// How long reads wait for their answer, in microseconds: an average in which the latest counts for an eighth.
     /// 0: none was measured, as only `least_latency` wants it.
     pub latency: AtomicU64,
 }
 
+/// On a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Place(AtomicU32);
+
+/// More threads than this share places.
+const PLACES: usize = 8;
+
 /// A statement under way, until it is dropped.
 #[derive(Debug)]
-pub struct Underway<'a>(&'a Load);
+pub struct Underway<'a>(&'a Place);
 
 // === impl Load ===
 
 impl Load {
-    /// A statement begins.
-    pub fn enter(&self) -> Underway<'_> {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Underway(self)
+    /// A statement begins on this thread.
+    pub fn enter(&self, thread: usize) -> Underway<'_> {
+        let place = &self.in_flight[thread % PLACES];
+        place.0.fetch_add(1, Ordering::Relaxed);
+        Underway(place)
+    }
+
+    /// Statements under way.
+    pub fn in_flight(&self) -> u32 {
+        let places = self.in_flight.iter();
+        places.map(|place| place.0.load(Ordering::Relaxed)).sum()
     }
 
     /// A read was answered after `taken`. Two threads at once may lose one of their figures.
@@ -42,7 +58,7 @@ impl Load {
 
 impl Drop for Underway<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -70,9 +86,9 @@ mod tests {
     #[test]
     fn a_statement_counts_while_it_is_under_way() {
         let load = Load::default();
-        let in_flight = || load.in_flight.load(Ordering::Relaxed);
-        let first = load.enter();
-        let second = load.enter();
+        let in_flight = || load.in_flight();
+        let first = load.enter(0);
+        let second = load.enter(PLACES + 1);
         assert_eq!(in_flight(), 2);
         drop(first);
         assert_eq!(in_flight(), 1);

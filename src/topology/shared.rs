@@ -30,6 +30,8 @@ type Mutex<T> = std::sync::Mutex<T>;
 #[derive(Debug)]
 pub struct Topology {
     snapshot: ArcSwap<Snapshot>,
+    /// How many snapshots there have been.
+    published: AtomicU64,
     gate: Gate,
     /// The same as in the snapshot, for those who need no more; [`NOBODY`] if there is none.
     primary: AtomicUsize,
@@ -108,6 +110,7 @@ impl Topology {
         };
         Arc::new(Self {
             snapshot: ArcSwap::from_pointee(inner.snapshot()),
+            published: AtomicU64::new(0),
             gate: Gate::new(config::MOST_SERVERS, primary),
             primary: AtomicUsize::new(primary.unwrap_or(NOBODY)),
             primary_changed: Notify::new(),
@@ -123,6 +126,11 @@ impl Topology {
     /// The servers as they are now. Cheap enough for every statement.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// A number that grows with every snapshot: who has asked for it first has one that is no older.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Acquire)
     }
 
     /// What the server surely has. A server that was not reached lately is known to have nothing.
@@ -469,6 +477,7 @@ impl Topology {
             tell(old, new, &self.events);
         }
         self.snapshot.store(Arc::new(new));
+        self.published.fetch_add(1, Ordering::AcqRel);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {

@@ -154,6 +154,13 @@ impl Framer {
                 self.skip = header.total();
                 continue;
             }
+            if self.state == State::Rows && self.rows > 0 && !self.shows_rows {
+                let passed = self.pass_rows(&bytes[*position..]);
+                if passed > 0 {
+                    *position += passed;
+                    continue;
+                }
+            }
             let payload = &bytes[*position + HEADER..];
             match self.look(header, payload)? {
                 Look::Skip => {
@@ -169,6 +176,25 @@ impl Framer {
                 }
             }
         }
+    }
+
+    /// The length of the rows at the front that are there whole and cannot be taken for anything else. They are nearly
+    /// all that a large result consists of.
+    fn pass_rows(&mut self, bytes: &[u8]) -> usize {
+        let mut passed = 0;
+        while let Some(&[low, middle, high, _, first]) = bytes
+            .get(passed..)
+            .and_then(|rest| rest.first_chunk::<{ HEADER + 1 }>())
+        {
+            let length = u32::from_le_bytes([low, middle, high, 0]) as usize;
+            let end = passed + HEADER + length;
+            if first >= 0xfe || length == 0 || length == MAX_PAYLOAD || end > bytes.len() {
+                break;
+            }
+            passed = end;
+            self.rows += 1;
+        }
+        passed
     }
 
     /// Judges the packet whose header has been read and of whose payload some may be there.
@@ -481,6 +507,32 @@ mod tests {
             let old = [Kind::ColumnsEnd, Kind::End];
             assert_eq!(kinds, [&old[..], &[Kind::Ok], &old].concat());
             assert_eq!(end, bytes.len());
+        }
+    }
+
+    #[test]
+    fn rows_are_counted_alike_one_by_one_and_in_a_run() {
+        let mut packets = vec![vec![1], b"\x03def1".to_vec()];
+        let rows = (0..200_usize).map(|number| {
+            let mut row = Vec::new();
+            row.put_lenenc_bytes(&vec![b'x'; number * 3]);
+            row
+        });
+        packets.extend(rows);
+        packets.push(ok(0xfe, 2));
+        let bytes = stream(&packets);
+        for (size, shows_rows) in [
+            (1, false),
+            (7, false),
+            (1000, false),
+            (bytes.len(), false),
+            (1000, true),
+        ] {
+            let mut framer = Framer::new(Capabilities::DEPRECATE_EOF, Expect::Results);
+            framer.shows_rows = shows_rows;
+            let (kinds, end) = run(&mut framer, &bytes, &[size]).unwrap();
+            assert_eq!((kinds.last(), end), (Some(&Kind::End), bytes.len()));
+            assert_eq!(framer.rows, 200, "{size}");
         }
     }
 

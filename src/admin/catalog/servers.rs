@@ -66,7 +66,7 @@ fn row(state: &State, index: usize, view: &ServerView) -> Row {
         view.backup.into(),
         server.as_ref().map(|server| server.slots.open()).into(),
         server.as_ref().map(|server| server.slots.maximum()).into(),
-        load.in_flight.load(Ordering::Relaxed).into(),
+        load.in_flight().into(),
         (latency > 0)
             .then(|| Value::millis(Duration::from_micros(latency)))
             .into(),

@@ -1,8 +1,6 @@
 //! SHOW TOPOLOGY, SHOW REPLICATION, SHOW POOLS: what stands behind whom, how far behind, and with how many
 //! connections.
 
-use std::sync::atomic::Ordering;
-
 use super::servers::{lag, problem};
 use super::table::{Column, Table};
 use super::value::{Row, Value};
@@ -222,7 +220,7 @@ fn pools(state: &State) -> Vec<Row> {
             server.name().into(),
             server.slots.open().into(),
             server.slots.maximum().into(),
-            topology.load(index).in_flight.load(Ordering::Relaxed).into(),
+            topology.load(index).in_flight().into(),
             server.slots.has_waiters().into(),
             topology.gate().busy(index).into(),
             evictions.get(index).copied().into(),

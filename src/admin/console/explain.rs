@@ -90,7 +90,7 @@ fn busy(state: &State, servers: usize) -> Vec<Busy> {
     let busy = |index| {
         let load = state.shared.topology.load(index);
         Busy {
-            in_flight: load.in_flight.load(Ordering::Relaxed),
+            in_flight: load.in_flight(),
             latency: load.latency.load(Ordering::Relaxed),
             parked: if primary == Some(index) { parked } else { 0 },
         }

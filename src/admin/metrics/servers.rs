@@ -144,16 +144,7 @@ fn load(families: &mut Families<'_>, looked: &Looked<'_>) -> fmt::Result {
             "splitrail_server_statements_in_flight",
             "Statements under way there",
         ),
-        looked.each(|_, index| {
-            Some(
-                shared
-                    .topology
-                    .load(index)
-                    .in_flight
-                    .load(Ordering::Relaxed)
-                    .into(),
-            )
-        }),
+        looked.each(|_, index| Some(shared.topology.load(index).in_flight().into())),
     )?;
     families.gauge(
         Name::seconds(

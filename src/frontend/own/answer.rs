@@ -140,7 +140,7 @@ impl Client {
         let busy = |index| {
             let load = topology.load(index);
             Busy {
-                in_flight: load.in_flight.load(Ordering::Relaxed),
+                in_flight: load.in_flight(),
                 latency: load.latency.load(Ordering::Relaxed),
                 parked: if primary == Some(index) { parked } else { 0 },
             }

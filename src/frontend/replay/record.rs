@@ -108,10 +108,6 @@ impl Replay {
 // === impl Client ===
 
 impl Client {
-    fn budget(&self) -> Option<Arc<Budget>> {
-        self.worker.shared.replays.clone()
-    }
-
     /// Whether a request of which the beginning is in the inbox is to be read whole, for the transcript of its
     /// transaction. Others are passed on as they come.
     pub fn keeps_long(&self, header: Header, facts: &Facts) -> bool {
@@ -196,9 +192,10 @@ impl Client {
         why: Option<&'static str>,
         facts: &Facts,
     ) {
-        let Some(budget) = self.budget().filter(|_| !self.is_visiting()) else {
+        let wanted = self.worker.shared.replays.is_some() && !self.is_visiting();
+        if !wanted || self.replay.transcript.is_none() && !opens(&self.session, facts) {
             return;
-        };
+        }
         let Some(statement) = self.session.statements.get(id) else {
             return;
         };
@@ -210,7 +207,7 @@ impl Client {
         let front = || self.link.inbox.bytes().get(HEADER..header.total());
         let request = payload.or_else(front).ok_or(TOO_LONG);
         let request = why.map_or(request, Err);
-        self.replay
-            .begin(&self.session, Some(&budget), facts, request, form);
+        let budget = self.worker.shared.replays.as_ref();
+        self.replay.begin(&self.session, budget, facts, request, form);
     }
 }
