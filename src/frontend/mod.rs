@@ -12,6 +12,7 @@ pub mod deadline;
 pub mod digests;
 pub mod door;
 pub mod elsewhere;
+pub mod evidence;
 pub mod eviction;
 pub mod fitting;
 pub mod gateway;
