@@ -86,7 +86,12 @@ async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
         } else {
             statement.shown
         };
-        writeln!(out, "{text};")?;
+        if text.contains(" PROCEDURE splitrail.") && text.starts_with("CREATE ") {
+            // A client would end the statement at its first semicolon.
+            writeln!(out, "DELIMITER //\n{text}//\nDELIMITER ;")?;
+        } else {
+            writeln!(out, "{text};")?;
+        }
     }
     Ok(())
 }
@@ -291,6 +296,25 @@ mod tests {
     }
 
     #[test]
+    fn evidence_runs_with_the_monitors_rights() {
+        for (flavour, who) in [
+            (Flavour::MariaDb, "GRANT EXECUTE"),
+            (Flavour::MySql, "-- for each"),
+        ] {
+            let all = statements(&config("failover: {commit_evidence: true}"), flavour);
+            let texts: Vec<_> = all.iter().map(|each| each.run.as_str()).collect();
+            let definer = "CREATE DEFINER='mon'@'%' PROCEDURE splitrail.";
+            assert_eq!(texts.iter().filter(|text| text.starts_with(definer)).count(), 2);
+            assert!(texts.contains(&"GRANT EXECUTE ON PROCEDURE splitrail.settle TO 'mon'@'%'"));
+            let last = texts.last().unwrap();
+            assert!(
+                last.starts_with(who) && last.contains("splitrail.settle"),
+                "{last}"
+            );
+        }
+    }
+
+    #[test]
     fn an_account_is_made_once_and_its_password_is_not_shown() {
         for flavour in [Flavour::MySql, Flavour::MariaDb] {
             let all = statements(&config(""), flavour);
@@ -312,6 +336,10 @@ mod tests {
         assert!(
             texts.contains(&"GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'"),
             "{texts:#?}"
+        );
+        assert!(
+            texts.iter().all(|text| !text.contains("commits")),
+            "nobody asked for evidence"
         );
         assert_eq!(
             texts

@@ -220,7 +220,14 @@ impl Relay<'_> {
                     };
                     let ends = (self.connection.capabilities, audience);
                     let counts = self.purpose != Purpose::Evidence;
-                    judge(kind, payload, self.session, ends, (self.statement, counts), outcome)?
+                    judge(
+                        kind,
+                        payload,
+                        self.session,
+                        ends,
+                        (self.statement, counts),
+                        outcome,
+                    )?
                 }
             };
             let verdict = self.late(kind, outcome).map_or(verdict, Verdict::Replace);

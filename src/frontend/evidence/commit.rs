@@ -48,7 +48,9 @@ fn is_plain(text: &[u8]) -> bool {
     let mut words = without_comments(text)
         .split(|byte| byte.is_ascii_whitespace() || *byte == b';')
         .filter(|word| !word.is_empty());
-    let first = words.next().is_some_and(|word| word.eq_ignore_ascii_case(b"commit"));
+    let first = words
+        .next()
+        .is_some_and(|word| word.eq_ignore_ascii_case(b"commit"));
     let work = words.next().is_none_or(|word| word.eq_ignore_ascii_case(b"work"));
     first && work && words.next().is_none()
 }
@@ -65,7 +67,8 @@ fn without_comments(text: &[u8]) -> &[u8] {
     if let Some(start) = text.windows(2).position(|pair| pair == b"/*")
         && !matches!(text.get(start + 2), Some(b'!' | b'M'))
         && text.ends_with(b"*/")
-        && text[start + 2..text.len() - 2].windows(2).all(|pair| pair != b"*/")
+        && let Some(inner) = text.get(start + 2..text.len() - 2)
+        && inner.windows(2).all(|pair| pair != b"*/")
     {
         text = &text[..start];
     }
@@ -236,6 +239,8 @@ mod tests {
             "COMMIT /* a */ AND CHAIN /* b */",
             "/* COMMIT",
             "COMMIT -- more",
+            "COMMIT /*/",
+            "/*/",
             "",
         ] {
             assert!(!is_plain(text.as_bytes()), "{text}");

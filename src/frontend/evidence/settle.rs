@@ -47,7 +47,12 @@ impl Client {
         self.session.status = status.without(Status::IN_TRANSACTION);
         let found = self.look_for(token).await;
         let server = error.to_string();
-        tracing::warn!(client = self.id, error = server, ?found, "a COMMIT was not answered");
+        tracing::warn!(
+            client = self.id,
+            error = server,
+            ?found,
+            "a COMMIT was not answered"
+        );
         let shared = self.worker.shared.clone();
         match found {
             Found::Committed => {
@@ -78,12 +83,21 @@ impl Client {
         loop {
             match self.look_once(token).await {
                 Ok(Answer::Ok) => return Found::Committed,
-                Ok(Answer::Error { code: SIGNAL, message, .. }) if message == NOT_COMMITTED => {
+                Ok(Answer::Error {
+                    code: SIGNAL,
+                    message,
+                    ..
+                }) if message == NOT_COMMITTED => {
                     return Found::NotCommitted;
                 }
                 Ok(Answer::Error { code, .. }) if PASSING.contains(&code) => {}
                 Ok(Answer::Error { code, message, .. }) => {
-                    tracing::warn!(client = self.id, code, message, "the evidence of a COMMIT cannot be read");
+                    tracing::warn!(
+                        client = self.id,
+                        code,
+                        message,
+                        "the evidence of a COMMIT cannot be read"
+                    );
                     return Found::Unknown;
                 }
                 Err(error) if self.may_wait(&error) => {
