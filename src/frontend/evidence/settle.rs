@@ -95,7 +95,7 @@ impl Client {
                     tracing::warn!(
                         client = self.id,
                         code,
-                        message,
+                        said = %message,
                         "the evidence of a COMMIT cannot be read"
                     );
                     return Found::Unknown;
