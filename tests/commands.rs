@@ -311,6 +311,20 @@ on_both_flavours! {
         assert!(killer.is_closed().await);
     }
 
+    async fn who_is_killed_is_answered_no_more(flavour) {
+        // One worker has just told the killer when the other one may already have the next statement.
+        let proxy = &Proxy::shared(flavour).await;
+        let who = Who::of(proxy.cluster, Who::usual());
+        let mut killer = Raw::open(&proxy.address(), &who).await;
+        for round in 0..40 {
+            let mut idle = Raw::open(&proxy.address(), &who).await;
+            idle.run("SELECT 1").await;
+            killer.run(&format!("KILL {}", idle.greeting.connection_id)).await;
+            idle.send_query("SELECT 2").await;
+            assert_eq!(idle.packet().await, None, "in round {round}");
+        }
+    }
+
     async fn an_idle_session_of_another_account_is_killed_as_the_server_decides(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let proxy = Proxy::shared(flavour).await;

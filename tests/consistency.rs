@@ -306,9 +306,45 @@ on_both_flavours! {
         let row: Row = writer.query_first("SHOW SPLITRAIL GTID").await.unwrap().unwrap();
         let gtid: String = row.get(0).unwrap();
         assert!(!gtid.is_empty());
+        let read = "SELECT n FROM checks.counters WHERE id = 1";
+        let n: u64 = reader.query_first(format!("/* splitrail: server=db2 */ {read}")).await.unwrap().unwrap();
+        assert_eq!(n, 0, "the replica lacks it, and this session knows of nobody else");
         reader.query_drop(format!("SET splitrail.after = '{gtid}'")).await.unwrap();
         let n: u64 = reader.query_first("SELECT n FROM checks.counters WHERE id = 1").await.unwrap().unwrap();
         assert_eq!(n, 7);
+    }
+
+    async fn who_comes_after_a_write_sees_it(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        prepare(&cluster).await;
+        delay(&cluster, flavour, 0, 2).await;
+        let wait = "{level: session, wait: 10s";
+        let proxy = Proxy::before(&cluster).with(format!("consistency: {wait}}}")).start().await;
+        let alone = Proxy::before(&cluster).with(format!("consistency: {wait}, at_login: nothing}}")).start().await;
+        let server = "SELECT n, @@server_id FROM checks.counters WHERE id = 1";
+        let mut writer = proxy.client().await;
+        let mut before = proxy.client().await;
+        for (n, how) in [(1, "a login"), (2, "a reset"), (3, "a level")] {
+            let mut other = alone.client().await;
+            writer.query_drop(format!("UPDATE checks.counters SET n = {n} WHERE id = 1")).await.unwrap();
+            let mut reader = match n {
+                1 => proxy.client().await,
+                2 => {
+                    assert!(before.reset().await.unwrap(), "COM_RESET_CONNECTION");
+                    std::mem::replace(&mut before, proxy.client().await)
+                }
+                _ => {
+                    before.query_drop("SET splitrail.consistency = 'proxy'").await.unwrap();
+                    writer.query_drop(format!("UPDATE checks.counters SET n = {n} WHERE id = 1")).await.unwrap();
+                    std::mem::replace(&mut before, proxy.client().await)
+                }
+            };
+            let less: (u64, u64) = other.query_first(server).await.unwrap().unwrap();
+            assert!(less.0 < n && less.1 != PRIMARY, "another proxy knows nothing of it: {less:?}");
+            let more: (u64, u64) = reader.query_first(server).await.unwrap().unwrap();
+            assert_eq!(more.0, n, "after {how}");
+            assert_ne!(more.1, PRIMARY, "it has waited for the replica after {how}");
+        }
     }
 
     async fn eventual_reads_take_what_the_replica_has(flavour) {

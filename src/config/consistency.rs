@@ -10,6 +10,8 @@ use super::reader::Section;
 pub struct Consistency {
     /// Unless a listener, an account, a rule or a hint says otherwise.
     pub level: ConsistencyLevel,
+    /// What a session sees that has not done anything yet.
+    pub at_login: AtLogin,
     /// How long a read waits on a replica for the writes that it must see, before it goes to the primary.
     pub wait: Duration,
     /// A replica further behind serves no reads, at any level but `eventual`.
@@ -17,12 +19,14 @@ pub struct Consistency {
 }
 
 /// From the cheapest to the strictest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConsistencyLevel {
     /// Whatever the replica has.
     Eventual,
     /// What the session itself has written and read before.
     Session,
+    /// That, and all that any client of this proxy was told is committed.
+    Proxy,
     /// Everything older than `max_lag`.
     Bounded,
     /// Everything that anybody had committed when the read began.
@@ -33,9 +37,24 @@ impl Choice for ConsistencyLevel {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("eventual", Self::Eventual),
         ("session", Self::Session),
+        ("proxy", Self::Proxy),
         ("bounded", Self::Bounded),
         ("strong", Self::Strong),
     ];
+}
+
+/// What clients were told before a session began, by this proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtLogin {
+    /// All commits that any of them was told of.
+    Acknowledged,
+    /// A session knows of nobody else.
+    Nothing,
+}
+
+impl Choice for AtLogin {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("acknowledged", Self::Acknowledged), ("nothing", Self::Nothing)];
 }
 
 // === impl Consistency ===
@@ -47,6 +66,7 @@ impl Consistency {
         let max_lag = Duration::from_millis(1)..=second * 86_400;
         Self {
             level: section.field("level").choice_or(ConsistencyLevel::Session),
+            at_login: section.field("at_login").choice_or(AtLogin::Acknowledged),
             wait: section.field("wait").duration(wait, Duration::from_millis(100)),
             max_lag: section.field("max_lag").duration(max_lag, second * 10),
         }

@@ -53,7 +53,7 @@ pub use admin::{Admin, AdminRole, AdminUser};
 pub use audit::Audit;
 pub use check::check_command;
 pub use compression::{ClientCompression, Compression, ServerCompression};
-pub use consistency::{Consistency, ConsistencyLevel};
+pub use consistency::{AtLogin, Consistency, ConsistencyLevel};
 pub use difference::differences;
 pub use duration::parse as parse_duration;
 pub use edit::{Edited, Wanted};

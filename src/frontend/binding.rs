@@ -261,7 +261,14 @@ impl Client {
         } else {
             !holds.is_empty()
         };
-        if !keeps {
+        if keeps {
+            return;
+        }
+        if self.connection.is_some() && self.entry.hide() {
+            // A KILL is on its way to this connection, and is not to meet another session there.
+            self.session.holds.insert(Hold::Diagnostics);
+            self.show_thread();
+        } else {
             self.give_back();
         }
     }

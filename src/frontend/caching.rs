@@ -335,7 +335,7 @@ impl Client {
     fn may_share_result(&self, facts: &Facts) -> bool {
         let session = &self.session;
         let level = self.policy().level(facts);
-        let insists = matches!(level, ConsistencyLevel::Bounded | ConsistencyLevel::Strong)
+        let insists = level > ConsistencyLevel::Session
             || matches!(
                 facts.hint.target,
                 Some(HintTarget::Primary | HintTarget::Server(_))

@@ -11,7 +11,7 @@ use super::deadline::{Deadline, Stopped};
 use super::evidence::Evidence;
 use super::gateway::Gateway;
 use super::outcome::{Broken, End, Outcome};
-use super::registry::{Entry, Place};
+use super::registry::{Aim, Entry, Place};
 use super::relay::{Purpose, Relay};
 use super::replay::Replay;
 use super::replay::recover::Recovered;
@@ -56,6 +56,8 @@ pub struct Client {
     pub login: Login,
     pub session: Session,
     pub entry: Arc<Entry>,
+    /// Of the KILL under way, if it is one of another client.
+    pub aim: Option<Box<Aim>>,
     /// The servers that the session has used.
     pub seats: Vec<Seat>,
     /// Held between statements only while the session has a reason; always given back or closed by this client.
@@ -378,6 +380,7 @@ impl Client {
             purpose,
             max_packet: self.settings.config.limits.max_allowed_packet,
             since: self.settings.measures_latency().then(Instant::now),
+            acknowledged: worker.shared.topology.acknowledged(),
             numbers: None,
             rows,
             stopped: &stopped,

@@ -28,6 +28,9 @@ impl Client {
                 Ok(next) => next,
                 Err(end) => return end,
             };
+            if self.entry.is_killed() {
+                return End::Killed;
+            }
             if command != Command::QUIT {
                 self.statements += 1;
             }

@@ -57,7 +57,7 @@ impl Client {
     pub fn route(&mut self, facts: &Facts, tried: Servers) -> Decision {
         let worker = self.worker.clone();
         let mut router = worker.router.borrow_mut();
-        self.learn_position(router.topology());
+        self.look(router.topology(), facts);
         let decision = router.decide(facts, self.asker(facts, tried), clock::now());
         drop(router);
         if decision.place == Place::Home && decision.why == Why::NotSeenYet {

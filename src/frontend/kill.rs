@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::client::Client;
 use super::outcome::End;
-use super::registry::{Entry, Registry};
+use super::registry::{Aim, Entry, Registry};
 use crate::backend::connect::Attributes;
 use crate::backend::connection::Answer;
 use crate::backend::{BackendError, Key};
@@ -23,14 +23,15 @@ const WITHOUT_PROCESS_KILL: u32 = 90_000;
 
 impl Client {
     /// The statement with the server's id in place of ours, if the client that is meant has a server connection.
-    pub fn rewrite_kill(&self, text: &[u8], features: &Features) -> Option<Vec<u8>> {
+    pub fn rewrite_kill(&self, text: &[u8], features: &Features) -> Option<(Vec<u8>, Box<Aim>)> {
         let kill = features.kill.as_ref()?;
         let (range, id) = (kill.id_range()?, kill.id?);
-        let (_, thread) = self.target(id)?.place()?;
+        let aim = self.aim(id)?;
+        let (_, thread) = aim.place?;
         let mut out = text[..range.start].to_vec();
         out.extend_from_slice(thread.to_string().as_bytes());
         out.extend_from_slice(&text[range.end..]);
-        Some(out)
+        Some((out, aim))
     }
 
     /// The order has to reach the server that the connection is of.
@@ -39,10 +40,15 @@ impl Client {
         if let Some(entry) = &entry {
             entry.set_dying(kill.target == KillTarget::Connection);
         }
-        match entry.and_then(|entry| entry.place()) {
+        match self.aim.as_ref().and_then(|aim| aim.place) {
             Some((server, _)) if server != self.server.index => self.visit(server).await,
             _ => self.bind().await,
         }
+    }
+
+    /// Where the client's connection is, and stays until the statement is over.
+    fn aim(&self, id: u64) -> Option<Box<Aim>> {
+        Some(Box::new(Aim::at(self.target(id)?)))
     }
 
     fn target(&self, id: u64) -> Option<Arc<Entry>> {
@@ -62,7 +68,7 @@ impl Client {
         if let Err(error) = self.bind().await {
             return self.refuse(error).await.map(drop);
         }
-        let text = self.rewrite_kill(text, features).unwrap_or_default();
+        let text = self.rewrite_kill(text, features).unzip().0.unwrap_or_default();
         let mut payload = vec![Command::QUERY.0];
         if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
             payload.extend_from_slice(&[0, 1]);
@@ -116,6 +122,8 @@ impl Client {
 
     fn end_client(&self, id: u64) {
         if let (Some(entry), Ok(id)) = (self.target(id), u32::try_from(id)) {
+            // Its thread may have its next statement before it has the letter.
+            entry.kill();
             self.worker.shared.interrupt(entry.worker, id, Interrupt::Kill);
         }
     }
@@ -206,21 +214,21 @@ impl Client {
             .unwrap_or_default();
         let id = u32::from_le_bytes(bytes);
         let gone = !self.server.is_mariadb() && self.server_number() >= WITHOUT_PROCESS_KILL;
-        let thread = self
-            .target(id.into())
-            .filter(|_| !gone)
-            .map(|entry| entry.place().map_or(0, |(_, thread)| thread));
-        match thread {
-            Some(0) => self.kill_idle(id.into(), true).await,
-            None if Registry::is_own_id(id.into()) && !gone => self.kill_idle(id.into(), true).await,
-            thread => {
+        let aim = self.aim(id.into()).filter(|_| !gone);
+        let place = aim.as_ref().and_then(|aim| aim.place);
+        let is_ours = aim.is_some() || Registry::is_own_id(id.into()) && !gone;
+        match place {
+            None if is_ours => self.kill_idle(id.into(), true).await,
+            place => {
+                self.aim = aim;
                 let mut payload = vec![Command::PROCESS_KILL.0];
-                let thread = thread.map_or(id, |thread| thread as u32);
+                let thread = place.map_or(id, |(_, thread)| thread as u32);
                 payload.extend_from_slice(&thread.to_le_bytes());
                 let mut facts = Facts::default();
                 // It has to reach the server that the connection is of, as a KILL does.
                 facts.features.kill = Some(Kill::of_connection(id.into()));
                 let outcome = self.pass_payload(&payload, Expect::Results, &facts).await?;
+                self.aim = None;
                 if outcome.error.is_none() {
                     self.end_client(id.into());
                 } else {

@@ -422,6 +422,7 @@ impl Arrival {
             login,
             session,
             entry,
+            aim: None,
             seats: Vec::new(),
             connection: None,
             aside: None,
@@ -445,6 +446,7 @@ impl Arrival {
             address: self.address,
             why: None,
         };
+        client.begin_seeing();
         client.select_rules();
         client
     }

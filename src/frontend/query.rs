@@ -101,16 +101,19 @@ impl Client {
             return self.kill_itself(&text, facts).await;
         }
         if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
-            let rewritten = match features.verb {
-                Verb::Kill => self.rewrite_kill(text, features),
-                _ => rewritten(text, features, self.id, None),
+            let (rewritten, aim) = match features.verb {
+                Verb::Kill => self.rewrite_kill(text, features).unzip(),
+                _ => (rewritten(text, features, self.id, None), None),
             };
             let counts = features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
             if rewritten.is_some() || counts {
                 let (prefix, text) = (payload[..start].to_vec(), text.to_vec());
                 self.skip().await?;
+                self.aim = aim;
                 let text = rewritten.unwrap_or(text);
-                return self.rewritten_query(prefix, &text, facts).await;
+                let done = self.rewritten_query(prefix, &text, facts).await;
+                self.aim = None;
+                return done;
             }
             if features.verb == Verb::Kill && self.kill_is_ours(features) {
                 self.skip().await?;

@@ -20,12 +20,14 @@ pub struct Entry {
     pub user: Vec<u8>,
     /// As whom it comes to servers.
     pub key: Key,
-    /// The server's id of the connection that runs or holds for this client; 0 when there is none.
-    thread: AtomicU64,
-    /// The server that the id is of.
-    server: AtomicUsize,
+    /// The server and its id of the connection that runs or holds for this client, in one word; 0: there is none.
+    place: AtomicU64,
+    /// So many orders to kill what is in that place are under way: nobody else may get the connection meanwhile.
+    aimed: AtomicU32,
     /// Somebody is about to kill its connection: what that breaks is not to run elsewhere.
     dying: AtomicBool,
+    /// It is killed, and whoever did it knows: nothing that it still says is answered.
+    is_killed: AtomicBool,
     /// `None`: a Unix socket.
     pub address: Option<SocketAddr>,
     pub listener: Arc<str>,
@@ -69,6 +71,14 @@ pub struct Place {
     user: Option<Vec<u8>>,
 }
 
+/// An order to kill, from before it is known where until it has been carried out.
+#[derive(Debug)]
+pub struct Aim {
+    entry: Arc<Entry>,
+    /// Where the client's connection was, and is as long as this lives.
+    pub place: Option<(usize, u64)>,
+}
+
 /// Which limit a client ran into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
@@ -76,6 +86,9 @@ pub enum Full {
     User,
 }
 
+/// Of a place in one word. Servers number their connections with less; of those they have no more than 64 thousand.
+const THREAD_BITS: u32 = 48;
+const THREAD: u64 = (1 << THREAD_BITS) - 1;
 /// Clients' ids begin here, so that they do not meet the servers' ids, which count from one:
 /// KILL takes either.
 const FIRST_ID: u32 = 1 << 30;
@@ -90,9 +103,10 @@ impl Entry {
             worker,
             user,
             key,
-            thread: AtomicU64::new(0),
-            server: AtomicUsize::new(0),
+            place: AtomicU64::new(0),
+            aimed: AtomicU32::new(0),
             dying: AtomicBool::new(false),
+            is_killed: AtomicBool::new(false),
             address: None,
             listener: Arc::from(""),
             since: Instant::now(),
@@ -111,16 +125,21 @@ impl Entry {
 
     /// The server and its id of the connection that works for the client.
     pub fn place(&self) -> Option<(usize, u64)> {
-        let thread = self.thread.load(Ordering::Acquire);
-        (thread != 0).then(|| (self.server.load(Ordering::Relaxed), thread))
+        let place = self.place.load(Ordering::SeqCst);
+        (place != 0).then_some(((place >> THREAD_BITS) as usize, place & THREAD))
     }
 
     pub fn set_place(&self, place: Option<(usize, u64)>) {
-        if let Some((server, _)) = place {
-            self.server.store(server, Ordering::Relaxed);
-        }
-        self.thread
-            .store(place.map_or(0, |(_, thread)| thread), Ordering::Release);
+        let place = place.map_or(0, |(server, thread)| {
+            (server as u64) << THREAD_BITS | thread & THREAD
+        });
+        self.place.store(place, Ordering::SeqCst);
+    }
+
+    /// Its own thread's: nobody who aims from now on finds a connection. Whether somebody has before.
+    pub fn hide(&self) -> bool {
+        self.place.store(0, Ordering::SeqCst);
+        self.aimed.load(Ordering::SeqCst) != 0
     }
 }
 
@@ -131,6 +150,30 @@ impl Entry {
 
     pub fn is_dying(&self) -> bool {
         self.dying.load(Ordering::Acquire)
+    }
+
+    pub fn kill(&self) {
+        self.is_killed.store(true, Ordering::Release);
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.is_killed.load(Ordering::Acquire)
+    }
+}
+
+// === impl Aim ===
+
+impl Aim {
+    pub fn at(entry: Arc<Entry>) -> Self {
+        entry.aimed.fetch_add(1, Ordering::SeqCst);
+        let place = entry.place();
+        Self { entry, place }
+    }
+}
+
+impl Drop for Aim {
+    fn drop(&mut self) {
+        self.entry.aimed.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::backend::Connection;
 use crate::net::link::Filled;
 use crate::net::{Interrupt, Link, Signal};
 use crate::session::{Checksum, Hold, Observation, Session};
+use crate::topology::Acknowledged;
 use crate::wire::bytes::Put;
 use crate::wire::eof::EofPacket;
 use crate::wire::err::ErrPacket;
@@ -53,6 +54,8 @@ pub struct Relay<'a> {
     pub since: Option<Instant>,
     /// Gets what the server answers, for comparing it with another run.
     pub checksum: Option<&'a mut Checksum>,
+    /// Hears of what the client is about to be told is committed.
+    pub acknowledged: &'a Acknowledged,
     /// Where one of the two sides compresses.
     pub numbers: Option<Numbers>,
 }
@@ -138,6 +141,9 @@ impl Relay<'_> {
                 self.connection.link.inbox.consume(position);
                 outcome.refused = true;
                 return Ok(outcome);
+            }
+            if let Some(gtid) = &self.session.gtid {
+                self.acknowledged.add(gtid);
             }
             self.forward(position, &mut rewritten, &mut outcome).await?;
             if pause == Pause::File {

@@ -31,6 +31,7 @@ impl Client {
             return Err(End::ServerLost);
         }
         self.session.reset();
+        self.begin_seeing();
         self.replay.forget();
         self.leave_gate();
         self.policy = self.configured_policy;
@@ -117,6 +118,7 @@ impl Client {
         self.seats.clear();
         self.session = Session::new(dialect(profile, self.login.key.collation));
         self.session.state.schema = request.database.map(Into::into);
+        self.begin_seeing();
         self.account_level = accepted.consistency;
         self.configured_policy = self.policy_from(accepted.consistency);
         self.policy = self.configured_policy;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::client::Client;
 use super::outcome::Outcome;
 use crate::backend::BackendError;
-use crate::config::{ConsistencyLevel, ListenerMode};
+use crate::config::{AtLogin, ConsistencyLevel, ListenerMode};
 use crate::gtid::Position;
 use crate::sql::{Facts, Verb};
 use crate::topology::Topology;
@@ -16,8 +16,31 @@ use crate::wire::command::Command;
 // === impl Client: to know ===
 
 impl Client {
+    /// A session that begins is not to see less than clients were told before it. Programs that connect for every
+    /// request read their own writes by it.
+    pub fn begin_seeing(&mut self) {
+        if self.settings.config.consistency.at_login == AtLogin::Acknowledged {
+            self.see_acknowledged();
+        }
+    }
+
+    fn see_acknowledged(&mut self) {
+        if self.mode == ListenerMode::Split {
+            let position = self.worker.shared.topology.acknowledged().position();
+            self.session.seen.follow_shared(&position);
+        }
+    }
+
+    /// What the session has seen or is to see, before a statement is sent anywhere.
+    pub fn look(&mut self, topology: &Topology, facts: &Facts) {
+        self.learn_position(topology);
+        if self.policy().level(facts) == ConsistencyLevel::Proxy {
+            self.see_acknowledged();
+        }
+    }
+
     /// Since the session's last read, a probe may have told what that read can have shown at most.
-    pub fn learn_position(&mut self, topology: &Topology) {
+    fn learn_position(&mut self, topology: &Topology) {
         let Some((server, begun)) = self.session.seen.pending() else {
             return;
         };
@@ -31,8 +54,10 @@ impl Client {
     fn follows_itself(&self, facts: &Facts) -> bool {
         let policy = self.policy();
         match policy.level(facts) {
-            ConsistencyLevel::Session => true,
-            ConsistencyLevel::Strong => policy.level == ConsistencyLevel::Session,
+            ConsistencyLevel::Session | ConsistencyLevel::Proxy => true,
+            ConsistencyLevel::Strong => {
+                matches!(policy.level, ConsistencyLevel::Session | ConsistencyLevel::Proxy)
+            }
             ConsistencyLevel::Eventual | ConsistencyLevel::Bounded => false,
         }
     }
@@ -44,11 +69,8 @@ impl Client {
         };
         let topology = &self.worker.shared.topology;
         if let Some(gtid) = self.session.gtid.take() {
-            let mariadb = self.server.is_mariadb();
-            if let Ok(gtid) = Position::parse(mariadb, &gtid) {
-                let before = topology.position(server);
-                self.session.seen.wrote(server, &gtid, &before.position);
-            }
+            let before = topology.position(server);
+            self.session.seen.wrote(server, &gtid, &before.position);
             return;
         }
         // Whoever hears that it was not understood has seen nothing.

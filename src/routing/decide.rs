@@ -336,7 +336,7 @@ impl Router {
             return Some(Obstacle::Lag);
         }
         match policy.level(facts) {
-            ConsistencyLevel::Session => self.follows(index, server, asker),
+            ConsistencyLevel::Session | ConsistencyLevel::Proxy => self.follows(index, server, asker),
             _ => None,
         }
     }

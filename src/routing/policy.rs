@@ -114,6 +114,7 @@ fn level(level: HintLevel) -> ConsistencyLevel {
     match level {
         HintLevel::Eventual => ConsistencyLevel::Eventual,
         HintLevel::Session => ConsistencyLevel::Session,
+        HintLevel::Proxy => ConsistencyLevel::Proxy,
         HintLevel::Bounded => ConsistencyLevel::Bounded,
         HintLevel::Strong => ConsistencyLevel::Strong,
     }

@@ -67,7 +67,7 @@ impl Observation {
             Change::SystemVariable {
                 name: b"last_gtid",
                 value,
-            } => session.remember_gtid(value),
+            } => session.remember_gtid(true, value),
             Change::SystemVariable { name, .. } if name.starts_with(b"session_track_") => {
                 self.explained = true;
                 session.holds.insert(Hold::Tracking);
@@ -98,7 +98,7 @@ impl Observation {
                 session.state.set_schema(name);
             }
             Change::StateChange(changed) => self.state_changed |= changed,
-            Change::Gtids(gtids) => session.remember_gtid(gtids),
+            Change::Gtids(gtids) => session.remember_gtid(false, gtids),
             Change::TransactionCharacteristics(sql) => {
                 session.holds.set(Hold::NextTransaction, !sql.is_empty());
             }

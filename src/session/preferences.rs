@@ -107,7 +107,8 @@ impl Preferences {
             }
             Name::Consistency => {
                 let level = HintLevel::from_name(value.as_bytes());
-                self.consistency = Some(level.ok_or("allowed are eventual, session, bounded and strong")?);
+                self.consistency =
+                    Some(level.ok_or("allowed are eventual, session, proxy, bounded and strong")?);
             }
             Name::MaxLag => {
                 let mut hint = Hint::default();
@@ -167,6 +168,7 @@ pub fn level_name(level: HintLevel) -> &'static str {
     match level {
         HintLevel::Eventual => "eventual",
         HintLevel::Session => "session",
+        HintLevel::Proxy => "proxy",
         HintLevel::Bounded => "bounded",
         HintLevel::Strong => "strong",
     }

@@ -126,10 +126,20 @@ impl Seen {
 
     /// What another session has seen is to be seen here, too.
     pub fn follow(&mut self, position: &Position) {
-        if !self.position.contains(position) {
-            Arc::make_mut(&mut self.position).merge(position);
-            self.reached = 0;
+        self.follow_shared(&Arc::new(position.clone()));
+    }
+
+    /// The same for what many sessions share.
+    pub fn follow_shared(&mut self, position: &Arc<Position>) {
+        if self.position.contains(position) {
+            return;
         }
+        if position.contains(&self.position) {
+            self.position = position.clone();
+        } else {
+            Arc::make_mut(&mut self.position).merge(position);
+        }
+        self.reached = 0;
     }
 
     /// Whether a read on this server cannot be older than the last read.

@@ -13,6 +13,7 @@ use super::seen::Seen;
 use super::state::State;
 use super::statements::Statements;
 use super::temporary::TemporaryTables;
+use crate::gtid::Position;
 use crate::sql::{Charset, Dialect, InsertedIds};
 use crate::wire::Status;
 
@@ -27,7 +28,7 @@ pub struct Session {
     /// `SET wait_timeout`: the session ends when its client says nothing for longer.
     pub idle_limit: Option<Duration>,
     /// What the last write was, until it is noted in `seen`.
-    pub gtid: Option<Box<[u8]>>,
+    pub gtid: Option<Position>,
     pub seen: Seen,
     /// Its `splitrail.*` settings. They end with the session, and with RESET_CONNECTION.
     pub preferences: Preferences,
@@ -92,9 +93,12 @@ impl Session {
         self.state.variables.set(name, value);
     }
 
-    pub fn remember_gtid(&mut self, gtid: &[u8]) {
-        if !gtid.is_empty() {
-            self.gtid = Some(gtid.into());
+    /// The server has told of the session's own commit.
+    pub fn remember_gtid(&mut self, mariadb: bool, gtid: &[u8]) {
+        if let Ok(gtid) = Position::parse(mariadb, gtid)
+            && !gtid.is_empty()
+        {
+            self.gtid = Some(gtid);
         }
     }
 

@@ -26,6 +26,7 @@ pub enum HintTarget {
 pub enum HintLevel {
     Eventual,
     Session,
+    Proxy,
     Bounded,
     Strong,
 }
@@ -40,7 +41,7 @@ pub enum BadHint {
     BadServer,
     #[error("max_lag is a number with a unit: ms, s, m or h")]
     BadDuration,
-    #[error("the consistency is one of eventual, session, bounded and strong")]
+    #[error("the consistency is one of eventual, session, proxy, bounded and strong")]
     BadLevel,
     #[error("it says the same thing twice")]
     Repeated,
@@ -156,6 +157,7 @@ impl HintLevel {
         [
             ("eventual", Self::Eventual),
             ("session", Self::Session),
+            ("proxy", Self::Proxy),
             ("bounded", Self::Bounded),
             ("strong", Self::Strong),
         ]

@@ -4,6 +4,7 @@
 //! A server's role is what the topology says, never what the server says of itself: a replica that somebody left
 //! writable is still a replica.
 
+mod acknowledged;
 pub mod events;
 pub mod gate;
 mod known;
@@ -18,6 +19,7 @@ mod tell;
 mod tests;
 mod trail;
 
+pub use acknowledged::Acknowledged;
 pub use events::{Event, EventKind, Events};
 pub use gate::{Gate, Shut};
 pub use known::Known;

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, futures::Notified, watch};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::acknowledged::Acknowledged;
 use super::events::{Event, EventKind, Events};
 use super::gate::Gate;
 use super::known::Known;
@@ -34,6 +35,7 @@ pub struct Topology {
     primary: AtomicUsize,
     primary_changed: Notify,
     events: Events,
+    acknowledged: Acknowledged,
     servers: Box<[Shared]>,
     inner: Mutex<Inner>,
     /// Grows with every probe: who acts on what is seen follows it.
@@ -110,6 +112,7 @@ impl Topology {
             primary: AtomicUsize::new(primary.unwrap_or(NOBODY)),
             primary_changed: Notify::new(),
             events: Events::new(config.monitor.events as usize),
+            acknowledged: Acknowledged::default(),
             servers: (0..config::MOST_SERVERS).map(|_| Shared::default()).collect(),
             inner: Mutex::new(inner),
             observed: watch::Sender::new(0),
@@ -157,6 +160,11 @@ impl Topology {
         &self.events
     }
 
+    /// What clients were told is committed.
+    pub fn acknowledged(&self) -> &Acknowledged {
+        &self.acknowledged
+    }
+
     /// Another server is the primary from now on. The gate stays as it is: whoever shut it opens it.
     pub fn set_primary(&self, index: usize, epoch: u64) {
         let mut inner = self.lock();
@@ -191,7 +199,11 @@ impl Topology {
 
     /// The monitor's: a probe of this server begins; answers its number.
     pub fn begin_probe(&self, index: usize) -> u64 {
-        self.servers[index].begun.fetch_add(1, Ordering::AcqRel) + 1
+        let probe = self.servers[index].begun.fetch_add(1, Ordering::AcqRel) + 1;
+        if self.primary() == Some(index) {
+            self.acknowledged.mark(index, probe);
+        }
+        probe
     }
 
     /// How many probes of a server have begun. Whatever was read there before now, the next one sees too.
@@ -236,6 +248,7 @@ impl Topology {
             };
             shared.probed(observation.probe, position, status.shown.as_ref());
             if is_primary {
+                self.acknowledged.probed(index, observation.probe, position);
                 inner.trail.record(observation.began + observation.took, position);
             }
         }

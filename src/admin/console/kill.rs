@@ -7,7 +7,7 @@ use mysql_async::prelude::Queryable;
 use super::reply::{Reply, Wrong};
 use crate::accounts::Source;
 use crate::admin::State;
-use crate::frontend::registry::Entry;
+use crate::frontend::registry::{Aim, Entry};
 use crate::net::Interrupt;
 
 pub async fn kill(state: &State, id: u32, query: bool) -> Result<Reply, Wrong> {
@@ -17,6 +17,7 @@ pub async fn kill(state: &State, id: u32, query: bool) -> Result<Reply, Wrong> {
     }
     // What it runs ends with its server connection, which nobody else may have after that.
     let stopped = kill_query(state, id, &entry).await;
+    entry.kill();
     state.shared.interrupt(entry.worker, id, Interrupt::Kill);
     Ok(Reply::Done(match stopped {
         Err(why) => format!("session {id} ends; what it runs on the server may go on: {why}"),
@@ -25,7 +26,8 @@ pub async fn kill(state: &State, id: u32, query: bool) -> Result<Reply, Wrong> {
 }
 
 async fn kill_query(state: &State, id: u32, entry: &Arc<Entry>) -> Result<Reply, Wrong> {
-    let Some((index, thread)) = entry.place().filter(|_| entry.doing().0 != "idle") else {
+    let aim = Aim::at(entry.clone());
+    let Some((index, thread)) = aim.place.filter(|_| entry.doing().0 != "idle") else {
         return Ok(Reply::Done(format!("session {id} runs nothing")));
     };
     let settings = state.shared.settings();

@@ -134,8 +134,32 @@ impl Client {
         connection.run(Command::QUERY, &body).await
     }
 
+    /// Which commit it was, the lost server would have told: here it is one of all that the primary has.
+    async fn learn_position_there(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let mariadb = connection.server.is_mariadb();
+        let body = connection.as_query(if mariadb {
+            b"SELECT 'has',@@GLOBAL.gtid_binlog_pos".as_slice()
+        } else {
+            b"SELECT 'has',@@GLOBAL.gtid_executed".as_slice()
+        });
+        if connection.run(Command::QUERY, &body).await.is_err() {
+            self.connection = None;
+            return;
+        }
+        if let Some(position) = connection.told.get(b"has") {
+            self.session.remember_gtid(mariadb, position);
+        }
+        if let Some(position) = &self.session.gtid {
+            self.worker.shared.topology.acknowledged().add(position);
+        }
+    }
+
     /// The client hears what the lost server would have said.
     async fn tell_committed(&mut self, holds: Holds) -> Recovered {
+        self.learn_position_there().await;
         if let Err(end) = self.ok().await {
             return Recovered::Told(Err(end));
         }

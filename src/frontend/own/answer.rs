@@ -79,7 +79,7 @@ impl Client {
         let blocked = self.blocked();
         let explanation = {
             let mut router = worker.router.borrow_mut();
-            self.learn_position(router.topology());
+            self.look(router.topology(), facts);
             router.explain(facts, self.asker(facts, Servers::default()), clock::now())
         };
         let at_hand = self.connection.as_ref().map(|connection| connection.server.index);

@@ -141,6 +141,7 @@ pub fn show_level(level: ConsistencyLevel) -> &'static str {
     match level {
         ConsistencyLevel::Eventual => "eventual",
         ConsistencyLevel::Session => "session",
+        ConsistencyLevel::Proxy => "proxy",
         ConsistencyLevel::Bounded => "bounded",
         ConsistencyLevel::Strong => "strong",
     }
