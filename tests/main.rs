@@ -13,6 +13,7 @@ mod commands;
 mod compression;
 mod consistency;
 mod drafts;
+mod evidence;
 mod failover_exec;
 mod fixture;
 mod garbage;

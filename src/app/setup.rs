@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 use crate::accounts::{Flavour, Source};
 use crate::config::{Config, Login, Role};
+use crate::frontend::evidence::commit::COMMIT;
+use crate::frontend::evidence::settle::SETTLE as SETTLED;
 use crate::util::Secret;
 
 #[derive(Debug, Args)]
@@ -84,7 +86,12 @@ async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
         } else {
             statement.shown
         };
-        writeln!(out, "{text};")?;
+        if text.contains(" PROCEDURE splitrail.") && text.starts_with("CREATE ") {
+            // A client would end the statement at its first semicolon.
+            writeln!(out, "DELIMITER //\n{text}//\nDELIMITER ;")?;
+        } else {
+            writeln!(out, "{text};")?;
+        }
     }
     Ok(())
 }
@@ -126,6 +133,10 @@ async fn apply(config: &Config, options: &Options) -> anyhow::Result<()> {
     let flavour = Flavour::from_version(&version.unwrap_or_default());
     let mut out = io::stdout().lock();
     for statement in statements(config, flavour) {
+        if statement.run.starts_with("--") {
+            writeln!(out, "{};", statement.shown)?;
+            continue;
+        }
         let done = timeout(LIMIT, conn.query_drop(&statement.run)).await;
         // The server's message may repeat a part of the statement: passwords are never in the part it repeats.
         done.context("no answer")?
@@ -133,6 +144,61 @@ async fn apply(config: &Config, options: &Options) -> anyhow::Result<()> {
         writeln!(out, "{};", statement.shown)?;
     }
     Ok(())
+}
+
+/// Only strict modes refuse what `commit_as` relies on being refused; a procedure keeps the mode that it was made in.
+const STRICT: &str = "SET SESSION sql_mode='STRICT_ALL_TABLES'";
+
+const COMMITS: &str = "CREATE TABLE IF NOT EXISTS splitrail.commits (writer BIGINT UNSIGNED NOT NULL, \
+     slot BIGINT UNSIGNED NOT NULL, number BIGINT UNSIGNED NOT NULL, asked INT UNSIGNED NOT NULL DEFAULT 0, \
+     at DATETIME NOT NULL, PRIMARY KEY (writer, slot)) ENGINE=InnoDB";
+
+/// Writes a number that is higher than the one before, or commits nothing.
+const COMMIT_AS: &str = "BEGIN \
+     INSERT INTO splitrail.commits (writer, slot, number, at) VALUES (the_writer, the_slot, the_number, UTC_TIMESTAMP()) \
+     ON DUPLICATE KEY UPDATE number = IF(number < the_number, the_number, NULL), at = UTC_TIMESTAMP(); \
+     COMMIT; END";
+
+/// Whether a number has arrived; it never will from then on if it has not. Always writes, so that what it says is as
+/// durable as any commit.
+const SETTLE: &str = "BEGIN \
+     DECLARE found BIGINT UNSIGNED DEFAULT 0; \
+     START TRANSACTION READ WRITE; \
+     INSERT INTO splitrail.commits (writer, slot, number, at) VALUES (the_writer, the_slot, 0, UTC_TIMESTAMP()) \
+     ON DUPLICATE KEY UPDATE asked = asked + 1; \
+     SELECT number INTO found FROM splitrail.commits WHERE writer = the_writer AND slot = the_slot FOR UPDATE; \
+     IF found < the_number THEN UPDATE splitrail.commits SET number = the_number + 1 \
+     WHERE writer = the_writer AND slot = the_slot; END IF; \
+     COMMIT; \
+     IF found < the_number OR found = the_number + 1 THEN \
+     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'splitrail: not committed'; \
+     ELSEIF found <> the_number THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'splitrail: not known'; END IF; END";
+
+/// What `failover.commit_evidence` needs. The procedures run with the rights of the monitor's account, so that
+/// applications need none on the table, and write nothing on a server that is read-only.
+pub fn evidence(monitor: &str) -> Vec<String> {
+    let definer = format!("{}@'%'", quoted(monitor));
+    let mut all = vec![COMMITS.to_owned(), STRICT.to_owned()];
+    for (name, body) in [(COMMIT, COMMIT_AS), (SETTLED, SETTLE)] {
+        all.push(format!("DROP PROCEDURE IF EXISTS {name}"));
+        all.push(format!(
+            "CREATE DEFINER={definer} PROCEDURE {name} (IN the_writer BIGINT UNSIGNED, IN the_slot BIGINT UNSIGNED, \
+             IN the_number BIGINT UNSIGNED) MODIFIES SQL DATA SQL SECURITY DEFINER {body}"
+        ));
+        all.push(format!("GRANT EXECUTE ON PROCEDURE {name} TO {definer}"));
+    }
+    all
+}
+
+/// Who commits needs this, and no more. On MariaDB that is everybody; on MySQL it is said to each account.
+fn evidence_grants(flavour: Flavour) -> Vec<String> {
+    let (comment, who) = match flavour {
+        Flavour::MariaDb => ("", "PUBLIC"),
+        Flavour::MySql => ("-- for each account of an application: ", "its_name@its_host"),
+    };
+    [COMMIT, SETTLED]
+        .map(|name| format!("{comment}GRANT EXECUTE ON PROCEDURE {name} TO {who}"))
+        .to_vec()
 }
 
 fn statements(config: &Config, flavour: Flavour) -> Vec<Statement> {
@@ -163,6 +229,10 @@ fn statements(config: &Config, flavour: Flavour) -> Vec<Statement> {
                 .iter()
                 .map(|grant| plain(&format!("GRANT {grant} TO {account}"))),
         );
+    }
+    if let Some(login) = monitor.filter(|_| config.failover.commit_evidence) {
+        all.extend(evidence(&login.user).iter().map(|text| plain(text)));
+        all.extend(evidence_grants(flavour).iter().map(|text| plain(text)));
     }
     all
 }
@@ -226,6 +296,25 @@ mod tests {
     }
 
     #[test]
+    fn evidence_runs_with_the_monitors_rights() {
+        for (flavour, who) in [
+            (Flavour::MariaDb, "GRANT EXECUTE"),
+            (Flavour::MySql, "-- for each"),
+        ] {
+            let all = statements(&config("failover: {commit_evidence: true}"), flavour);
+            let texts: Vec<_> = all.iter().map(|each| each.run.as_str()).collect();
+            let definer = "CREATE DEFINER='mon'@'%' PROCEDURE splitrail.";
+            assert_eq!(texts.iter().filter(|text| text.starts_with(definer)).count(), 2);
+            assert!(texts.contains(&"GRANT EXECUTE ON PROCEDURE splitrail.settle TO 'mon'@'%'"));
+            let last = texts.last().unwrap();
+            assert!(
+                last.starts_with(who) && last.contains("splitrail.settle"),
+                "{last}"
+            );
+        }
+    }
+
+    #[test]
     fn an_account_is_made_once_and_its_password_is_not_shown() {
         for flavour in [Flavour::MySql, Flavour::MariaDb] {
             let all = statements(&config(""), flavour);
@@ -247,6 +336,10 @@ mod tests {
         assert!(
             texts.contains(&"GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'"),
             "{texts:#?}"
+        );
+        assert!(
+            texts.iter().all(|text| !text.contains("commits")),
+            "nobody asked for evidence"
         );
         assert_eq!(
             texts

@@ -47,6 +47,8 @@ pub struct Failover {
     /// Where the surplus of a discarded server is saved.
     pub salvage: PathBuf,
     pub replay: Replay,
+    /// Whether commits leave a row by which it is known later that they were done.
+    pub commit_evidence: bool,
 }
 
 /// Who decides that a replica is promoted.
@@ -159,6 +161,7 @@ impl Failover {
             state: section.field("state").path(),
             salvage: salvage.path().unwrap_or_else(|| salvage.beside("salvage")),
             replay: section.field("replay").section(Replay::read),
+            commit_evidence: section.field("commit_evidence").choice_or(false),
         }
     }
 }

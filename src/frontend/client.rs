@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use super::binding::Seat;
 use super::caching::Caching;
 use super::deadline::{Deadline, Stopped};
+use super::evidence::Evidence;
 use super::gateway::Gateway;
 use super::outcome::{Broken, End, Outcome};
 use super::registry::{Aim, Entry, Place};
-use super::relay::Relay;
+use super::relay::{Purpose, Relay};
 use super::replay::Replay;
 use super::replay::recover::Recovered;
 use super::reply;
@@ -86,6 +87,7 @@ pub struct Client {
     /// What it has of the gate before the primary.
     pub gateway: Gateway,
     pub replay: Replay,
+    pub evidence: Evidence,
     /// The name of the listener that it came in by.
     pub listener: String,
     /// Where it comes from, by its own word or by that of a trusted balancer; `None` for a Unix socket.
@@ -334,6 +336,16 @@ impl Client {
         expect: Expect,
         statement: Option<u32>,
     ) -> Result<Outcome, Broken> {
+        self.ask_as(payload, expect, statement, Purpose::Plain).await
+    }
+
+    pub async fn ask_as(
+        &mut self,
+        payload: &[u8],
+        expect: Expect,
+        statement: Option<u32>,
+        purpose: Purpose,
+    ) -> Result<Outcome, Broken> {
         let Some(connection) = &mut self.connection else {
             return Err(Broken::Client(std::io::ErrorKind::NotConnected.into()));
         };
@@ -344,11 +356,11 @@ impl Client {
                 started: false,
             });
         }
-        self.relay(expect, statement).await
+        self.relay_as(expect, statement, purpose).await
     }
 
     pub async fn relay(&mut self, expect: Expect, statement: Option<u32>) -> Result<Outcome, Broken> {
-        self.relay_as(expect, statement, false).await
+        self.relay_as(expect, statement, Purpose::Plain).await
     }
 
     /// The same, but an answer that lets the statement run on another server is kept from the client.
@@ -357,14 +369,14 @@ impl Client {
         expect: Expect,
         statement: Option<u32>,
     ) -> Result<Outcome, Broken> {
-        self.relay_as(expect, statement, true).await
+        self.relay_as(expect, statement, Purpose::Visit).await
     }
 
     async fn relay_as(
         &mut self,
         expect: Expect,
         statement: Option<u32>,
-        may_move: bool,
+        purpose: Purpose,
     ) -> Result<Outcome, Broken> {
         let limit = self.time_limit();
         self.underway.is_sent();
@@ -374,7 +386,7 @@ impl Client {
         };
         // A read elsewhere has been counted since it was decided on.
         let load = worker.shared.topology.load(connection.server.index);
-        let _underway = (!may_move).then(|| load.enter(worker.index));
+        let _underway = (purpose != Purpose::Visit).then(|| load.enter(worker.index));
         let deadline = limit.map(|limit| Deadline::new(limit, connection));
         let stopped = Stopped::default();
         let rows = match std::mem::take(&mut self.speaks) {
@@ -393,7 +405,7 @@ impl Client {
             session: &mut self.session,
             capabilities: self.capabilities,
             statement,
-            may_move,
+            purpose,
             max_packet: self.settings.config.limits.max_allowed_packet,
             since: self.settings.measures_latency().then(Instant::now),
             acknowledged: worker.shared.topology.acknowledged(),

@@ -442,6 +442,7 @@ impl Arrival {
             underway: Default::default(),
             gateway: Default::default(),
             replay: Default::default(),
+            evidence: Default::default(),
             listener: self.listener.name.clone(),
             address: self.address,
             why: None,

@@ -13,6 +13,7 @@ pub mod digests;
 pub mod door;
 pub mod elsewhere;
 pub mod eviction;
+pub mod evidence;
 pub mod fitting;
 pub mod gateway;
 pub mod given;

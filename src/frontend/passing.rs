@@ -23,6 +23,9 @@ impl Client {
         match self.whole_request() {
             Some(header) => {
                 self.record_front(header, expect, facts);
+                if self.gives_evidence(header, facts) {
+                    return self.commit_with_evidence(header, facts).await;
+                }
                 self.pass_whole(header, expect, facts, None).await
             }
             None => Box::pin(self.pass_longer(expect, facts)).await,

@@ -10,6 +10,7 @@ use super::caching::Recording;
 use super::client::FIRST;
 use super::deadline::Stopped;
 use super::elsewhere::may_move;
+use super::evidence::commit::never_ran;
 use super::numbers::Numbers;
 use super::outcome::{Broken, Outcome};
 use super::request::{self, PassError};
@@ -39,8 +40,8 @@ pub struct Relay<'a> {
     pub capabilities: Capabilities,
     /// The id that the client is to see in place of the server's for what it prepares.
     pub statement: Option<u32>,
-    /// The statement may run elsewhere: an error that says so is not for the client.
-    pub may_move: bool,
+    /// What the statement is, and thereby which errors are not for the client.
+    pub purpose: Purpose,
     /// Longest packet of a file that the client sends.
     pub max_packet: u64,
     /// The statement may have been stopped for taking too long.
@@ -57,6 +58,17 @@ pub struct Relay<'a> {
     pub acknowledged: &'a Acknowledged,
     /// Where one of the two sides compresses.
     pub numbers: Option<Numbers>,
+}
+
+/// What a statement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The client's own.
+    Plain,
+    /// A read that may run elsewhere, if the server says that it does not run it.
+    Visit,
+    /// A call in place of a COMMIT, which is said plainly if the call did not run. It counts no rows.
+    Evidence,
 }
 
 /// Why forwarding stops to think.
@@ -79,6 +91,19 @@ enum Verdict {
     Replace(Vec<u8>),
     /// The client sends a file now.
     File,
+}
+
+// === impl Purpose ===
+
+impl Purpose {
+    /// Whether an answer that is this error is kept from the client.
+    fn keeps(self, code: u16) -> bool {
+        match self {
+            Self::Plain => false,
+            Self::Visit => may_move(code),
+            Self::Evidence => never_ran(code),
+        }
+    }
 }
 
 // === impl Verdict ===
@@ -200,12 +225,21 @@ impl Relay<'_> {
                         reads_alone: self.connection.reads_alone,
                     };
                     let ends = (self.connection.capabilities, audience);
-                    judge(kind, payload, self.session, ends, self.statement, outcome)?
+                    let counts = self.purpose != Purpose::Evidence;
+                    judge(
+                        kind,
+                        payload,
+                        self.session,
+                        ends,
+                        (self.statement, counts),
+                        outcome,
+                    )?
                 }
             };
             let verdict = self.late(kind, outcome).map_or(verdict, Verdict::Replace);
             let begins = position == 0 && !outcome.started;
-            if kind == Kind::Error && self.may_move && begins && outcome.error.is_some_and(may_move) {
+            let keeps = |code| self.purpose.keeps(code);
+            if kind == Kind::Error && begins && outcome.error.is_some_and(keeps) {
                 return Ok((position + length, Pause::Refused));
             }
             let note = self.rows.as_ref().and_then(|rows| rows.before(kind));
@@ -333,7 +367,7 @@ fn judge(
     payload: &[u8],
     session: &mut Session,
     (server, audience): (Capabilities, Audience<'_>),
-    statement: Option<u32>,
+    (statement, counts): (Option<u32>, bool),
     outcome: &mut Outcome,
 ) -> Result<Verdict, Malformed> {
     let observed = &mut outcome.observed;
@@ -374,12 +408,23 @@ fn judge(
             ))
         }
         Kind::Ok | Kind::End => {
-            let ok = OkPacket::parse(payload, server)?;
+            let mut ok = OkPacket::parse(payload, server)?;
+            let counted = !counts && ok.affected_rows > 0;
+            if counted {
+                ok.affected_rows = 0;
+            }
             observe(&ok, session, observed)?;
             if is_own {
                 return Ok(Verdict::Pass);
             }
-            Ok(Verdict::of(shown::ok(&ok, audience)?))
+            let capabilities = audience.capabilities;
+            let shown = shown::ok(&ok, audience)?;
+            let uncounted = || {
+                let mut payload = Vec::new();
+                ok.encode(&mut payload, capabilities);
+                payload
+            };
+            Ok(Verdict::of(shown.or_else(|| counted.then(uncounted))))
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::digests::Digests;
+use super::evidence::Ledger;
 use super::lines::Lines;
 use super::listener;
 use super::login;
@@ -43,6 +44,7 @@ pub struct Worker {
     pub stopwatch: Stopwatch,
     pub digests: RefCell<Digests>,
     pub lines: Lines,
+    pub evidence: Rc<Ledger>,
     sampler: Sampler,
     clients: RefCell<HashMap<u32, Rc<Signal>>>,
     /// What the router and the facts were made with.
@@ -114,6 +116,7 @@ impl Worker {
             stopwatch: Stopwatch::choose(),
             digests: RefCell::new(Digests::new(digests)),
             lines: Lines::new(seed),
+            evidence: Ledger::new(index),
             sampler: Sampler::default(),
             templates: Templates::default(),
             settings: RefCell::new(settings),

@@ -56,6 +56,9 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Rows of proxies that have gone.
 const CLEAN: &str =
     "DELETE FROM splitrail.heartbeat WHERE at < UTC_TIMESTAMP(6) - INTERVAL 1 DAY AND @@global.read_only=0";
+/// Whose commits have left no evidence for long; where there is no such table, it is not used.
+const OLD_EVIDENCE: &str = "SELECT writer FROM splitrail.commits GROUP BY writer \
+    HAVING MAX(at) < UTC_TIMESTAMP() - INTERVAL 7 DAY LIMIT 1000";
 const CLOCK: &str =
     "SELECT CAST(UNIX_TIMESTAMP(NOW(6))*1000000 AS UNSIGNED),@@session.binlog_format='STATEMENT'";
 
@@ -63,6 +66,19 @@ const CLOCK: &str =
 struct Passage<'a> {
     gate: &'a Gate,
     server: usize,
+}
+
+/// One of these at a time, so that no session that commits waits for the whole.
+async fn clean_evidence(conn: &mut Conn) -> Result<(), Error> {
+    let old: Vec<u64> = match conn.query(OLD_EVIDENCE).await {
+        Err(Error::Server(_)) => return Ok(()),
+        found => found?,
+    };
+    for writer in old {
+        let sql = format!("DELETE FROM splitrail.commits WHERE writer={writer} AND @@global.read_only=0");
+        conn.query_drop(sql).await?;
+    }
+    Ok(())
 }
 
 // === impl Passage ===
@@ -232,6 +248,7 @@ impl Writer {
         conn.query_drop("SET time_zone='+00:00'").await?;
         let clock = clock(&mut conn).await?;
         conn.query_drop(CLEAN).await?;
+        clean_evidence(&mut conn).await?;
         Ok(Self { conn, clock })
     }
 

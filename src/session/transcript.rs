@@ -295,6 +295,11 @@ impl Transcript {
         Some(hold.text().into())
     }
 
+    /// Whether nothing in it may have changed data, as far as is known.
+    pub fn only_reads(&self) -> bool {
+        self.broken.is_none() && !self.wrote
+    }
+
     /// Whether the answer to the statement under way is wanted.
     pub fn is_recording(&self) -> bool {
         self.is_open && self.broken.is_none()

@@ -104,6 +104,25 @@ fn recovered(families: &mut Families<'_>, state: &State) -> fmt::Result {
         ),
         [Sample::new(counts.ambiguous.get())],
     )?;
+    let settled = [
+        ("committed", &counts.committed),
+        ("not_committed", &counts.not_committed),
+        ("unknown", &counts.unsettled),
+    ];
+    families.counter(
+        Name::new(
+            "splitrail_commits_settled",
+            "Commits that were never answered and had left evidence, by what it told",
+        ),
+        settled.map(|(outcome, count)| Sample::new(count.get()).with("outcome", outcome)),
+    )?;
+    families.counter(
+        Name::new(
+            "splitrail_commits_without_evidence",
+            "Commits that left no evidence because the server refused it",
+        ),
+        [Sample::new(counts.unproven.get())],
+    )?;
     families.counter(
         Name::new(
             "splitrail_connections_evicted",

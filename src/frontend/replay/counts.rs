@@ -25,8 +25,15 @@ pub struct Counts {
     pub unreplayable: Count,
     /// Reads sent again because nothing of their result had come.
     pub repeated: Count,
-    /// Writes and commits that were sent and never answered.
+    /// Writes and commits that were sent and never answered, and of which nothing became known.
     pub ambiguous: Count,
+    /// Commits that were never answered, and of which the evidence told that they were done, that they were not, or
+    /// nothing.
+    pub committed: Count,
+    pub not_committed: Count,
+    pub unsettled: Count,
+    /// Commits without evidence, because the server refused it.
+    pub unproven: Count,
 }
 
 // === impl Count ===
@@ -45,7 +52,7 @@ impl Count {
 
 impl Counts {
     /// Names and figures, for people.
-    pub fn list(&self) -> [(&'static str, u64); 10] {
+    pub fn list(&self) -> [(&'static str, u64); 14] {
         [
             ("parked", self.parked.get()),
             ("parked_timed_out", self.timed_out.get()),
@@ -57,6 +64,10 @@ impl Counts {
             ("transactions_unreplayable", self.unreplayable.get()),
             ("reads_repeated", self.repeated.get()),
             ("outcomes_unknown", self.ambiguous.get()),
+            ("commits_found_done", self.committed.get()),
+            ("commits_found_undone", self.not_committed.get()),
+            ("commits_not_found_out", self.unsettled.get()),
+            ("commits_without_evidence", self.unproven.get()),
         ]
     }
 }

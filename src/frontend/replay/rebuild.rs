@@ -12,7 +12,7 @@ use crate::frontend::outcome::{Broken, Outcome};
 use crate::routing::{Place, Servers};
 use crate::session::transcript::{self, Entry};
 use crate::session::{Form, Holds, Template, Transcript};
-use crate::sql::{Class, Facts};
+use crate::sql::{Class, Facts, Verb};
 use crate::wire::Capabilities;
 use crate::wire::execute::Execute;
 use crate::wire::framing::Expect;
@@ -282,7 +282,7 @@ impl Client {
     }
 
     /// Sends the statement that was under way once more, and its answer to the client.
-    pub async fn send_again(&mut self) -> Result<Outcome, Broken> {
+    pub async fn send_again(&mut self, facts: &Facts) -> Result<Outcome, Broken> {
         let transcript = self.replay.transcript.take();
         let open = transcript.as_ref().and_then(|transcript| transcript.open());
         let payload = match open {
@@ -292,6 +292,9 @@ impl Client {
         self.replay.transcript = transcript;
         self.replay.checksum = Default::default();
         match payload {
+            Ok(payload) if facts.features.verb == Verb::Commit && self.leaves_evidence(&payload, facts) => {
+                self.ask_commit(&payload).await
+            }
             Ok(payload) => self.ask(&payload, Expect::Results, None).await,
             Err(error) => Err(Broken::Server {
                 error,

@@ -97,14 +97,17 @@ impl Client {
             return Recovered::Told(self.tell_loss(error, holds).await);
         }
         if self.is_outcome_unknown(facts) {
-            return Recovered::Told(self.tell_unknown(&error, holds).await);
+            return match self.evidence.lose() {
+                Some(token) => Box::pin(self.settle_commit(token, error, facts)).await,
+                None => Recovered::Told(self.tell_unknown(&error, holds).await),
+            };
         }
         if !open(self) && !self.session.in_transaction() {
             return Recovered::Told(self.tell_loss(error, holds).await);
         }
         tracing::info!(client = self.id, %error, "a transaction is run again");
         match self.rebuild().await {
-            Ok(()) => Recovered::Answered(self.send_again().await),
+            Ok(()) => Recovered::Answered(self.send_again(facts).await),
             Err(error) => Recovered::Told(self.refuse(error).await),
         }
     }
@@ -125,7 +128,7 @@ impl Client {
     }
 
     /// It was sent, and nobody knows whether it was run. It is not sent again.
-    async fn tell_unknown(&mut self, error: &BackendError, holds: Holds) -> Result<Outcome, End> {
+    pub async fn tell_unknown(&mut self, error: &BackendError, holds: Holds) -> Result<Outcome, End> {
         let shared = self.worker.shared.clone();
         shared.recovery.ambiguous.add(1);
         let server = self.server.name().to_owned();
