@@ -1,8 +1,6 @@
 //! Commits whose answers are lost, and what their rows say of them: through a link that holds back what is said, and
 //! then breaks.
 
-use std::sync::atomic::Ordering;
-
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error};
 use splitrail::app::setup;
@@ -72,30 +70,33 @@ async fn begun(proxy: &Inside<'_>, table: &str, id: u32) -> Conn {
     client
 }
 
-fn commits(mut client: Conn) -> JoinHandle<Result<Conn, Error>> {
+/// The statement before it counts as under way for a moment after its answer.
+async fn commits(mut client: Conn, proxy: &Inside<'_>) -> JoinHandle<Result<Conn, Error>> {
+    under_way(proxy, 0).await;
     tokio::spawn(async move {
         client.query_drop("COMMIT").await?;
         Ok(client)
     })
 }
 
-/// Until the proxy has sent the commit.
-async fn sent(proxy: &Inside<'_>) {
+/// So many statements on the primary.
+async fn under_way(proxy: &Inside<'_>, count: u32) {
     let load = proxy.shared.topology.load(0);
-    wait_for("a commit under way", async || {
-        (load.in_flight.load(Ordering::Relaxed) == 1).then_some(())
+    wait_for("statements under way", async || {
+        (load.in_flight() == count).then_some(())
     })
     .await;
+}
+
+/// Until the proxy has sent the commit.
+async fn sent(proxy: &Inside<'_>) {
+    under_way(proxy, 1).await;
 }
 
 /// Ends the connection to the primary, and lets new ones through.
 async fn breaks(link: &Link, proxy: &Inside<'_>) {
     link.set(Way::Reset);
-    let load = proxy.shared.topology.load(0);
-    wait_for("a loss", async || {
-        (load.in_flight.load(Ordering::Relaxed) == 0).then_some(())
-    })
-    .await;
+    under_way(proxy, 0).await;
     link.heal();
 }
 
@@ -117,7 +118,7 @@ on_both_flavours! {
         let (link, proxy) = linked(cluster).await;
         let client = begun(&proxy, &table, 1).await;
         link.set(BACK);
-        let committing = commits(client);
+        let committing = commits(client, &proxy).await;
         wait_for("the commit", async || (ids(cluster, &table).await == [1]).then_some(())).await;
         assert!(!committing.is_finished());
         breaks(&link, &proxy).await;
@@ -138,7 +139,7 @@ on_both_flavours! {
         let (link, proxy) = linked(cluster).await;
         let client = begun(&proxy, &table, 1).await;
         link.set(THERE);
-        let committing = commits(client);
+        let committing = commits(client, &proxy).await;
         sent(&proxy).await;
         assert!(ids(cluster, &table).await.is_empty() && !committing.is_finished());
         breaks(&link, &proxy).await;
@@ -157,11 +158,11 @@ on_both_flavours! {
         let mut client = begun(&proxy, &table, 1).await;
         client.query_drop("SELECT UUID()").await.unwrap();
         link.set(THERE);
-        let committing = commits(client);
+        let committing = commits(client, &proxy).await;
         sent(&proxy).await;
         breaks(&link, &proxy).await;
         let error = committing.await.unwrap().unwrap_err();
-        assert_eq!((told(&error).0, told(&error).1), (1213, "40001"));
+        assert_eq!((told(&error).0, told(&error).1), (1213, "40001"), "{error}");
         assert_eq!(settled(&proxy), [0, 1, 0]);
         assert_eq!(proxy.shared.recovery.ambiguous.get(), 0);
         assert!(ids(cluster, &table).await.is_empty());
@@ -187,7 +188,7 @@ on_both_flavours! {
             client.query_drop(format!("INSERT INTO {table} (id) VALUES ({id})")).await.unwrap();
             if id == 3 {
                 link.set(BACK);
-                let committing = commits(client);
+                let committing = commits(client, &proxy).await;
                 wait_for("the commit", async || (ids(cluster, &table).await.len() == 3).then_some(())).await;
                 breaks(&link, &proxy).await;
                 assert_eq!(told(&committing.await.unwrap().unwrap_err()).0, 1180);
