@@ -313,9 +313,21 @@ impl Client {
         }
     }
 
+    /// A statement is over: its server is asked what there is to be asked, mostly nothing, and the connection goes back.
+    pub async fn let_go_after_statement(&mut self) {
+        self.hold_nothing_elsewhere();
+        if self.lingers() {
+            self.move_on().await;
+        }
+        if self.session.is_unsure {
+            self.ask_if_unsure().await;
+        }
+        self.unbind();
+    }
+
     /// Outside a transaction, no connection to another server than the session's own is held: the next write would
     /// follow it there. What a read's function may have left on it, or an error that does not say, goes with it.
-    pub fn hold_nothing_elsewhere(&mut self) {
+    fn hold_nothing_elsewhere(&mut self) {
         let home = self.server.index;
         let away = self
             .connection

@@ -485,14 +485,7 @@ impl Client {
                 self.note_seen(facts, &outcome);
                 self.keep_result(&outcome);
                 self.end_write();
-                self.hold_nothing_elsewhere();
-                if self.lingers() {
-                    self.move_on().await;
-                }
-                if self.session.is_unsure {
-                    self.ask_if_unsure().await;
-                }
-                self.unbind();
+                self.let_go_after_statement().await;
                 Ok(outcome)
             }
             Err(Broken::Client(_)) => {
