@@ -319,7 +319,7 @@ impl Client {
         if self.lingers() {
             self.move_on().await;
         }
-        if self.session.is_unsure {
+        if self.session.is_unsure || !self.session.reported.is_empty() {
             self.ask_if_unsure().await;
         }
         self.unbind();

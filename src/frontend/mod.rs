@@ -50,5 +50,6 @@ pub mod trace;
 pub mod traffic;
 pub mod tunnel;
 pub mod underway;
+mod unsure;
 pub mod wishes;
 pub mod worker;

@@ -225,15 +225,8 @@ impl Relay<'_> {
                         reads_alone: self.connection.reads_alone,
                     };
                     let ends = (self.connection.capabilities, audience);
-                    let counts = self.purpose != Purpose::Evidence;
-                    judge(
-                        kind,
-                        payload,
-                        self.session,
-                        ends,
-                        (self.statement, counts),
-                        outcome,
-                    )?
+                    let about = (self.statement, self.purpose != Purpose::Evidence);
+                    judge(kind, payload, self.session, ends, about, outcome)?
                 }
             };
             let verdict = self.late(kind, outcome).map_or(verdict, Verdict::Replace);
@@ -245,8 +238,7 @@ impl Relay<'_> {
             let note = self.rows.as_ref().and_then(|rows| rows.before(kind));
             if let Some(changed) = verdict.changed(note, payload) {
                 rewritten.put_bytes(&bytes[copied..position]);
-                let sequence = Header::parse(packet).map_or(0, |header| header.sequence);
-                put_changed(rewritten, sequence, note, changed);
+                put_changed(rewritten, packet, note, changed);
                 copied = position + length;
             }
             position += length;
@@ -354,9 +346,10 @@ impl Relay<'_> {
     }
 }
 
-/// A packet in place of one that came, after a row of the proxy's own if there is one. Nothing follows that would
+/// A packet in place of the one that came, after a row of the proxy's own if there is one. Nothing follows that would
 /// have to be numbered anew: only what ends a response has such a row before it.
-fn put_changed(out: &mut Vec<u8>, sequence: u8, row: Option<&[u8]>, payload: &[u8]) {
+fn put_changed(out: &mut Vec<u8>, came: &[u8], row: Option<&[u8]>, payload: &[u8]) {
+    let sequence = Header::parse(came).map_or(0, |header| header.sequence);
     let sequence = row.map_or(sequence, |row| put_packet(out, sequence, row));
     put_packet(out, sequence, payload);
 }
