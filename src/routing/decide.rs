@@ -243,7 +243,7 @@ impl Router {
         let snapshot = &*self.snapshot;
         let (mut behind, mut worst, mut may_answer) = (Servers::default(), Why::NoReplica, false);
         for (index, server) in snapshot.servers.iter().enumerate() {
-            let obstacle = self.obstacle(index, server, facts, asker, &snapshot);
+            let obstacle = self.obstacle(index, server, facts, asker, snapshot);
             if obstacle == Some(Obstacle::Behind) {
                 behind.insert(index);
             }
@@ -261,7 +261,7 @@ impl Router {
                 }
             }
             if round.standing == Standing::Stale {
-                keep_least_late(&mut candidates, &snapshot);
+                keep_least_late(&mut candidates, snapshot);
             }
             if !candidates.is_empty() {
                 break;
