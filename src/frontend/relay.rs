@@ -204,9 +204,8 @@ impl Relay<'_> {
         let pause = loop {
             let unseen = position;
             let next = framer.next(bytes, &mut position)?;
-            if let Some(checksum) = &mut self.checksum {
-                checksum.bytes(&bytes[unseen..position]);
-            }
+            let rows = &bytes[unseen..position];
+            self.checksum.iter_mut().for_each(|checksum| checksum.bytes(rows));
             let Next::Packet { kind, length } = next else {
                 break Pause::ForMore;
             };
@@ -402,24 +401,24 @@ fn judge(
         }
         Kind::Ok | Kind::End => {
             let mut ok = OkPacket::parse(payload, server)?;
-            let counted = !counts && ok.affected_rows > 0;
-            if counted {
-                ok.affected_rows = 0;
-            }
+            let miscounted = !counts && std::mem::take(&mut ok.affected_rows) > 0;
             observe(&ok, session, observed)?;
             if is_own {
                 return Ok(Verdict::Pass);
             }
             let capabilities = audience.capabilities;
             let shown = shown::ok(&ok, audience)?;
-            let uncounted = || {
-                let mut payload = Vec::new();
-                ok.encode(&mut payload, capabilities);
-                payload
-            };
-            Ok(Verdict::of(shown.or_else(|| counted.then(uncounted))))
+            Ok(Verdict::of(
+                shown.or_else(|| miscounted.then(|| encoded(&ok, capabilities))),
+            ))
         }
     }
+}
+
+fn encoded(ok: &OkPacket<'_>, capabilities: Capabilities) -> Vec<u8> {
+    let mut payload = Vec::new();
+    ok.encode(&mut payload, capabilities);
+    payload
 }
 
 fn observe(ok: &OkPacket<'_>, session: &mut Session, observed: &mut Observation) -> Result<(), Malformed> {
