@@ -51,7 +51,7 @@ impl Rejoin {
                 }
             })
             .collect();
-        let path = folder.join(format!("{safe}-{}.sql", now.as_secs()));
+        let path = folder.join(format!("{safe}-{}.{:03}.sql", now.as_secs(), now.subsec_millis()));
         let mut file = tokio::fs::File::create_new(&path).await.map_err(failed)?;
         let header = format!("-- What {name} had and its primary lacked: {}\n", self.extra);
         file.write_all(header.as_bytes()).await.map_err(failed)?;
