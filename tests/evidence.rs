@@ -8,10 +8,12 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 
 use crate::fixture::inside::Inside;
-use crate::fixture::link::{Link, Processes, Way};
+use crate::fixture::link::{Link, Origin, Processes, Way};
+use crate::fixture::network::Network;
 use crate::fixture::proxy::{connect, wait_for};
 use crate::fixture::{Cluster, Flavour, on_both_flavours};
 use crate::parking::{table, told};
+use crate::replay::ACCOUNTS;
 
 const SETTINGS: &str = "mode: manual, commit_evidence: true";
 const THERE: Way = Way::Hold {
@@ -32,21 +34,19 @@ async fn prepared(flavour: Flavour) -> &'static Cluster {
         Flavour::MySql => &MYSQL,
         Flavour::MariaDb => &MARIADB,
     };
-    cell.get_or_init(async || {
-        let mut admin = connect(cluster.primary().options()).await.unwrap();
-        admin
-            .query_drop("CREATE DATABASE IF NOT EXISTS splitrail")
-            .await
-            .unwrap();
-        for sql in setup::evidence("monitor") {
-            admin.query_drop(sql).await.unwrap();
-        }
-        let grant = "GRANT SELECT, INSERT, UPDATE ON splitrail.commits TO 'monitor'@'%'";
-        admin.query_drop(grant).await.unwrap();
-    })
-    .await;
+    cell.get_or_init(async || prepare(cluster).await).await;
     cluster.catch_up().await.unwrap();
     cluster
+}
+
+/// What `splitrail setup` makes.
+async fn prepare(cluster: &Cluster) {
+    let mut admin = connect(cluster.primary().options()).await.unwrap();
+    let own = "CREATE DATABASE IF NOT EXISTS splitrail".to_owned();
+    let grant = "GRANT SELECT, INSERT, UPDATE ON splitrail.commits TO 'monitor'@'%'".to_owned();
+    for sql in [own].into_iter().chain(setup::evidence("monitor")).chain([grant]) {
+        admin.query_drop(sql).await.unwrap();
+    }
 }
 
 /// A proxy that reaches the primary by a link.
@@ -131,6 +131,38 @@ on_both_flavours! {
         client.query_drop(format!("INSERT INTO {table} (id) VALUES (2)")).await.unwrap();
         assert_eq!(ids(cluster, &table).await, [1, 2]);
         proxy.idle().await;
+    }
+
+    async fn a_commit_is_found_on_the_primary_that_was_promoted(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        prepare(&cluster).await;
+        let table = table(&cluster).await;
+        let network = Network::around(&cluster).await;
+        let link = &network.links[0];
+        // The connections from before the links still count as replicas for a moment.
+        wait_for("two replicas that acknowledge", async || {
+            let sql = "SHOW GLOBAL STATUS LIKE 'rpl\\_semi\\_sync\\_%\\_clients'";
+            let clients: Vec<(String, u32)> = cluster.primary().query(sql).await.unwrap();
+            (clients.iter().map(|(_, count)| count).sum::<u32>() == 2).then_some(())
+        })
+        .await;
+        let settings = format!("mode: automatic, commit_evidence: true, {ACCOUNTS}");
+        let mut proxy = Inside::beyond(&cluster, &link.address(), &settings).await;
+        let _handle = proxy.commanded().await;
+        let client = begun(&proxy, &table, 1).await;
+        link.set_for(Origin::Other, BACK);
+        let committing = commits(client, &proxy).await;
+        wait_for("the commit", async || (ids(&cluster, &table).await == [1]).then_some(())).await;
+        cluster.primary().kill();
+        link.set_for(Origin::Other, Way::Reset);
+        under_way(&proxy, 0).await;
+        link.heal();
+        let mut client = committing.await.unwrap().unwrap();
+        assert_eq!(settled(&proxy), [1, 0, 0]);
+        assert_eq!(proxy.shared.recovery.replayed.get() + proxy.shared.recovery.ambiguous.get(), 0);
+        client.query_drop(format!("INSERT INTO {table} (id) VALUES (2)")).await.unwrap();
+        let there: Vec<u32> = client.query(format!("SELECT id FROM {table} ORDER BY id FOR UPDATE")).await.unwrap();
+        assert_eq!(there, [1, 2]);
     }
 
     async fn a_commit_that_did_not_arrive_is_kept_out_and_done_again(flavour) {

@@ -186,7 +186,7 @@ on_both_flavours! {
     }
 }
 
-const ACCOUNTS: &str =
+pub const ACCOUNTS: &str =
     "user: failover, password: failover, replication: {user: replication, password: replication}";
 
 /// What a client has written, and what of it is not known.

@@ -27,7 +27,7 @@ pub fn set_budget(bytes: usize) {
     BUDGET.store(bytes, Ordering::Relaxed);
 }
 
-/// Bytes in buffers that are lent now, to within [`TOLD`] for each thread.
+/// Bytes in buffers that are lent now, to within 64 KiB for each thread.
 pub fn lent() -> usize {
     usize::try_from(LENT.load(Ordering::Relaxed)).unwrap_or(0)
 }
