@@ -235,8 +235,11 @@ on_both_flavours! {
         let mut slow = proxy.client().await;
         let sql = format!("{hint} SELECT @@port + SLEEP(2)");
         let slow = tokio::spawn(async move { slow.query_first::<u16, _>(sql).await });
-        let busy = async |admin: &mut Conn| state(admin, &replica.name).await.is_some_and(|(_, busy)| busy > 0);
-        wait_for("the slow read", async || busy(&mut admin).await.then_some(())).await;
+        wait_for("the slow read", async || {
+            let sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%SELECT @@port + SLEEP(2)'";
+            (replica.query::<u64>(sql).await.unwrap()[0] == 1).then_some(())
+        })
+        .await;
         let text = std::fs::read_to_string(proxy.folder().join("proxy.yaml")).unwrap();
         let entry = line(&text, &replica.name);
         let said = reload(&proxy, |text| text.replace(&entry, "")).await;
