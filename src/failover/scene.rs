@@ -164,6 +164,16 @@ impl Member {
         position
     }
 
+    /// The same with what is being committed there: it is in the binary log already, and waits for replicas perhaps.
+    pub fn begun(&self) -> Position {
+        let mut position = self.position();
+        let shown = self.status.as_ref().and_then(|status| status.shown.as_ref());
+        if let Some(shown) = shown {
+            position.merge(shown);
+        }
+        position
+    }
+
     /// Whether a channel leads to this server. By identity where both tell it, else by the address.
     pub fn is_source_of(&self, channel: &Channel) -> bool {
         if let Some(status) = &self.status {

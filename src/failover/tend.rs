@@ -135,11 +135,7 @@ impl Coordinator {
         if follows_primary.is_none() && !is_ours {
             return None;
         }
-        let extra = surplus(
-            &member.position(),
-            &scene.members[primary].executed(),
-            &self.reigns,
-        );
+        let extra = surplus(&member.begun(), &scene.members[primary].begun(), &self.reigns);
         match (follows_primary, extra.is_empty()) {
             // What it applies would wait for an acknowledgement that nobody gives.
             (Some(_), true) if is_ours && status.semi_sync.source == Some(true) => {
@@ -159,8 +155,9 @@ impl Coordinator {
                 }
                 member.quarantined.as_ref().map(|_| Chore::Release)
             }
-            // It may have what the primary wrote after it was asked.
-            (Some(channel), false) if channel.io.state == ThreadState::Running => None,
+            // What others have of their own for long keeps them from being promoted, not from being read. A former
+            // primary may have committed something at the last moment, when it was taken for one that had not.
+            (Some(channel), false) if channel.io.state == ThreadState::Running && !is_ours => None,
             (_, false) if !self.is_newer(scene, primary, server) => {
                 self.topology.hurry(primary);
                 None
