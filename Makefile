@@ -93,9 +93,8 @@ fuzz: rust
 # cargo-deb is not needed: dpkg-deb does it.
 .PHONY: package
 package: rust
-	cargo build --locked --profile dist --bin splitrail
-	@ls -lh target/dist/splitrail
-	scripts/package.sh target/dist/splitrail target/package
+	cargo build --locked --release --bin splitrail
+	scripts/package.sh target/release/splitrail target/package
 
 # A C compiler is for the cryptography library.
 .PHONY: rust
