@@ -94,7 +94,9 @@ fuzz: rust
 .PHONY: package
 package: rust
 	cargo build --locked --release --bin splitrail
-	scripts/package.sh target/release/splitrail target/package
+	@mkdir -p target/package
+	strip -o target/package/splitrail target/release/splitrail
+	scripts/package.sh target/package/splitrail target/package
 
 # A C compiler is for the cryptography library.
 .PHONY: rust

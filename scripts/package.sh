@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-binary=${1:-target/release/splitrail}
+binary=${1:-target/package/splitrail}
 output=${2:-target/package}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 architecture=$(dpkg --print-architecture)
@@ -12,8 +12,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 chmod 755 "$root"
 
-# Without what only a debugger reads.
-install -D -s -m 755 "$binary" "$root/usr/bin/splitrail"
+install -D -m 755 "$binary" "$root/usr/bin/splitrail"
 install -D -m 644 deploy/systemd/splitrail.service "$root/lib/systemd/system/splitrail.service"
 # Its owner and group are set when it is installed: it may get passwords.
 install -D -m 640 deploy/debian/proxy.yaml "$root/etc/splitrail/proxy.yaml"
@@ -37,8 +36,8 @@ for command in run init convert check ctl status top setup schema completions ma
 done
 gzip -9n "$manual"/*.1
 
-# The newest symbol that it wants.
-glibc=$(objdump -T "$binary" | grep -o 'GLIBC_[0-9.]*' | sed s/GLIBC_// | sort -Vu | tail -n 1)
+# The newest symbols that it wants; none are found in a binary that is linked to nothing.
+glibc=$(objdump -T "$binary" 2>/dev/null | { grep -o 'GLIBC_[0-9.]*' || true; } | sed s/GLIBC_// | sort -Vu | tail -n 1) || true
 install -d "$root/DEBIAN"
 install -m 755 deploy/debian/postinst deploy/debian/prerm deploy/debian/postrm "$root/DEBIAN/"
 echo /etc/splitrail/proxy.yaml > "$root/DEBIAN/conffiles"
@@ -47,7 +46,7 @@ Package: splitrail
 Version: $version
 Architecture: $architecture
 Maintainer: The splitrail authors <splitrail@localhost>
-Depends: libc6 (>= $glibc), libgcc-s1, zlib1g, adduser
+Depends: libc6${glibc:+ (>= $glibc)}, libgcc-s1, zlib1g, adduser
 Section: database
 Priority: optional
 Installed-Size: $(du -sk "$root" | cut -f1)
