@@ -249,7 +249,10 @@ fn the_image_is_made_of_what_is_there() {
     for line in dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")) {
         let words: Vec<_> = line.split_whitespace().collect();
         if words[0].starts_with("--from") {
-            assert_eq!(words[1..], ["/src/target/release/splitrail", "/usr/bin/splitrail"]);
+            assert_eq!(
+                words[1..],
+                ["/src/target/release/splitrail", "/usr/bin/splitrail"]
+            );
             continue;
         }
         copied.extend(words[..words.len() - 1].iter().map(|&word| word.to_owned()));

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use mysql_async::Conn;
 use rustix::process::Signal;
 use tokio::net::UnixDatagram;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::command::Http;
 use super::process::Process;
+use super::server::visit;
 use super::{Cluster, Error, Server};
 
 /// The one that serves, and those before it that have clients left. All end when it is dropped.
@@ -80,14 +80,8 @@ impl Proxy {
             if self.process.has_ended() {
                 return Err(Error::Proxy(self.process.ended().await));
             }
-            let connecting = Conn::new(primary.options().tcp_port(self.port));
-            let reason = match timeout(Duration::from_secs(5), connecting).await {
-                Ok(Ok(connection)) => {
-                    let _ = timeout(Duration::from_secs(5), connection.disconnect()).await;
-                    return Ok(());
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it does not answer".to_owned(),
+            let Err(reason) = visit(primary.options().tcp_port(self.port)).await else {
+                return Ok(());
             };
             if Instant::now() > deadline {
                 return Err(Error::Proxy(reason));

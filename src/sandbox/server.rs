@@ -225,14 +225,8 @@ impl Server {
                 });
                 return Err(self.not_started(reason));
             }
-            let attempt = timeout(Duration::from_secs(5), Conn::new(self.options())).await;
-            let reason = match attempt {
-                Ok(Ok(connection)) => {
-                    let _ = timeout(Duration::from_secs(5), connection.disconnect()).await;
-                    return Ok(());
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => "it does not answer".to_owned(),
+            let Err(reason) = visit(self.options()).await else {
+                return Ok(());
             };
             if Instant::now() > deadline {
                 return Err(self.not_started(reason));
@@ -328,6 +322,19 @@ impl fmt::Debug for Server {
             self.port,
             self.pid()
         )
+    }
+}
+
+/// Logs in and leaves; or why it was not let in.
+pub(super) async fn visit(options: OptsBuilder) -> Result<(), String> {
+    let patience = Duration::from_secs(5);
+    match timeout(patience, Conn::new(options)).await {
+        Ok(Ok(connection)) => {
+            let _ = timeout(patience, connection.disconnect()).await;
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("it does not answer".to_owned()),
     }
 }
 
