@@ -1,6 +1,6 @@
 //! Every command of the protocol, sent as raw packets to a server and through the proxy: the answers are the same.
 
-use crate::fixture::proxy::unique;
+use crate::fixture::proxy::{unique, wait_for};
 use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
@@ -325,6 +325,47 @@ on_both_flavours! {
         }
     }
 
+    async fn who_is_killed_as_its_statement_begins_takes_it_along(flavour) {
+        // Whoever kills finds it before it has a connection, with one that has nothing to do yet, or with one that runs.
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = &Proxy::before(cluster).start().await;
+        let who = Who::of(cluster, Who::usual());
+        let mut killer = Raw::open(&proxy.address(), &who).await;
+        killer.run("SELECT 1").await;
+        let sql = format!("SELECT SLEEP(300), '{}'", unique("begins"));
+        for _ in 0..60 {
+            let mut busy = Raw::open(&proxy.address(), &who).await;
+            busy.send_query(&sql).await;
+            killer.run(&format!("KILL {}", busy.greeting.connection_id)).await;
+            while busy.packet().await.is_some() {}
+        }
+        let running = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE info = \"{sql}\"");
+        for server in cluster.servers() {
+            wait_for("the end of all", async || {
+                let count: Vec<u64> = server.query(&running).await.unwrap();
+                (count == [0]).then_some(())
+            })
+            .await;
+        }
+        assert!(!proxy.log().contains("is=\"down\""), "a server that kills whom it is told to is up: {}", proxy.log());
+    }
+
+    async fn who_is_killed_while_it_waits_for_a_connection_goes_at_once(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::before(cluster)
+            .with("pool: {max_connections: 1, acquire_timeout: 300s}")
+            .main_listener("mode: primary")
+            .start()
+            .await;
+        let who = Who::of(cluster, Who::usual());
+        let (mut holder, mut waiting) = (Raw::open(&proxy.address(), &who).await, Raw::open(&proxy.address(), &who).await);
+        holder.run("BEGIN").await;
+        waiting.send_query("SELECT 'in vain'").await;
+        holder.run(&format!("KILL {}", waiting.greeting.connection_id)).await;
+        assert_eq!(waiting.packet().await, None);
+        holder.run("COMMIT").await;
+    }
+
     async fn an_idle_session_of_another_account_is_killed_as_the_server_decides(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let proxy = Proxy::shared(flavour).await;
@@ -386,7 +427,7 @@ on_both_flavours! {
 }
 
 async fn wait_until_running(proxy: &Proxy<'_>, sql: &str) {
-    crate::fixture::proxy::wait_for(sql, async || {
+    wait_for(sql, async || {
         let text = format!("SELECT id FROM information_schema.processlist WHERE info = '{sql}'");
         let ids: Vec<u64> = proxy.cluster.primary().query(text).await.unwrap();
         ids.first().copied()

@@ -64,6 +64,9 @@ pub enum BackendError {
         "server '{server}' was lost before it answered: it is not known whether the statement took effect"
     )]
     OutcomeUnknown { server: String },
+    /// Nothing of the statement has been sent, and the client is told no more.
+    #[error("the session was killed")]
+    Killed,
     /// The server did not take the session's state; the connection is closed.
     #[error("server '{server}' did not restore the session: {code} {message}")]
     Restore {
@@ -102,6 +105,11 @@ impl BackendError {
         )
     }
 
+    /// Whether the server hung up on a connection: it may have gone, or somebody has killed just this one.
+    pub fn is_hang_up(&self) -> bool {
+        matches!(self, Self::Lost { source, .. } if source.kind() == io::ErrorKind::UnexpectedEof)
+    }
+
     /// Code, SQLSTATE and text for the client.
     pub fn for_client(&self) -> (u16, [u8; 5], String) {
         match self {
@@ -132,6 +140,7 @@ impl BackendError {
             }
             // "Got error during COMMIT", "transaction resolution unknown".
             Self::OutcomeUnknown { .. } => (1180, *b"08007", self.to_string()),
+            Self::Killed => (1317, *b"70100", self.to_string()),
             Self::Stopping => (1053, *b"08S01", self.to_string()),
             Self::Login { .. } => (1045, *b"28000", self.to_string()),
             Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),

@@ -11,7 +11,7 @@ use crate::backend::connect::Attributes;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::{ListenerMode, ServerTlsMode};
-use crate::net::Link;
+use crate::net::{Interrupt, Link};
 use crate::session::{Hold, State, Template};
 use crate::util::clock;
 use crate::wire::Status;
@@ -159,6 +159,9 @@ impl Client {
         };
         self.connection = Some(connection);
         self.show_thread();
+        if self.entry.is_killed() {
+            return Err(BackendError::Killed);
+        }
         Ok(())
     }
 
@@ -180,7 +183,11 @@ impl Client {
         }
         self.connection = Some(connection);
         self.show_thread();
-        true
+        if self.entry.is_killed() {
+            // Whoever killed it has seen it without a connection.
+            self.connection = None;
+        }
+        self.connection.is_some()
     }
 
     /// Whether the session has a connection at home, or has one now, without having to wait or to change anything
@@ -229,7 +236,7 @@ impl Client {
         tokio::select! {
             biased;
             acquired = acquired => acquired,
-            () = self.signal.stopped() => Err(BackendError::Stopping),
+            () = self.signal.raised(Interrupt::Kill) => Err(self.called_off()),
             () = leaves_the_queue(&self.link, server) => {
                 let server = server.name().to_owned();
                 Err(BackendError::ClientLeft { server })

@@ -504,6 +504,9 @@ impl Client {
     /// did part of the session, and it ends.
     pub async fn refuse(&mut self, error: BackendError) -> Result<Outcome, End> {
         self.leave_gate();
+        if matches!(error, BackendError::Killed) {
+            return Err(End::Killed);
+        }
         let (code, sqlstate, message) = error.for_client();
         self.error(code, &sqlstate, &message).await?;
         if self.has_lost_its_hold() {

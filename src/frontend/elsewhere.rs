@@ -220,14 +220,13 @@ impl Client {
             return Err(End::ServerLost);
         }
         Ok(match error {
+            BackendError::Killed => return Err(End::Killed),
             BackendError::Stopping => Attempt::Home,
             // The schema may be on its way, or has gone: the session's own server knows.
             error if error.lacks_schema() => Attempt::Home,
             error => {
                 tracing::warn!(client = self.id, %error, "a read goes elsewhere");
-                if error.is_lost() {
-                    self.worker.shared.topology.failed(index);
-                }
+                self.blame(index, &error);
                 Attempt::Again
             }
         })

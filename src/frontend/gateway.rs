@@ -132,14 +132,27 @@ impl Client {
         let shared = &self.worker.shared;
         let gone = shared.topology.gate().writable() != Some(self.server.index);
         let waits = gone || shared.settings().config.failover.mode.replaces_by_itself();
+        let waits = waits && !self.entry.is_dying();
         waits && error.is_lost() && self.mode != ListenerMode::Replica && !shared.lot.patience().is_zero()
+    }
+
+    /// What this error says of the server's health.
+    pub fn blame(&self, index: usize, error: &BackendError) {
+        let topology = &self.worker.shared.topology;
+        match error {
+            // The server did as it was told.
+            _ if self.entry.is_dying() => {}
+            error if error.is_hang_up() => topology.hung_up(index),
+            error if error.is_lost() => topology.failed(index),
+            _ => {}
+        }
     }
 
     /// The primary cannot be reached: waits until it can, or another one is there.
     pub async fn wait_for_primary(&mut self, error: &BackendError) -> Result<(), BackendError> {
         let shared = self.worker.shared.clone();
         tracing::debug!(client = self.id, %error, "a statement waits for the primary");
-        shared.topology.failed(self.server.index);
+        self.blame(self.server.index, error);
         shared.lot.stall(self.server.index);
         self.gateway.pass = None;
         self.park().await?;
@@ -161,7 +174,7 @@ impl Client {
         let turn = tokio::select! {
             biased;
             turn = waiting.turn() => turn,
-            () = self.signal.raised(Interrupt::Kill) => return Err(BackendError::Stopping),
+            () = self.signal.raised(Interrupt::Kill) => return Err(self.called_off()),
             () = tokio::time::sleep_until(until) => {
                 counts.timed_out.add(1);
                 return Err(self.no_primary(format!("not within {:?}", shared.lot.patience())));

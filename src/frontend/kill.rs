@@ -158,8 +158,36 @@ impl Client {
         }
         if connection {
             self.end_client(id);
+            if let Err(error) = self.kill_what_it_took(entry).await {
+                return self.refuse(error).await.map(drop);
+            }
         }
         self.ok().await
+    }
+
+    /// It may have got a connection since it was seen without, and run something there.
+    async fn kill_what_it_took(&mut self, entry: Arc<Entry>) -> Result<(), BackendError> {
+        let aim = Aim::at(entry);
+        let Some((server, thread)) = aim.place else {
+            return Ok(());
+        };
+        self.visit(server).await?;
+        if let Some(own) = &mut self.connection {
+            let sql = own.as_query(format!("KILL CONNECTION {thread}").as_bytes());
+            // That it is gone already is what was wanted.
+            own.run(Command::QUERY, &sql).await?;
+        }
+        drop(aim);
+        self.unbind();
+        Ok(())
+    }
+
+    /// Somebody ends the session, or the whole proxy, while it waits.
+    pub fn called_off(&self) -> BackendError {
+        match self.signal.get() {
+            Some(Interrupt::Kill) => BackendError::Killed,
+            _ => BackendError::Stopping,
+        }
     }
 
     /// Whether it may be killed is for the server to say: it is shown a connection of the same account, and that

@@ -151,15 +151,17 @@ impl Entry {
     }
 
     pub fn is_dying(&self) -> bool {
-        self.dying.load(Ordering::Acquire)
+        self.dying.load(Ordering::Acquire) || self.is_killed()
     }
 
+    /// Who kills looks for its connection after this, and its own thread looks at this once its connection can be
+    /// seen: one of the two sees the other.
     pub fn kill(&self) {
-        self.is_killed.store(true, Ordering::Release);
+        self.is_killed.store(true, Ordering::SeqCst);
     }
 
     pub fn is_killed(&self) -> bool {
-        self.is_killed.load(Ordering::Acquire)
+        self.is_killed.load(Ordering::SeqCst)
     }
 }
 

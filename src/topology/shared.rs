@@ -284,7 +284,17 @@ impl Topology {
         known.rcu(|known| known.reached(position));
     }
 
-    /// A session lost the server, or could not connect to it.
+    /// The server hung up on a session. However many do, that is one failure: one statement may kill all of them.
+    pub fn hung_up(&self, index: usize) {
+        let shared = &self.servers[index];
+        shared.known.store(Arc::default());
+        let (first, order) = (1, Ordering::Relaxed);
+        if shared.failures.compare_exchange(0, first, order, order).is_ok() {
+            shared.suspected.notify_one();
+        }
+    }
+
+    /// A session lost the server otherwise, or could not connect to it.
     pub fn failed(&self, index: usize) {
         let shared = &self.servers[index];
         let failures = shared.count_failure();

@@ -152,6 +152,23 @@ async fn sessions_that_lose_a_server_make_it_suspect_and_then_down_until_a_probe
 }
 
 #[tokio::test(start_paused = true)]
+async fn however_many_sessions_a_server_hangs_up_on_a_probe_decides() {
+    let topology = topology("");
+    up(&topology);
+    for _ in 0..3 {
+        topology.hung_up(REPLICA);
+        topology.hung_up(REPLICA);
+        topology.suspected(REPLICA).await;
+        assert_eq!(seen(&topology).health, Health::Up);
+        advance(Duration::from_millis(1)).await;
+        up(&topology);
+    }
+    topology.hung_up(REPLICA);
+    topology.failed(REPLICA);
+    assert!(is_down(&topology), "nobody can connect either");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_at_which_only_sessions_fail_stays_out_for_longer_each_time() {
     let ejection = "ejection: {shortest: 1s, longest: 3s, most: 50}";
     let topology = topology(&format!(

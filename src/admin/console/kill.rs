@@ -15,9 +15,9 @@ pub async fn kill(state: &State, id: u32, query: bool) -> Result<Reply, Wrong> {
     if query {
         return kill_query(state, id, &entry).await;
     }
-    // What it runs ends with its server connection, which nobody else may have after that.
-    let stopped = kill_query(state, id, &entry).await;
+    // Before its connection is looked for: what it begins from now on, it does not send.
     entry.kill();
+    let stopped = kill_query(state, id, &entry).await;
     state.shared.interrupt(entry.worker, id, Interrupt::Kill);
     Ok(Reply::Done(match stopped {
         Err(why) => format!("session {id} ends; what it runs on the server may go on: {why}"),

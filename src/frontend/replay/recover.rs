@@ -46,7 +46,7 @@ impl Client {
     /// Whether a request that changes nothing may be sent again on another connection.
     pub fn may_stand_up(&self, error: &BackendError) -> bool {
         let kept = self.replay.transcript.is_some() || !self.session.holds.leave_traces();
-        kept && self.may_wait(error) && !self.is_visiting() && !self.entry.is_dying()
+        kept && self.may_wait(error) && !self.is_visiting()
     }
 
     /// Gets that connection, with the session's transaction on it.
@@ -81,9 +81,7 @@ impl Client {
     /// The server was lost before anything of the answer came. The connection is gone already.
     pub async fn recover(&mut self, error: BackendError, facts: &Facts) -> Recovered {
         let holds = self.session.holds;
-        if error.is_lost() {
-            self.worker.shared.topology.failed(self.server.index);
-        }
+        self.blame(self.server.index, &error);
         self.gateway.pass = None;
         let dying = self.entry.is_dying() || !error.is_lost();
         let open = |client: &Self| {
