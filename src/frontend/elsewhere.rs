@@ -221,6 +221,7 @@ impl Client {
         }
         Ok(match error {
             BackendError::Killed => return Err(End::Killed),
+            BackendError::Interrupted => Attempt::Done(self.refuse(error).await?),
             BackendError::Stopping => Attempt::Home,
             // The schema may be on its way, or has gone: the session's own server knows.
             error if error.lacks_schema() => Attempt::Home,
