@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::fixture::proxy::wait_for;
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+use crate::http::before_with;
 
 /// Reads of one run, unless SPLITRAIL_READS says otherwise.
 const READS: u64 = 8_000;
@@ -300,7 +301,7 @@ on_both_flavours! {
         let cluster = Cluster::of(flavour).replicas(1).start().await;
         prepare(&cluster).await;
         delay(&cluster, flavour, 0, 2).await;
-        let proxy = Proxy::before(&cluster).with("consistency: {wait: 10s}").start().await;
+        let (proxy, site) = before_with(&cluster, "consistency: {wait: 10s}").await;
         let (mut writer, mut reader) = (proxy.client().await, proxy.client().await);
         writer.query_drop("UPDATE checks.counters SET n = 7 WHERE id = 1").await.unwrap();
         let row: Row = writer.query_first("SHOW SPLITRAIL GTID").await.unwrap().unwrap();
@@ -312,6 +313,8 @@ on_both_flavours! {
         reader.query_drop(format!("SET splitrail.after = '{gtid}'")).await.unwrap();
         let n: u64 = reader.query_first("SELECT n FROM checks.counters WHERE id = 1").await.unwrap().unwrap();
         assert_eq!(n, 7);
+        let waits = "splitrail_reads_waited_total{on=\"replica\",outcome=\"seen\"}";
+        assert_eq!(site.number(waits).await, 1.0);
     }
 
     async fn who_comes_after_a_write_sees_it(flavour) {
