@@ -273,8 +273,8 @@ on_both_flavours! {
     async fn what_a_replica_showed_first_the_primary_shows_too(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         prepare(&cluster).await;
-        let proxy = Proxy::before(&cluster).with("consistency: {wait: 20s}").start().await;
-        hold_commits_back(&cluster, flavour, Duration::from_secs(2)).await;
+        let proxy = Proxy::before(&cluster).with("consistency: {wait: 60s}").start().await;
+        hold_commits_back(&cluster, flavour, Duration::from_secs(120)).await;
         let mut writer = cluster.primary().connect().await.unwrap();
         let commit = tokio::spawn(async move {
             writer.query_drop("UPDATE checks.counters SET n = 7 WHERE id = 1").await.unwrap();
@@ -289,10 +289,22 @@ on_both_flavours! {
         assert_eq!((on_primary, commit.is_finished()), (0, false), "the primary keeps it back");
         // A transaction runs on the primary, and its reads come after those before it.
         client.query_drop("BEGIN").await.unwrap();
-        let n: u64 = client.query_first(read).await.unwrap().unwrap();
-        client.query_drop("COMMIT").await.unwrap();
+        let reading = tokio::spawn(async move {
+            let n: u64 = client.query_first(read).await.unwrap().unwrap();
+            client.query_drop("COMMIT").await.unwrap();
+            n
+        });
         if flavour == Flavour::MySql {
-            assert_eq!(n, 7, "it was seen, and then not");
+            wait_for("the read to wait", async || {
+                let sql = "SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT _shown_,WAIT%'";
+                cluster.primary().query::<u64>(sql).await.unwrap().pop()
+            })
+            .await;
+            cluster.replicas()[1].execute("START REPLICA IO_THREAD").await.unwrap();
+            assert_eq!(reading.await.unwrap(), 7, "it was seen, and then not");
+        } else {
+            assert_eq!(reading.await.unwrap(), 0, "MariaDB has nothing to wait for");
+            cluster.replicas()[1].execute("START SLAVE IO_THREAD").await.unwrap();
         }
         commit.await.unwrap();
     }
