@@ -365,7 +365,8 @@ impl Client {
         let Some(deadline) = deadline else {
             return relay.run(expect).await;
         };
-        let answered = deadline.over(relay.run(expect), &stopped).await;
+        // Rare, and larger than all else that a session may have to wait for: every client would have room for it.
+        let answered = Box::pin(deadline.over(relay.run(expect), &stopped)).await;
         if stopped.get()
             && answered.is_ok()
             && let Some(connection) = &mut self.connection
