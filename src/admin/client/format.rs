@@ -53,11 +53,11 @@ fn line(text: &mut String, cells: &[String], widths: &[usize], numeric: &[bool])
 
 /// An object for each row; for a command without rows, one with what it said.
 pub fn json(rows: &Rows) -> String {
-    use serde_json::{Map, Value};
+    use serde_json::Value;
     if rows.columns.is_empty() {
-        let said = [("done".to_owned(), Value::from(rows.info.as_str()))];
-        return Value::Object(Map::from_iter(said)).to_string() + "\n";
+        return format!("{{\"done\":{}}}\n", Value::from(rows.info.as_str()));
     }
+    // A map would sort them by name.
     let object = |row: &Vec<Option<String>>| {
         let field = |(column, field): (usize, &Option<String>)| {
             let value = match field {
@@ -65,14 +65,16 @@ pub fn json(rows: &Rows) -> String {
                 Some(text) if rows.numeric[column] => number(text),
                 Some(text) => Value::from(text.as_str()),
             };
-            (rows.columns[column].clone(), value)
+            format!("    {}: {value}", Value::from(rows.columns[column].as_str()))
         };
-        Value::Object(row.iter().enumerate().map(field).collect())
+        let fields: Vec<_> = row.iter().enumerate().map(field).collect();
+        format!("  {{\n{}\n  }}", fields.join(",\n"))
     };
     let list: Vec<_> = rows.rows.iter().map(object).collect();
-    let mut text = serde_json::to_string_pretty(&list).unwrap_or_default();
-    text.push('\n');
-    text
+    match list.is_empty() {
+        true => "[]\n".to_owned(),
+        false => format!("[\n{}\n]\n", list.join(",\n")),
+    }
 }
 
 fn number(text: &str) -> serde_json::Value {
@@ -134,7 +136,16 @@ mod tests {
 
     #[test]
     fn programs_get_json_and_csv() {
-        let parsed: serde_json::Value = serde_json::from_str(&json(&rows())).unwrap();
+        let text = json(&rows());
+        assert!(text.find("server") < text.find("lag_ms"), "{text}");
+        let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            json(&Rows {
+                rows: Vec::new(),
+                ..rows()
+            }),
+            "[]\n"
+        );
         assert_eq!(parsed[1]["lag_ms"], 12.5);
         assert_eq!(parsed[0]["lag_ms"], serde_json::Value::Null);
         assert_eq!(csv(&rows()), "server,lag_ms\n\"db1, \"\"a\"\"\",\ndb2,12.5\n");

@@ -23,6 +23,8 @@ struct Screen {
 }
 
 const BAR: usize = 10;
+/// A server's own complaint is cut here; SHOW SERVERS has all of it.
+const PROBLEM: usize = 100;
 
 /// The exit code: 0 if there is a primary that takes writes, else [`REFUSED`]; [`UNREACHABLE`] if nobody answers.
 pub async fn status(options: &Status, out: &mut impl Write, err: &mut impl Write) -> std::io::Result<u8> {
@@ -57,7 +59,9 @@ impl Screen {
     fn is_well(&self) -> bool {
         let is_up =
             |row| self.topology.get(row, "role") == "primary" && self.topology.get(row, "health") == "up";
-        (0..self.topology.rows.len()).any(is_up) && item(&self.analysis, "gate") == "open"
+        let takes_writes =
+            item(&self.analysis, "gate") == "open" && item(&self.analysis, "verdict") != "read-only";
+        (0..self.topology.rows.len()).any(is_up) && takes_writes
     }
 
     fn draw(&self) -> String {
@@ -71,9 +75,13 @@ impl Screen {
             item(&self.version, "clients"),
             item(&self.version, "epoch"),
         );
-        let gate = item(&self.analysis, "gate");
-        let writes = if gate == "open" { "go to the primary" } else { gate };
-        let verdict = item(&self.analysis, "verdict");
+        let (gate, verdict) = (item(&self.analysis, "gate"), item(&self.analysis, "verdict"));
+        let writes = match (gate, verdict) {
+            ("open", "dead") => "wait for a primary".to_owned(),
+            ("open", "read-only") => "are refused".to_owned(),
+            ("open", _) => "go to the primary".to_owned(),
+            (shut, _) => format!("wait: {}", shut.split_once(": ").map_or(shut, |(_, why)| why)),
+        };
         let paused = if item(&self.analysis, "paused") == "yes" {
             " (failover is paused)"
         } else {
@@ -119,7 +127,13 @@ impl Screen {
                 self.connections(field("server")),
             );
             if !field("problem").is_empty() {
-                let _ = write!(text, "  {}", field("problem"));
+                let problem: String = field("problem").chars().take(PROBLEM).collect();
+                let cut = if problem.len() < field("problem").len() {
+                    "…"
+                } else {
+                    ""
+                };
+                let _ = write!(text, "  {problem}{cut}");
             }
             let end = text.trim_end().len();
             text.truncate(end);
