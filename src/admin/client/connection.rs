@@ -87,8 +87,10 @@ impl Target {
 
     /// The port of the configuration, and who may do most there.
     fn configured(&self) -> Result<(Address, AdminUser), ClientError> {
-        let config =
-            Config::load(&self.config).map_err(|problems| ClientError::Unreachable(problems.to_string()))?;
+        let config = Config::load(&self.config).map_err(|problems| {
+            let help = "without the file: --address, --user and --password-file";
+            ClientError::Unreachable(format!("{problems}\n  {help}"))
+        })?;
         let users = &config.admin.users;
         let user = match &self.user {
             Some(name) => users.iter().find(|user| user.name == *name),

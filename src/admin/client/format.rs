@@ -6,23 +6,28 @@ use super::connection::Rows;
 
 /// A cell of a table is cut after this many characters.
 const WIDEST: usize = 100;
+/// SQL goes on in the next line, for so many of them: it is shown to be read.
+const HIGHEST: usize = 12;
 
 pub fn table(rows: &Rows) -> String {
-    let shown = |field: &Option<String>| {
-        let text = field
-            .as_deref()
-            .unwrap_or("NULL")
-            .replace(['\n', '\r', '\t'], " ");
-        match text.char_indices().nth(WIDEST) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
-        }
+    let most = match rows.columns.iter().any(|column| column == "sql") {
+        true => HIGHEST,
+        false => 1,
     };
-    let cells: Vec<Vec<String>> = rows
-        .rows
-        .iter()
-        .map(|row| row.iter().map(shown).collect())
-        .collect();
+    let shown = |field: &Option<String>| {
+        let text = field.as_deref().unwrap_or("NULL");
+        broken(&text.replace(['\n', '\r', '\t'], " "), most)
+    };
+    let mut cells: Vec<Vec<String>> = Vec::new();
+    for row in &rows.rows {
+        let fields: Vec<_> = row.iter().map(shown).collect();
+        let height = fields.iter().map(Vec::len).max().unwrap_or(0);
+        let part = |place: usize| {
+            let text = |field: &Vec<String>| field.get(place).cloned().unwrap_or_default();
+            fields.iter().map(text).collect()
+        };
+        cells.extend((0..height).map(part));
+    }
     let width = |column: usize| {
         let longest = cells.iter().filter_map(|row| row.get(column));
         let longest = longest.map(|cell| cell.chars().count()).max().unwrap_or(0);
@@ -35,6 +40,26 @@ pub fn table(rows: &Rows) -> String {
         line(&mut text, row, &widths, &rows.numeric);
     }
     text
+}
+
+/// In so many lines that are not too long, at spaces where there are any.
+fn broken(text: &str, high: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some((most, _)) = rest.char_indices().nth(WIDEST) {
+        if lines.len() + 1 == high {
+            lines.push(format!("{}…", &rest[..most]));
+            return lines;
+        }
+        let end = match rest[..most].rfind(' ') {
+            Some(space) if space > most / 2 => space + 1,
+            _ => most,
+        };
+        lines.push(rest[..end].trim_end().to_owned());
+        rest = &rest[end..];
+    }
+    lines.push(rest.to_owned());
+    lines
 }
 
 /// Numbers stand at the right.
@@ -132,6 +157,26 @@ mod tests {
     fn people_get_columns() {
         let text = table(&rows());
         assert_eq!(text, "server    lag_ms\ndb1, \"a\"    NULL\ndb2         12.5\n");
+    }
+
+    #[test]
+    fn sql_goes_on_in_the_next_line() {
+        let long = "word ".repeat(30);
+        let rows = Rows {
+            columns: vec!["sql".to_owned(), "lag_ms".to_owned()],
+            rows: vec![vec![Some(long.clone()), Some("1".to_owned())]],
+            ..rows()
+        };
+        let text = table(&rows);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(
+            lines[1].ends_with("word       1") && lines[2].starts_with("word"),
+            "{text}"
+        );
+        assert_eq!(broken(&"x".repeat(5000), HIGHEST).len(), HIGHEST);
+        assert_eq!(broken(&"ä".repeat(150), 2).concat(), "ä".repeat(150));
+        assert_eq!(broken("", 1), [""]);
     }
 
     #[test]
