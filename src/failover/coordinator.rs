@@ -258,7 +258,7 @@ impl Coordinator {
             Ok(_) => self.not_before = Some(Instant::now() + AFTER_FAILURE),
             Err(refusal) => {
                 let refusal = refusal.to_string();
-                self.hold(&refusal);
+                self.hold(&format!("nobody is promoted: {refusal}"));
                 // Times pass in it; that is no news.
                 let shape = refusal.replace(|letter: char| letter.is_ascii_digit(), "");
                 if self.told.refusal.as_ref() != Some(&shape) {
