@@ -111,7 +111,9 @@ impl Coordinator {
     pub(super) fn hold(&mut self, why: &str) {
         if self.config.failover.mode == FailoverMode::Automatic {
             self.is_held = true;
-            self.topology.gate().shut(why);
+            if self.topology.gate().shut_because().is_none() {
+                self.topology.gate().shut(why);
+            }
         }
     }
 
