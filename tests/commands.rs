@@ -3,6 +3,7 @@
 use crate::fixture::proxy::{unique, wait_for};
 use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+use mysql_async::prelude::Queryable;
 use splitrail::wire::Capabilities;
 use splitrail::wire::bytes::Put;
 use splitrail::wire::command::Command;
@@ -388,6 +389,35 @@ on_both_flavours! {
         assert_eq!(admin.query(format!("KILL {id}")).await[0][0], 0);
         assert!(victim.is_closed().await);
         assert_eq!(admin.value("SELECT 'and the killer'").await, "and the killer");
+    }
+
+    async fn kill_query_ends_what_waits_in_the_proxy(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::before(cluster)
+            .with("pool: {max_connections: 1, acquire_timeout: 300s}")
+            .main_listener("mode: primary")
+            .admin()
+            .start()
+            .await;
+        let who = Who::of(cluster, Who::usual());
+        let (mut holder, mut waiting) = (Raw::open(&proxy.address(), &who).await, Raw::open(&proxy.address(), &who).await);
+        let mut admin = proxy.admin().await;
+        holder.run("BEGIN").await;
+        let id = waiting.greeting.connection_id;
+        let busy = format!("SELECT id FROM sessions WHERE state = 'query' AND id = {id}");
+        for by_admin in [false, true] {
+            waiting.send_query("SELECT 'in vain'").await;
+            wait_for("the statement", async || admin.query_first::<u32, _>(&busy).await.unwrap()).await;
+            match by_admin {
+                false => drop(holder.run(&format!("KILL QUERY {id}")).await),
+                true => admin.query_drop(format!("KILL QUERY {id}")).await.unwrap(),
+            }
+            let answer = waiting.packet().await.unwrap();
+            assert_eq!(answer[1..3], 1317_u16.to_le_bytes(), "{answer:?}");
+        }
+        holder.run("COMMIT").await;
+        // What was ended was that statement, and not the next one.
+        assert_eq!(waiting.value("SELECT 'goes on'").await, "goes on");
     }
 
     async fn kill_query_of_oneself_answers_the_same(flavour) {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::fixture::proxy::wait_for;
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+use crate::http::before_with;
 
 /// Reads of one run, unless SPLITRAIL_READS says otherwise.
 const READS: u64 = 8_000;
@@ -272,8 +273,8 @@ on_both_flavours! {
     async fn what_a_replica_showed_first_the_primary_shows_too(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         prepare(&cluster).await;
-        let proxy = Proxy::before(&cluster).with("consistency: {wait: 20s}").start().await;
-        hold_commits_back(&cluster, flavour, Duration::from_secs(2)).await;
+        let proxy = Proxy::before(&cluster).with("consistency: {wait: 60s}").start().await;
+        hold_commits_back(&cluster, flavour, Duration::from_secs(120)).await;
         let mut writer = cluster.primary().connect().await.unwrap();
         let commit = tokio::spawn(async move {
             writer.query_drop("UPDATE checks.counters SET n = 7 WHERE id = 1").await.unwrap();
@@ -288,10 +289,22 @@ on_both_flavours! {
         assert_eq!((on_primary, commit.is_finished()), (0, false), "the primary keeps it back");
         // A transaction runs on the primary, and its reads come after those before it.
         client.query_drop("BEGIN").await.unwrap();
-        let n: u64 = client.query_first(read).await.unwrap().unwrap();
-        client.query_drop("COMMIT").await.unwrap();
+        let reading = tokio::spawn(async move {
+            let n: u64 = client.query_first(read).await.unwrap().unwrap();
+            client.query_drop("COMMIT").await.unwrap();
+            n
+        });
         if flavour == Flavour::MySql {
-            assert_eq!(n, 7, "it was seen, and then not");
+            wait_for("the read to wait", async || {
+                let sql = "SELECT id FROM information_schema.processlist WHERE info LIKE 'SELECT _shown_,WAIT%'";
+                cluster.primary().query::<u64>(sql).await.unwrap().pop()
+            })
+            .await;
+            cluster.replicas()[1].execute("START REPLICA IO_THREAD").await.unwrap();
+            assert_eq!(reading.await.unwrap(), 7, "it was seen, and then not");
+        } else {
+            assert_eq!(reading.await.unwrap(), 0, "MariaDB has nothing to wait for");
+            cluster.replicas()[1].execute("START SLAVE IO_THREAD").await.unwrap();
         }
         commit.await.unwrap();
     }
@@ -300,7 +313,7 @@ on_both_flavours! {
         let cluster = Cluster::of(flavour).replicas(1).start().await;
         prepare(&cluster).await;
         delay(&cluster, flavour, 0, 2).await;
-        let proxy = Proxy::before(&cluster).with("consistency: {wait: 10s}").start().await;
+        let (proxy, site) = before_with(&cluster, "consistency: {wait: 10s}").await;
         let (mut writer, mut reader) = (proxy.client().await, proxy.client().await);
         writer.query_drop("UPDATE checks.counters SET n = 7 WHERE id = 1").await.unwrap();
         let row: Row = writer.query_first("SHOW SPLITRAIL GTID").await.unwrap().unwrap();
@@ -312,6 +325,8 @@ on_both_flavours! {
         reader.query_drop(format!("SET splitrail.after = '{gtid}'")).await.unwrap();
         let n: u64 = reader.query_first("SELECT n FROM checks.counters WHERE id = 1").await.unwrap().unwrap();
         assert_eq!(n, 7);
+        let waits = "splitrail_reads_waited_total{on=\"replica\",outcome=\"seen\"}";
+        assert_eq!(site.number(waits).await, 1.0);
     }
 
     async fn who_comes_after_a_write_sees_it(flavour) {

@@ -64,6 +64,9 @@ pub enum BackendError {
         "server '{server}' was lost before it answered: it is not known whether the statement took effect"
     )]
     OutcomeUnknown { server: String },
+    /// Somebody killed the statement before it was sent.
+    #[error("Query execution was interrupted")]
+    Interrupted,
     /// Nothing of the statement has been sent, and the client is told no more.
     #[error("the session was killed")]
     Killed,
@@ -140,7 +143,7 @@ impl BackendError {
             }
             // "Got error during COMMIT", "transaction resolution unknown".
             Self::OutcomeUnknown { .. } => (1180, *b"08007", self.to_string()),
-            Self::Killed => (1317, *b"70100", self.to_string()),
+            Self::Interrupted | Self::Killed => (1317, *b"70100", self.to_string()),
             Self::Stopping => (1053, *b"08S01", self.to_string()),
             Self::Login { .. } => (1045, *b"28000", self.to_string()),
             Self::Protocol { .. } => (1835, *b"HY000", self.to_string()),

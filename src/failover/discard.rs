@@ -51,6 +51,7 @@ impl Rejoin {
             }
             None => self.copy_primary(course).await?,
         }
+        self.stop_writes(course).await?;
         self.come_behind(course).await?;
         self.has_nothing_left()
     }

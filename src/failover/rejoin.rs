@@ -14,9 +14,9 @@ use super::plan::Refusal;
 use super::report::{Outcome, Report, ReportKind};
 use super::scene::{Member, Scene};
 use super::shared::Shared;
-use super::step::{Step, StepKind};
+use super::step::Step;
 use super::surplus::surplus;
-use super::tend::{follow, step};
+use super::tend::{follow, no_writes};
 use super::watch::Watch;
 use crate::config::Config;
 use crate::gtid::Position;
@@ -64,8 +64,8 @@ impl Coordinator {
             }
         }
         let extra = surplus(
-            &scene.members[server].position(),
-            &scene.members[primary].executed(),
+            &scene.members[server].begun(),
+            &scene.members[primary].begun(),
             &self.reigns,
         );
         if !extra.is_empty() && !discard {
@@ -97,10 +97,10 @@ impl Rejoin {
         let mut course = Course::new(ReportKind::Rejoin, self.scene.epoch);
         course.from = Some(self.scene.members[self.server].name.clone());
         course.to = Some(self.scene.members[self.primary].name.clone());
-        let done = if self.extra.is_empty() {
-            self.come_behind(&course).await
-        } else {
-            self.discard(&course).await
+        let done = match self.stop_writes(&course).await {
+            Ok(()) if self.extra.is_empty() => self.come_behind(&course).await,
+            Ok(()) => self.discard(&course).await,
+            Err(why) => Err(why),
         };
         let outcome = match done {
             Ok(()) => {
@@ -114,18 +114,25 @@ impl Rejoin {
         report
     }
 
+    /// What is being committed there comes to its end before anything else.
+    pub(super) async fn stop_writes(&self, course: &Course) -> Result<(), String> {
+        self.perform(&no_writes(&self.scene, self.server), course).await
+    }
+
     /// It has nothing of its own: it follows, and is seen to.
     pub(super) async fn come_behind(&mut self, course: &Course) -> Result<(), String> {
-        let (scene, server) = (&self.scene, self.server);
-        let hands = Hands::new(&self.fleet, &course.steps, scene);
-        let text = format!("{} takes no writes", scene.name(server));
-        let mut steps: Vec<Step> = vec![step(scene, server, StepKind::ReadOnly, &text)];
-        steps.extend(follow(scene, server, self.primary));
-        for step in &steps {
+        let steps = follow(&self.scene, self.server, self.primary);
+        self.perform(&steps, course).await?;
+        self.wait_until_it_follows().await
+    }
+
+    async fn perform(&self, steps: &[Step], course: &Course) -> Result<(), String> {
+        let hands = Hands::new(&self.fleet, &course.steps, &self.scene);
+        for step in steps {
             let done = hands.perform(step).await;
             done.map_err(|trouble| format!("{}: {trouble}", step.sentence))?;
         }
-        self.wait_until_it_follows().await
+        Ok(())
     }
 
     async fn wait_until_it_follows(&mut self) -> Result<(), String> {

@@ -277,7 +277,7 @@ impl Coordinator {
 /// A server that is not the primary stops to take writes. Commits that wait there for an acknowledgement keep it from
 /// becoming read-only, and nobody acknowledges them any more. They are let go only when nobody is left whom the
 /// server could tell that they are done.
-fn no_writes(scene: &Scene, server: usize) -> Vec<Step> {
+pub(super) fn no_writes(scene: &Scene, server: usize) -> Vec<Step> {
     let status = scene.members[server].status.as_deref();
     let waits = status.is_some_and(|status| status.semi_sync.source == Some(true));
     let mut steps = Vec::new();

@@ -11,7 +11,7 @@ use crate::backend::connect::Attributes;
 use crate::backend::pool::{Pool, Ticket};
 use crate::backend::{BackendError, Connection, Key, Server};
 use crate::config::{ListenerMode, ServerTlsMode};
-use crate::net::{Interrupt, Link};
+use crate::net::Link;
 use crate::session::{Hold, State, Template};
 use crate::util::clock;
 use crate::wire::Status;
@@ -157,12 +157,7 @@ impl Client {
                 Err(error) => return Err(error),
             }
         };
-        self.connection = Some(connection);
-        self.show_thread();
-        if self.entry.is_killed() {
-            return Err(BackendError::Killed);
-        }
-        Ok(())
+        self.show_taken(connection)
     }
 
     /// Takes the session's own connection again, or another one in its state: nothing has to be waited for. False: there
@@ -181,13 +176,19 @@ impl Client {
             seat.ticket = Some(seat.pool.put(connection));
             return false;
         }
+        self.show_taken(connection).is_ok()
+    }
+
+    /// Whoever has killed the session, or its statement, a moment ago has seen it without a connection.
+    fn show_taken(&mut self, connection: Box<Connection>) -> Result<(), BackendError> {
         self.connection = Some(connection);
         self.show_thread();
-        if self.entry.is_killed() {
-            // Whoever killed it has seen it without a connection.
-            self.connection = None;
-        }
-        self.connection.is_some()
+        let Some(why) = self.ends_now() else {
+            return Ok(());
+        };
+        self.connection = None;
+        self.show_thread();
+        Err(why)
     }
 
     /// Whether the session has a connection at home, or has one now, without having to wait or to change anything
@@ -236,7 +237,7 @@ impl Client {
         tokio::select! {
             biased;
             acquired = acquired => acquired,
-            () = self.signal.raised(Interrupt::Kill) => Err(self.called_off()),
+            () = self.signal.called_off() => Err(self.called_off()),
             () = leaves_the_queue(&self.link, server) => {
                 let server = server.name().to_owned();
                 Err(BackendError::ClientLeft { server })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 
 use super::client::Client;
 use super::command::LOOKED_AT;
@@ -93,7 +93,8 @@ struct Keeping {
     key: OwnKey,
     tables: Box<[Box<[u8]>]>,
     began: Moment,
-    ttl: Duration,
+    /// Counted from when the read began: what it shows may be as old as that.
+    expires: Instant,
     most: usize,
 }
 
@@ -142,8 +143,7 @@ impl ResultCache {
     }
 
     /// The result, or the moment at which the read that is to give it begins.
-    fn look(&self, key: ResultKey<'_>) -> Result<Bytes, Moment> {
-        let now = Instant::now();
+    fn look(&self, key: ResultKey<'_>, now: Instant) -> Result<Bytes, Moment> {
         let mut results = self.lock();
         let found = results.get(key, now).ok_or_else(|| results.begin());
         let counter = match found {
@@ -155,7 +155,6 @@ impl ResultCache {
     }
 
     fn keep(&self, keeping: Keeping, result: Vec<u8>, (server, had): (usize, Arc<Position>)) {
-        let expires = Instant::now() + keeping.ttl;
         let mut results = self.lock();
         if self.topology.snapshot().primary != Some(server) {
             let position_after = &|mark| self.position_after(mark);
@@ -172,7 +171,7 @@ impl ResultCache {
             keeping.key.borrow(),
             tables,
             keeping.began,
-            expires,
+            keeping.expires,
             result.into(),
         );
     }
@@ -305,7 +304,8 @@ impl Client {
         if !self.may_share_result(facts) || self.session.touches_temporary(facts.tables.as_deref()) {
             return Ok(false);
         }
-        match cache.look(key.borrow()) {
+        let now = Instant::now();
+        match cache.look(key.borrow(), now) {
             Ok(result) => {
                 self.trace_kept(&name);
                 self.skip().await?;
@@ -318,7 +318,7 @@ impl Client {
                     key,
                     tables,
                     began,
-                    ttl: rule.ttl,
+                    expires: now + rule.ttl,
                     most,
                 };
                 self.caching.recording = Some(Recording {

@@ -35,6 +35,7 @@ impl Client {
                 self.statements += 1;
             }
             self.keep_up();
+            self.signal.is_cancelled.set(false);
             self.entry.begins(command, clock::now());
             let began = self.worker.begin_command();
             self.begin();

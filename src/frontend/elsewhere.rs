@@ -221,6 +221,7 @@ impl Client {
         }
         Ok(match error {
             BackendError::Killed => return Err(End::Killed),
+            BackendError::Interrupted => Attempt::Done(self.refuse(error).await?),
             BackendError::Stopping => Attempt::Home,
             // The schema may be on its way, or has gone: the session's own server knows.
             error if error.lacks_schema() => Attempt::Home,
@@ -292,11 +293,14 @@ impl Client {
         sent.map_err(|error| connection.lost(error))?;
         let reached = connection.hear(WAITED).await?.as_deref() == Some(b"0");
         let topology = self.worker.shared.topology.clone();
+        let waits = &self.worker.traffic().waits;
         if reached {
+            waits.on_replica.add(1);
             topology.reached(index, &position);
             self.session.seen.reached(index);
         } else {
             let serial = topology.position(index).probe;
+            waits.on_replica_in_vain.add(1);
             self.worker.router.borrow_mut().refusals.stall(index, serial);
             if pipelined {
                 // The result of the read is on its way, and nobody wants it.

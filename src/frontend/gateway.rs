@@ -8,7 +8,6 @@ use super::client::Client;
 use super::parking::{Crowded, Turn};
 use crate::backend::BackendError;
 use crate::config::ListenerMode;
-use crate::net::Interrupt;
 use crate::session::{Hold, Holds};
 use crate::sql::{Class, Facts};
 use crate::topology::Topology;
@@ -174,7 +173,7 @@ impl Client {
         let turn = tokio::select! {
             biased;
             turn = waiting.turn() => turn,
-            () = self.signal.raised(Interrupt::Kill) => return Err(self.called_off()),
+            () = self.signal.called_off() => return Err(self.called_off()),
             () = tokio::time::sleep_until(until) => {
                 counts.timed_out.add(1);
                 return Err(self.no_primary(format!("not within {:?}", shared.lot.patience())));

@@ -107,8 +107,10 @@ impl Client {
         else {
             return;
         };
-        if let (KillTarget::Connection, Some(id)) = (&kill.target, kill.id) {
-            self.end_client(id);
+        match (&kill.target, kill.id) {
+            (KillTarget::Connection, Some(id)) => self.end_client(id),
+            (KillTarget::Query, Some(id)) => self.cancel_statement(id),
+            _ => {}
         }
     }
 
@@ -125,6 +127,16 @@ impl Client {
             // Its thread may have its next statement before it has the letter.
             entry.kill();
             self.worker.shared.interrupt(entry.worker, id, Interrupt::Kill);
+        }
+    }
+
+    /// What it runs may wait here for another server than the one that was told.
+    fn cancel_statement(&self, id: u64) {
+        if let (Some(entry), Ok(id)) = (self.target(id), u32::try_from(id))
+            && !entry.is_idle()
+        {
+            entry.cancel();
+            self.worker.shared.cancel(entry.worker, id);
         }
     }
 
@@ -156,24 +168,28 @@ impl Client {
                 Err(error) => return self.refuse(error).await.map(drop),
             }
         }
-        if connection {
+        let what = if connection {
             self.end_client(id);
-            if let Err(error) = self.kill_what_it_took(entry).await {
-                return self.refuse(error).await.map(drop);
-            }
+            "CONNECTION"
+        } else {
+            self.cancel_statement(id);
+            "QUERY"
+        };
+        if let Err(error) = self.kill_what_it_took(entry, what).await {
+            return self.refuse(error).await.map(drop);
         }
         self.ok().await
     }
 
     /// It may have got a connection since it was seen without, and run something there.
-    async fn kill_what_it_took(&mut self, entry: Arc<Entry>) -> Result<(), BackendError> {
+    async fn kill_what_it_took(&mut self, entry: Arc<Entry>, what: &str) -> Result<(), BackendError> {
         let aim = Aim::at(entry);
         let Some((server, thread)) = aim.place else {
             return Ok(());
         };
         self.visit(server).await?;
         if let Some(own) = &mut self.connection {
-            let sql = own.as_query(format!("KILL CONNECTION {thread}").as_bytes());
+            let sql = own.as_query(format!("KILL {what} {thread}").as_bytes());
             // That it is gone already is what was wanted.
             own.run(Command::QUERY, &sql).await?;
         }
@@ -182,12 +198,21 @@ impl Client {
         Ok(())
     }
 
-    /// Somebody ends the session, or the whole proxy, while it waits.
+    /// Somebody ends the statement, the session, or the whole proxy, while it waits.
     pub fn called_off(&self) -> BackendError {
         match self.signal.get() {
+            Some(Interrupt::Stop) => BackendError::Stopping,
             Some(Interrupt::Kill) => BackendError::Killed,
-            _ => BackendError::Stopping,
+            _ => BackendError::Interrupted,
         }
+    }
+
+    /// Whether somebody has ended the statement, or the session. Asked once its connection can be seen.
+    pub fn ends_now(&self) -> Option<BackendError> {
+        if self.entry.is_killed() {
+            return Some(BackendError::Killed);
+        }
+        self.entry.is_cancelled().then_some(BackendError::Interrupted)
     }
 
     /// Whether it may be killed is for the server to say: it is shown a connection of the same account, and that

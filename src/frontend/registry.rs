@@ -26,6 +26,8 @@ pub struct Entry {
     aimed: AtomicU32,
     /// Somebody is about to kill its connection: what that breaks is not to run elsewhere.
     dying: AtomicBool,
+    /// The statement under way is not to go on.
+    is_cancelled: AtomicBool,
     /// It is killed, and whoever did it knows: nothing that it still says is answered.
     is_killed: AtomicBool,
     /// `None`: a Unix socket.
@@ -108,6 +110,7 @@ impl Entry {
             place: AtomicU64::new(0),
             aimed: AtomicU32::new(0),
             dying: AtomicBool::new(false),
+            is_cancelled: AtomicBool::new(false),
             is_killed: AtomicBool::new(false),
             address: None,
             listener: Arc::from(""),
@@ -163,6 +166,15 @@ impl Entry {
     pub fn is_killed(&self) -> bool {
         self.is_killed.load(Ordering::SeqCst)
     }
+
+    /// As [`Entry::kill`], for what it runs now.
+    pub fn cancel(&self) {
+        self.is_cancelled.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::SeqCst)
+    }
 }
 
 // === impl Aim ===
@@ -186,6 +198,7 @@ impl Drop for Aim {
 impl Entry {
     /// Its thread's: a command begins.
     pub fn begins(&self, command: Command, now: Instant) {
+        self.is_cancelled.store(false, Ordering::Relaxed);
         self.seen.command.store(command.0, Ordering::Relaxed);
         self.seen.changed.store(self.millis(now), Ordering::Relaxed);
     }
@@ -223,6 +236,10 @@ impl Entry {
             _ => "command",
         };
         (word, self.after(self.seen.changed.load(Ordering::Relaxed)))
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.seen.command.load(Ordering::Relaxed) == IDLE
     }
 
     pub fn holds(&self) -> Holds {

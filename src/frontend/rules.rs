@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use super::audit::Event;
 use super::client::{Client, STOPPING};
 use super::outcome::End;
+use crate::backend::BackendError;
 use crate::config::CacheRule;
-use crate::net::Interrupt;
 use crate::routing::rules::{self, Actions, RuleSet, Selection, Subject, TooLong, Verdict};
 use crate::routing::{Policy, Why};
 use crate::sql::Facts;
@@ -179,13 +179,18 @@ impl Client {
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => Ok(None),
-            () = self.signal.raised(Interrupt::Kill) => {
-                if self.signal.get() == Some(Interrupt::Stop) {
+            () = self.signal.called_off() => match self.called_off() {
+                BackendError::Stopping => {
                     self.error(1053, b"08S01", STOPPING).await?;
-                    return Err(End::ShuttingDown);
+                    Err(End::ShuttingDown)
                 }
-                Err(End::Killed)
-            }
+                BackendError::Killed => Err(End::Killed),
+                error => {
+                    let (code, _, text) = error.for_client();
+                    let sqlstate = b"70100";
+                    Ok(Some(Refused { code, sqlstate, text }))
+                }
+            },
         }
     }
 

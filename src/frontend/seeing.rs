@@ -205,7 +205,11 @@ impl Client {
         };
         match heard {
             Ok(shown) => {
-                if shown.as_deref() != Some(b"0") {
+                let waits = &self.worker.traffic().waits;
+                if shown.as_deref() == Some(b"0") {
+                    waits.on_primary.add(1);
+                } else {
+                    waits.on_primary_in_vain.add(1);
                     tracing::debug!(client = self.id, "the primary may show less than a replica did");
                 }
                 // Once is enough: what takes longer may take for ever.

@@ -44,6 +44,8 @@ pub enum Message {
         client: u32,
         interrupt: Interrupt,
     },
+    /// Ends what this client of the thread waits for, if it still does.
+    Cancel(u32),
     /// Reaches them all.
     InterruptAll(Interrupt),
     /// It accepts no connections any more.
@@ -269,6 +271,12 @@ impl Shared {
         if let Some(sender) = self.workers.get(worker) {
             // A thread that has ended has no clients left.
             let _ = sender.send(Message::Interrupt { client, interrupt });
+        }
+    }
+
+    pub fn cancel(&self, worker: usize, client: u32) {
+        if let Some(sender) = self.workers.get(worker) {
+            let _ = sender.send(Message::Cancel(client));
         }
     }
 

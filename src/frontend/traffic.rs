@@ -28,6 +28,8 @@ pub struct Traffic {
     pub own_errors: Tally,
     /// Bytes that servers answered.
     pub bytes: Tally,
+    /// Reads that waited for their server to have what their session has seen.
+    pub waits: Waits,
     /// Why statements ran where they did, in the order of [`Why::GROUPS`].
     reasons: [Tally; Why::GROUPS.len()],
     servers: Box<[ServerTraffic]>,
@@ -42,6 +44,15 @@ pub struct Traffic {
     pub facts_kept: Tally,
     /// Rows of the thread's digests.
     pub digests_kept: Tally,
+}
+
+/// How waits for what a session has seen ended.
+#[derive(Debug, Default)]
+pub struct Waits {
+    pub on_replica: Tally,
+    pub on_replica_in_vain: Tally,
+    pub on_primary: Tally,
+    pub on_primary_in_vain: Tally,
 }
 
 /// What one thread sent to one server.
@@ -109,6 +120,7 @@ impl Traffic {
             errors: Tally::default(),
             own_errors: Tally::default(),
             bytes: Tally::default(),
+            waits: Waits::default(),
             reasons: Default::default(),
             servers: (0..servers).map(|_| ServerTraffic::default()).collect(),
             times: Histogram::default(),

@@ -204,6 +204,7 @@ impl Worker {
                     signal.raise(interrupt);
                 }
             }
+            Message::Cancel(client) => self.cancel(client),
             Message::CloseDoors => self.close_doors(),
             Message::InterruptAll(interrupt) => {
                 // Whatever they are told, there will be no more of them.
@@ -246,6 +247,16 @@ impl Worker {
         let clients = self.clients.borrow();
         let of = |(id, signal): (&u32, &Rc<Signal>)| Some((*id, signal.statement.borrow().clone()?));
         clients.iter().filter_map(of).collect()
+    }
+
+    /// What was to be ended may have come to its end, and another statement may have begun.
+    fn cancel(&self, client: u32) {
+        let entry = self.shared.registry.get(client);
+        if entry.is_some_and(|entry| entry.is_cancelled())
+            && let Some(signal) = self.clients.borrow().get(&client)
+        {
+            signal.cancel();
+        }
     }
 
     fn close_doors(&self) {

@@ -34,6 +34,8 @@ pub struct Signal {
     pub is_wanted: Cell<bool>,
     /// A server connection of the session may have been given up.
     pub is_evicted: Cell<bool>,
+    /// Somebody asked for the statement under way to be ended.
+    pub is_cancelled: Cell<bool>,
     /// How long it may wait; `None`: as long as the configuration lets it.
     pub idle_limit: Cell<Option<Duration>>,
     /// What it runs or ran last, without literals, for those who look.
@@ -69,6 +71,14 @@ impl Signal {
         }
     }
 
+    /// Ends the statement under way, if it waits in the proxy.
+    pub fn cancel(&self) {
+        self.is_cancelled.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
     /// For those who look.
     pub fn shows(&self, statement: &Arc<[u8]>) {
         let mut shown = self.statement.borrow_mut();
@@ -93,10 +103,10 @@ impl Signal {
         .await
     }
 
-    /// Waits for this interrupt or a graver one.
-    pub async fn raised(&self, least: Interrupt) {
+    /// Waits until the statement under way is not to go on: it, or the session, or all is to end.
+    pub async fn called_off(&self) {
         poll_fn(|context| {
-            if self.get() >= Some(least) {
+            if self.get() >= Some(Interrupt::Kill) || self.is_cancelled.get() {
                 return Poll::Ready(());
             }
             self.listen(context);

@@ -32,18 +32,29 @@ fn mixed(state: u64, word: u64) -> u64 {
     fold(state ^ word ^ SEED, FACTOR).wrapping_add(word)
 }
 
+/// Less than eight bytes as a number, by two loads that overlap.
+fn part_of_word(bytes: &[u8]) -> u64 {
+    let length = bytes.len();
+    if let (Some(low), Some(high)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let high = u64::from(u32::from_le_bytes(*high)) << (8 * (length - 4));
+        return u64::from(u32::from_le_bytes(*low)) | high;
+    }
+    match *bytes {
+        [] => 0,
+        [one] => one.into(),
+        [one, .., last] => {
+            let middle = u64::from(bytes[length / 2]) << (8 * (length / 2));
+            u64::from(one) | middle | u64::from(last) << (8 * (length - 1))
+        }
+    }
+}
+
 // === impl Checksum ===
 
 impl Checksum {
     /// Bytes of the response that are passed on unseen.
-    pub fn bytes(&mut self, mut bytes: &[u8]) {
-        while !self.length.is_multiple_of(8) {
-            let Some((&first, rest)) = bytes.split_first() else {
-                return;
-            };
-            self.byte(first);
-            bytes = rest;
-        }
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let mut bytes = self.fill_word(bytes);
         while self.lane() != 0
             && let Some((word, rest)) = bytes.split_first_chunk::<8>()
         {
@@ -57,9 +68,30 @@ impl Checksum {
         for word in words {
             self.word(u64::from_le_bytes(*word));
         }
-        for byte in rest {
-            self.byte(*byte);
+        if !rest.is_empty() {
+            self.word |= part_of_word(rest);
+            self.length += rest.len() as u64;
         }
+    }
+
+    /// What is left of the bytes once there is no word that is not full, or nothing.
+    fn fill_word<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let place = self.length % 8;
+        if place == 0 {
+            return bytes;
+        }
+        let missing = (8 - place) as usize;
+        let (part, rest) = bytes.split_at(bytes.len().min(missing));
+        self.word |= part_of_word(part) << (8 * place);
+        if part.len() < missing {
+            self.length += part.len() as u64;
+            return rest;
+        }
+        let word = std::mem::take(&mut self.word);
+        // The word begins where its first byte was counted.
+        self.length -= place;
+        self.word(word);
+        rest
     }
 
     /// A word for each lane at a time, from the first lane on; answers what is left.
@@ -80,16 +112,6 @@ impl Checksum {
     /// Where the next whole word goes.
     fn lane(&self) -> usize {
         (self.length / 8) as usize % LANES
-    }
-
-    fn byte(&mut self, byte: u8) {
-        let (place, lane) = (self.length % 8, self.lane());
-        self.word |= u64::from(byte) << (8 * place);
-        self.length += 1;
-        if place == 7 {
-            let word = std::mem::take(&mut self.word);
-            self.lanes[lane] = mixed(self.lanes[lane], word);
-        }
     }
 
     fn word(&mut self, word: u64) {

@@ -197,8 +197,11 @@ impl<'a> Stage<'a> {
                 Some(task) if task.is_finished() && patience > began.elapsed() + CONVERGENCE => {
                     let answer = task.await.unwrap();
                     self.notes.push(format!("REJOIN DISCARD: {answer:?}"));
-                    if answer.is_err() {
-                        self.restore().await;
+                    match (answer, self.flavour()) {
+                        (Ok(_), _) => {}
+                        (Err(_), Flavour::MariaDb) => self.restore().await,
+                        // Whoever commands reads why, and commands once more.
+                        (Err(_), Flavour::MySql) => rejoining = None,
                     }
                     patience = began.elapsed() + CONVERGENCE;
                 }

@@ -26,9 +26,14 @@ pub async fn kill(state: &State, id: u32, query: bool) -> Result<Reply, Wrong> {
 }
 
 async fn kill_query(state: &State, id: u32, entry: &Arc<Entry>) -> Result<Reply, Wrong> {
-    let aim = Aim::at(entry.clone());
-    let Some((index, thread)) = aim.place.filter(|_| entry.doing().0 != "idle") else {
+    if entry.is_idle() {
         return Ok(Reply::Done(format!("session {id} runs nothing")));
+    }
+    entry.cancel();
+    state.shared.cancel(entry.worker, id);
+    let aim = Aim::at(entry.clone());
+    let Some((index, thread)) = aim.place else {
+        return Ok(Reply::Done(format!("what session {id} waits for ends")));
     };
     let settings = state.shared.settings();
     let config = &settings.config;

@@ -83,7 +83,7 @@ fn look(state: &State) -> Seen {
     };
     state.shared.registry.each(|_, entry| {
         seen.transactions += u64::from(entry.in_transaction().is_some());
-        seen.working += u64::from(entry.doing().0 != "idle");
+        seen.working += u64::from(!entry.is_idle());
         for hold in entry.holds().iter() {
             if let Some((_, count)) = seen.holds.iter_mut().find(|(name, _)| *name == hold.name()) {
                 *count += 1;

@@ -10,6 +10,8 @@ pub struct Total {
     pub errors: u64,
     pub own_errors: u64,
     pub bytes: u64,
+    /// By where, and how it ended.
+    pub waits: [(&'static str, &'static str, u64); 4],
     pub reasons: Vec<(&'static str, u64)>,
     pub times: Times,
     pub delays: Times,
@@ -61,6 +63,16 @@ impl Total {
         self.errors += thread.errors.get();
         self.own_errors += thread.own_errors.get();
         self.bytes += thread.bytes.get();
+        let waits = &thread.waits;
+        let ended = [
+            ("replica", "seen", &waits.on_replica),
+            ("replica", "in_vain", &waits.on_replica_in_vain),
+            ("primary", "seen", &waits.on_primary),
+            ("primary", "in_vain", &waits.on_primary_in_vain),
+        ];
+        for (sum, (place, outcome, count)) in self.waits.iter_mut().zip(ended) {
+            *sum = (place, outcome, sum.2 + count.get());
+        }
         thread.times.add_to(&mut self.times);
         thread.delays.add_to(&mut self.delays);
         if self.reasons.is_empty() {

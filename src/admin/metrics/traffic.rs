@@ -38,6 +38,17 @@ pub fn write(families: &mut Families<'_>, state: &State) -> fmt::Result {
             .iter()
             .map(|(reason, count)| Sample::new(*count).with("reason", reason)),
     )?;
+    families.counter(
+        Name::new(
+            "splitrail_reads_waited",
+            "Reads that waited for their server to have what their session had seen, by where and whether it came",
+        ),
+        total.waits.iter().map(|(place, outcome, count)| {
+            Sample::new(*count)
+                .with("on", place)
+                .with("outcome", outcome)
+        }),
+    )?;
     families.histogram(
         Name::seconds(
             "splitrail_command_duration",

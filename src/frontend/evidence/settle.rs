@@ -11,7 +11,6 @@ use crate::frontend::client::Client;
 use crate::frontend::outcome::{End, Outcome};
 use crate::frontend::replay::rebuild::is_lost_alone;
 use crate::frontend::replay::recover::Recovered;
-use crate::net::Interrupt;
 use crate::session::Holds;
 use crate::sql::Facts;
 use crate::wire::Status;
@@ -117,7 +116,7 @@ impl Client {
                 return Found::Unknown;
             }
             tokio::select! {
-                () = self.signal.raised(Interrupt::Kill) => return Found::Unknown,
+                () = self.signal.called_off() => return Found::Unknown,
                 () = sleep(PAUSE) => {}
             }
         }
