@@ -277,54 +277,12 @@ fn monitor(monitors: &[&Section<'_>], replayed: Option<String>, plan: &mut Plan)
             format!("monitor module {module} has no equal: the primary is found by replication"),
         );
     }
-    let mut settings = Mapping::new();
-    if let (Some(user), Some(password)) = (monitor.get("user"), monitor.get("password")) {
-        settings.insert("user".into(), literal(user).into());
-        let is_encrypted = password.len() >= 32 && password.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_encrypted {
-            plan.warn(
-                monitor.line,
-                "the monitor's password is encrypted: give it in SPLITRAIL_PASSWORD",
-            );
-            settings.insert("password".into(), "${SPLITRAIL_PASSWORD}".into());
-        } else {
-            settings.insert("password".into(), literal(password).into());
-        }
-    }
+    let mut settings = login(monitor, ["user", "password"], "SPLITRAIL_PASSWORD", plan);
     if let Some(interval) = monitor.time("monitor_interval", "ms") {
         settings.insert("interval".into(), interval.into());
     }
     plan.section("monitor", "The account that watches the servers.", settings);
-    let is_on = |key| matches!(monitor.get(key), Some("true" | "1" | "on" | "yes" | "safe"));
-    let mut failover = mapping([(
-        "mode",
-        if is_on("auto_failover") {
-            "automatic"
-        } else {
-            "manual"
-        }
-        .into(),
-    )]);
-    failover.insert("rejoin".into(), is_on("auto_rejoin").into());
-    let enforces = ["enforce_read_only_slaves", "enforce_read_only_servers"]
-        .into_iter()
-        .any(is_on);
-    failover.insert("enforce_read_only".into(), enforces.into());
-    if let (Some(user), Some(password)) = (
-        monitor.get("replication_user"),
-        monitor.get("replication_password"),
-    ) {
-        let login = mapping([
-            ("user", literal(user).into()),
-            ("password", literal(password).into()),
-        ]);
-        failover.insert("replication".into(), Value::Mapping(login));
-    }
-    if let Some(size) = replayed {
-        let replay = mapping([("per_transaction", size.into())]);
-        failover.insert("replay".into(), Value::Mapping(replay));
-    }
-    plan.section("failover", "When the primary dies.", failover);
+    failover(monitor, replayed, plan);
     let meaning = |key: &str| match key {
         "failcount" => Some("see `failover.failures`"),
         "cooperative_monitoring_locks" => {
@@ -339,6 +297,46 @@ fn monitor(monitors: &[&Section<'_>], replayed: Option<String>, plan: &mut Plan)
         _ => None,
     };
     monitor.tell_others(MONITOR, meaning, plan);
+}
+
+fn failover(monitor: &Section<'_>, replayed: Option<String>, plan: &mut Plan) {
+    let is_on = |key| matches!(monitor.get(key), Some("true" | "1" | "on" | "yes" | "safe"));
+    let mode = match is_on("auto_failover") {
+        true => "automatic",
+        false => "manual",
+    };
+    let mut settings = mapping([("mode", mode.into())]);
+    settings.insert("rejoin".into(), is_on("auto_rejoin").into());
+    let enforces = ["enforce_read_only_slaves", "enforce_read_only_servers"]
+        .into_iter()
+        .any(is_on);
+    settings.insert("enforce_read_only".into(), enforces.into());
+    let keys = ["replication_user", "replication_password"];
+    let replication = login(monitor, keys, "REPLICATION_PASSWORD", plan);
+    if !replication.is_empty() {
+        settings.insert("replication".into(), Value::Mapping(replication));
+    }
+    if let Some(size) = replayed {
+        let replay = mapping([("per_transaction", size.into())]);
+        settings.insert("replay".into(), Value::Mapping(replay));
+    }
+    plan.section("failover", "When the primary dies.", settings);
+}
+
+/// A user with a password; one that is encrypted comes from the environment.
+fn login(monitor: &Section<'_>, [user, password]: [&str; 2], variable: &str, plan: &mut Plan) -> Mapping {
+    let (Some(user), Some(text)) = (monitor.get(user), monitor.get(password)) else {
+        return Mapping::new();
+    };
+    let is_encrypted = text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let value = if is_encrypted {
+        let text = format!("{}: {password} is encrypted: give it in {variable}", monitor.name);
+        plan.warn(monitor.line, text);
+        format!("${{{variable}}}")
+    } else {
+        literal(text)
+    };
+    mapping([("user", literal(user).into()), ("password", value.into())])
 }
 
 fn service_settings(service: &Section<'_>, plan: &mut Plan) {
