@@ -28,7 +28,7 @@ help:
 
 .PHONY: demo
 demo: rust servers
-	cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS) --tools target/demo --restart 5s
+	@cargo run --quiet -- sandbox --flavour $(FLAVOUR) --replicas $(REPLICAS) --tools target/demo --restart 5s
 
 .PHONY: test
 test: check servers
@@ -48,8 +48,8 @@ check: rust
 # MariaDB is the distribution's; where it may not be installed it is unpacked too.
 .PHONY: servers
 servers:
-	scripts/servers.sh mysql
-	scripts/install.sh $(MARIADB) || scripts/servers.sh mariadb
+	@scripts/servers.sh mysql
+	@scripts/install.sh $(MARIADB) || scripts/servers.sh mariadb
 
 .PHONY: clients
 clients: rust servers

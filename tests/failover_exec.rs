@@ -12,7 +12,7 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use splitrail::backend::{Server, Servers};
 use splitrail::config::Config;
-use splitrail::failover::{self, Handle, Outcome, Report, ReportKind};
+use splitrail::failover::{self, Handle, Outcome, Report, ReportKind, Verdict};
 use splitrail::monitor;
 use splitrail::topology::{Health, Outcome as Seen, Role, Status, ThreadState, Topology};
 use tokio::task::JoinSet;
@@ -490,6 +490,39 @@ on_both_flavours! {
             }
             assert!(!position.is_empty() && !folder.path().join("state.json").exists());
         }
+    }
+
+    async fn a_primary_that_is_started_anew_takes_writes_again(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        table(&cluster).await;
+        // Nobody is promoted: one was just now.
+        let plane = Plane::start(&cluster, "mode: automatic, cooldown: 1h").await;
+        cluster.primary().kill();
+        plane.wait_report(ReportKind::Failover).await;
+        let old = cluster.primary();
+        old.start().await.unwrap();
+        plane.wait_following(&cluster, 0, 1).await;
+        let primary = &cluster.servers()[1];
+        wait_for("writes", async || (!plane.status(1).await.read_only).then_some(())).await;
+        primary.kill();
+        wait_for("the gate", async || plane.topology.gate().shut_because()).await;
+        primary.start().await.unwrap();
+        assert!(primary.execute("SELECT @@global.read_only").await.is_ok());
+        assert_eq!(plane.writable().await, 1);
+        assert_eq!(plane.primary(), Some(1));
+        assert!(!plane.status(1).await.read_only);
+        plane.wait_following(&cluster, 0, 1).await;
+        let said = plane.topology.events().latest(100);
+        let refusals = said.iter().filter(|event| event.text.starts_with("nobody is promoted"));
+        assert_eq!(refusals.count(), 1, "{said:?}");
+        // Whoever makes it read-only while it runs has a reason.
+        primary.execute("SET GLOBAL read_only = 1").await.unwrap();
+        wait_for("the verdict", async || {
+            (plane.handle.analysis().verdict == Verdict::ReadOnly).then_some(())
+        })
+        .await;
+        assert!(plane.status(1).await.read_only);
+        assert_eq!(plane.topology.gate().writable(), Some(1));
     }
 
     async fn what_an_operator_made_read_only_stays_so(flavour) {

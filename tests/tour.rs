@@ -181,7 +181,7 @@ fn configurations_of_the_pages_are_usable() {
         let blocks = blocks(&page, "yaml");
         assert!(!blocks.is_empty(), "{path}");
         for block in blocks.iter().filter(|block| block[0] == "# proxy.yaml") {
-            let text = block.join("\n").replace("${MONITOR_PASSWORD}", "x");
+            let text = block.join("\n").replace("${SPLITRAIL_PASSWORD}", "x");
             Config::parse(&text, Path::new(path)).unwrap_or_else(|problems| panic!("{problems}"));
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, IoError};
+use mysql_async::{Conn, Error};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -20,6 +20,7 @@ use super::host::HostPattern;
 use super::refusal::{self, Flavour, Refusal};
 use super::rows::{self, AccountRow};
 use super::source::Source;
+use crate::util::driver::in_short;
 
 /// Logins that wait for an answer; one more waits for a place.
 const QUEUE: usize = 1024;
@@ -262,15 +263,6 @@ impl Answer {
             }
         }
         None
-    }
-}
-
-/// An error for people: the driver's own words wrap those of the server and of the system.
-fn in_short(error: &Error) -> String {
-    match error {
-        Error::Server(error) => format!("{} {}", error.code, error.message),
-        Error::Io(IoError::Io(error)) => error.to_string(),
-        error => error.to_string(),
     }
 }
 

@@ -269,7 +269,9 @@ fn start_workers(
 
 /// Clients cannot be greeted before one server has been.
 async fn learn(shared: Arc<Shared>) {
-    while !meeting::learn(&shared).await {
+    let mut is_first = true;
+    while !meeting::learn(&shared, is_first).await {
+        is_first = false;
         tokio::time::sleep(LEARN_AGAIN).await;
     }
 }

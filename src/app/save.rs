@@ -105,6 +105,11 @@ impl Reloader {
         let done = format!("{}{}{paused}", names.join("; "), left.collect::<String>());
         if let Some(to) = to {
             copy(&new, to)?;
+            let done = if done.is_empty() {
+                "as the file has it"
+            } else {
+                &done
+            };
             return Ok(format!("saved to {}: {done}", to.display()));
         }
         replace_all(&edited.texts)?;

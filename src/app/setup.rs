@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use mysql_async::prelude::Queryable;
 use tokio::time::timeout;
@@ -14,6 +14,7 @@ use crate::config::{Config, Login, Role};
 use crate::frontend::evidence::commit::COMMIT;
 use crate::frontend::evidence::settle::SETTLE as SETTLED;
 use crate::util::Secret;
+use crate::util::driver::in_short;
 
 #[derive(Debug, Args)]
 pub struct Options {
@@ -80,6 +81,13 @@ async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
         None => ask(config).await?,
     };
     let mut out = io::stdout().lock();
+    if !options.show_passwords {
+        // Whoever runs this as it is makes an account with three stars for its password.
+        writeln!(
+            out,
+            "-- Passwords are not shown: put them in where *** stands, add --show-passwords, or run it with --apply."
+        )?;
+    }
     for statement in statements(config, flavour) {
         let text = if options.show_passwords {
             statement.run
@@ -119,16 +127,27 @@ async fn apply(config: &Config, options: &Options) -> anyhow::Result<()> {
     let (Some(server), Some(user)) = (primary(config), &options.user) else {
         bail!("--apply needs --user");
     };
-    let password = std::env::var(&options.password_variable).unwrap_or_default();
+    let variable = &options.password_variable;
+    let password = std::env::var(variable).ok();
+    let unset = if password.is_some() {
+        String::new()
+    } else {
+        format!(" without a password, as {variable} is not set")
+    };
+    let password = password.unwrap_or_default();
     let login = Login {
         user: user.clone(),
         password: Secret::from(password.as_str()),
     };
     let source = Source::of(config, server).with_login(&login);
     let connected = timeout(LIMIT, source.connect()).await;
-    let mut conn = connected
-        .context("no answer")?
-        .with_context(|| format!("connecting to {} as {user}", server.name))?;
+    let mut conn = connected.context("no answer")?.map_err(|error| {
+        anyhow!(
+            "connecting to {} as {user}{unset}: {}",
+            server.name,
+            in_short(&error)
+        )
+    })?;
     let version: Option<String> = conn.query_first("SELECT VERSION()").await?;
     let flavour = Flavour::from_version(&version.unwrap_or_default());
     let mut out = io::stdout().lock();
@@ -143,6 +162,7 @@ async fn apply(config: &Config, options: &Options) -> anyhow::Result<()> {
             .with_context(|| format!("running: {}", statement.shown))?;
         writeln!(out, "{};", statement.shown)?;
     }
+    writeln!(io::stderr(), "done on {}", server.name)?;
     Ok(())
 }
 

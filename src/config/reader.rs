@@ -133,6 +133,10 @@ impl<'a> Context<'a> {
             let key = &unknown.key;
             return format!("`{key}` stands at the top level of the file, not under `{place}`");
         }
+        if unknown.section == "accounts" {
+            return "write `accounts: backend`, or a list: `accounts: [{name: app, password: ..}]`"
+                .to_owned();
+        }
         if let Some(path) = known.iter().find(|path| last(path) == unknown.key) {
             return match unknown.section.is_empty() {
                 true => format!("did you mean `{path}`?"),

@@ -164,6 +164,13 @@ fn draft(survey: &Survey, options: &Options) -> anyhow::Result<String> {
         "When the primary dies: automatic promotes a replica, manual waits for a command, off does nothing.",
     );
     document.setting("failover", &json!({"mode": "automatic"}))?;
+    document.gap();
+    document.comment(
+        "`splitrail status`, `top` and `ctl` log in with this; so does any MySQL client, at port 6032.",
+    );
+    let password = format!("${{{PASSWORD}}}");
+    let user = json!({"name": "ops", "password": password, "role": "operate"});
+    document.setting("admin", &json!({"users": [user]}))?;
     Ok(document.finish())
 }
 
@@ -219,8 +226,12 @@ fn tell(survey: &Survey, options: &Options) -> io::Result<()> {
             "a password for the proxy's own account",
         ),
         (
+            format!("export {}=...", "SPLITRAIL_SETUP_PASSWORD"),
+            "the password of the account that may make it",
+        ),
+        (
             format!("splitrail setup -c {file} --apply --user {user}"),
-            "makes that account on the primary",
+            "makes it on the primary",
         ),
         (
             format!("splitrail check -c {file}"),

@@ -4,23 +4,59 @@ use serde_yaml::{Mapping, Value};
 
 use super::document::Item;
 use super::plan::{Plan, literal, mapping};
+use crate::config::parse_duration;
 
 /// `[name]` and what stands under it.
 #[derive(Debug, Default)]
 struct Section<'a> {
     name: &'a str,
     line: usize,
-    settings: Vec<(String, &'a str)>,
+    settings: Vec<Setting<'a>>,
 }
 
-/// What a readwritesplit service says that is the same here without being said.
-const QUIET: [&str; 6] = [
+#[derive(Debug)]
+struct Setting<'a> {
+    key: String,
+    value: &'a str,
+    line: usize,
+}
+
+/// What a service says that is the same here without being said, or has been carried over.
+const SERVICE: &[&str] = &[
     "type",
     "router",
     "servers",
     "cluster",
     "enable_root_user",
     "targets",
+    "max_slave_replication_lag",
+    "max_replication_lag",
+    "transaction_replay_max_size",
+];
+const LISTENER: &[&str] = &["type", "service", "protocol", "port", "address", "socket"];
+const SERVER: &[&str] = &[
+    "type",
+    "protocol",
+    "port",
+    "address",
+    "socket",
+    "ssl",
+    "rank",
+    "max_routing_connections",
+];
+const MONITOR: &[&str] = &[
+    "type",
+    "module",
+    "servers",
+    "user",
+    "password",
+    "monitor_interval",
+    "replication_user",
+    "replication_password",
+    "auto_failover",
+    "auto_rejoin",
+    "enforce_read_only_slaves",
+    "enforce_read_only_servers",
 ];
 
 pub fn convert(text: &str) -> Plan {
@@ -42,7 +78,8 @@ pub fn convert(text: &str) -> Plan {
         "Clients log in with the servers' own accounts.",
         "backend".into(),
     );
-    monitor(&of_type("monitor"), &mut plan);
+    max_lag(&services, &mut plan);
+    monitor(&of_type("monitor"), replayed(&services), &mut plan);
     for service in &services {
         service_settings(service, &mut plan);
     }
@@ -81,7 +118,11 @@ fn sections<'a>(text: &'a str, plan: &mut Plan) -> Vec<Section<'a>> {
         match (line.split_once('='), sections.last_mut()) {
             (Some((key, value)), Some(section)) => {
                 let value = value.trim().trim_matches('"');
-                section.settings.push((key.trim().to_ascii_lowercase(), value));
+                section.settings.push(Setting {
+                    key: key.trim().to_ascii_lowercase(),
+                    value,
+                    line: line_number,
+                });
             }
             _ => plan.warn(line_number, "this line is no `key=value` of a section"),
         }
@@ -93,8 +134,33 @@ fn sections<'a>(text: &'a str, plan: &mut Plan) -> Vec<Section<'a>> {
 
 impl<'a> Section<'a> {
     fn get(&self, key: &str) -> Option<&'a str> {
-        let found = self.settings.iter().rev().find(|(name, _)| name == key);
-        found.map(|(_, value)| *value)
+        let found = self.settings.iter().rev().find(|setting| setting.key == key);
+        found.map(|setting| setting.value)
+    }
+
+    /// A time; without a unit it is in `unit`.
+    fn time(&self, key: &str, unit: &str) -> Option<String> {
+        let value = self.get(key)?;
+        let is_bare = value.bytes().all(|byte| byte.is_ascii_digit());
+        let text = if is_bare {
+            format!("{value}{unit}")
+        } else {
+            value.to_owned()
+        };
+        parse_duration(&text).map(|_| text)
+    }
+
+    /// Tells of every setting that is not in the list, so that nothing is lost silently.
+    fn tell_others(&self, carried: &[&str], meaning: impl Fn(&str) -> Option<&'static str>, plan: &mut Plan) {
+        for Setting { key, value, line } in &self.settings {
+            if carried.contains(&key.as_str()) {
+                continue;
+            }
+            // The value of a password must not be repeated.
+            let shown = if key.contains("passw") { "..." } else { value };
+            let text = meaning(key).unwrap_or("it has no equal, or a default that does");
+            plan.warn(*line, format!("{}: {key}={shown}: {text}", self.name));
+        }
     }
 
     fn number(&self, key: &str) -> Option<u64> {
@@ -133,6 +199,8 @@ fn listeners(listeners: &[&Section<'_>], services: &[&Section<'_>], plan: &mut P
             }
             _ => {}
         }
+        let meaning = |key: &str| key.starts_with("ssl").then_some("see `tls.client`");
+        listener.tell_others(LISTENER, meaning, plan);
         items.push(Item {
             comments: Vec::new(),
             value: Value::Mapping(settings),
@@ -168,6 +236,16 @@ fn servers(servers: &[&Section<'_>], plan: &mut Plan) {
         if matches!(server.get("ssl"), Some("true" | "required" | "1" | "on" | "yes")) {
             settings.insert("tls".into(), "require".into());
         }
+        if server.get("rank") == Some("secondary") {
+            settings.insert("backup".into(), true.into());
+        }
+        let meaning = |key: &str| match key {
+            "priority" => Some("see `servers[].promote`"),
+            "persistpoolmax" | "persistmaxtime" => Some("see `pool`"),
+            key if key.starts_with("ssl") => Some("see `tls.server`"),
+            _ => None,
+        };
+        server.tell_others(SERVER, meaning, plan);
         items.push(Item {
             comments: Vec::new(),
             value: Value::Mapping(settings),
@@ -183,7 +261,7 @@ fn servers(servers: &[&Section<'_>], plan: &mut Plan) {
     plan.list("servers", "The database servers.", items, Vec::new());
 }
 
-fn monitor(monitors: &[&Section<'_>], plan: &mut Plan) {
+fn monitor(monitors: &[&Section<'_>], replayed: Option<String>, plan: &mut Plan) {
     let Some(monitor) = monitors.first() else {
         return;
     };
@@ -199,37 +277,66 @@ fn monitor(monitors: &[&Section<'_>], plan: &mut Plan) {
             format!("monitor module {module} has no equal: the primary is found by replication"),
         );
     }
-    let mut settings = Mapping::new();
-    if let (Some(user), Some(password)) = (monitor.get("user"), monitor.get("password")) {
-        settings.insert("user".into(), literal(user).into());
-        let is_encrypted = password.len() >= 32 && password.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_encrypted {
-            plan.warn(
-                monitor.line,
-                "the monitor's password is encrypted: give it in SPLITRAIL_PASSWORD",
-            );
-            settings.insert("password".into(), "${SPLITRAIL_PASSWORD}".into());
-        } else {
-            settings.insert("password".into(), literal(password).into());
-        }
+    let mut settings = login(monitor, ["user", "password"], "SPLITRAIL_PASSWORD", plan);
+    if let Some(interval) = monitor.time("monitor_interval", "ms") {
+        settings.insert("interval".into(), interval.into());
     }
     plan.section("monitor", "The account that watches the servers.", settings);
-    let is_on = |key| matches!(monitor.get(key), Some("true" | "1" | "on" | "yes" | "safe"));
-    let mut failover = mapping([(
-        "mode",
-        if is_on("auto_failover") {
-            "automatic"
-        } else {
-            "manual"
+    failover(monitor, replayed, plan);
+    let meaning = |key: &str| match key {
+        "failcount" => Some("see `failover.failures`"),
+        "cooperative_monitoring_locks" => {
+            Some("proxies do not vote: one decides, the others have `failover.mode: follow`")
         }
-        .into(),
-    )]);
-    failover.insert("rejoin".into(), is_on("auto_rejoin").into());
+        "promotion_sql_file" | "demotion_sql_file" | "events" | "script" => {
+            Some("see the hooks of `failover`")
+        }
+        "switchover_timeout" => Some("see `switchover.timeout`"),
+        "failover_timeout" => Some("see `failover.step_timeout`"),
+        "servers_no_promotion" => Some("see `servers[].promote: never`"),
+        _ => None,
+    };
+    monitor.tell_others(MONITOR, meaning, plan);
+}
+
+fn failover(monitor: &Section<'_>, replayed: Option<String>, plan: &mut Plan) {
+    let is_on = |key| matches!(monitor.get(key), Some("true" | "1" | "on" | "yes" | "safe"));
+    let mode = match is_on("auto_failover") {
+        true => "automatic",
+        false => "manual",
+    };
+    let mut settings = mapping([("mode", mode.into())]);
+    settings.insert("rejoin".into(), is_on("auto_rejoin").into());
     let enforces = ["enforce_read_only_slaves", "enforce_read_only_servers"]
         .into_iter()
         .any(is_on);
-    failover.insert("enforce_read_only".into(), enforces.into());
-    plan.section("failover", "When the primary dies.", failover);
+    settings.insert("enforce_read_only".into(), enforces.into());
+    let keys = ["replication_user", "replication_password"];
+    let replication = login(monitor, keys, "REPLICATION_PASSWORD", plan);
+    if !replication.is_empty() {
+        settings.insert("replication".into(), Value::Mapping(replication));
+    }
+    if let Some(size) = replayed {
+        let replay = mapping([("per_transaction", size.into())]);
+        settings.insert("replay".into(), Value::Mapping(replay));
+    }
+    plan.section("failover", "When the primary dies.", settings);
+}
+
+/// A user with a password; one that is encrypted comes from the environment.
+fn login(monitor: &Section<'_>, [user, password]: [&str; 2], variable: &str, plan: &mut Plan) -> Mapping {
+    let (Some(user), Some(text)) = (monitor.get(user), monitor.get(password)) else {
+        return Mapping::new();
+    };
+    let is_encrypted = text.len() >= 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let value = if is_encrypted {
+        let text = format!("{}: {password} is encrypted: give it in {variable}", monitor.name);
+        plan.warn(monitor.line, text);
+        format!("${{{variable}}}")
+    } else {
+        literal(text)
+    };
+    mapping([("user", literal(user).into()), ("password", value.into())])
 }
 
 fn service_settings(service: &Section<'_>, plan: &mut Plan) {
@@ -241,32 +348,55 @@ fn service_settings(service: &Section<'_>, plan: &mut Plan) {
         );
         return;
     }
-    for (key, value) in &service.settings {
-        let text = match key.as_str() {
-            "user" | "password" | "passwd" => "`monitor` has the only account of the proxy",
-            "master_accept_reads" => "see `routing.reads_from_primary: share`",
-            "causal_reads" => "`consistency.level: session` is the default, and does it",
-            "transaction_replay" => "`failover.replay` is on unless you say otherwise",
-            "max_slave_replication_lag" | "max_replication_lag" => "see `consistency.max_lag`",
-            "slave_selection_criteria" => "see `routing.balance`",
-            "filters" => "see `rules`",
-            "connection_timeout" | "wait_timeout" => "see `limits.idle_timeout`",
-            "max_connections" => "see `limits.client_connections`",
-            "master_failure_mode" => "statements wait for a primary for `failover.park_timeout`",
-            quiet if QUIET.contains(&quiet) => continue,
-            _ => "it has no equal, or a default that does",
-        };
-        // The value of a password must not be repeated.
-        let shown = if matches!(key.as_str(), "password" | "passwd") {
-            "..."
-        } else {
-            value
-        };
-        plan.warn(service.line, format!("{}: {key}={shown}: {text}", service.name));
+    let meaning = |key: &str| match key {
+        "user" | "password" | "passwd" => Some("`monitor` has the only account of the proxy"),
+        "router_options" => Some("the listener's `mode` says it"),
+        "master_accept_reads" => Some("see `routing.reads_from_primary: share`"),
+        "causal_reads" => Some("`consistency.level: session` is the default, and does it"),
+        "transaction_replay" => Some("`failover.replay` is on unless you say otherwise"),
+        "slave_selection_criteria" => Some("see `routing.balance`"),
+        "filters" => Some("see `rules`"),
+        "connection_timeout" | "wait_timeout" => Some("see `limits.idle_timeout`"),
+        "max_connections" => Some("see `limits.client_connections`"),
+        "master_failure_mode" | "delayed_retry" | "delayed_retry_timeout" => {
+            Some("statements wait for a primary for `failover.park_timeout`")
+        }
+        _ => None,
+    };
+    service.tell_others(SERVICE, meaning, plan);
+}
+
+/// The least of what services allow: there is one limit.
+fn max_lag(services: &[&Section<'_>], plan: &mut Plan) {
+    let keys = ["max_replication_lag", "max_slave_replication_lag"];
+    let found = services
+        .iter()
+        .flat_map(|service| keys.map(|key| service.time(key, "s")))
+        .flatten();
+    if let Some(lag) = found.min_by_key(|text| parse_duration(text)) {
+        let lag = mapping([("max_lag", lag.into())]);
+        plan.section("consistency", "A replica further behind serves no reads.", lag);
     }
 }
 
+/// `1Mi` there is `1MiB` here.
+fn replayed(services: &[&Section<'_>]) -> Option<String> {
+    let size = services
+        .iter()
+        .find_map(|service| service.get("transaction_replay_max_size"))?;
+    let digits = size.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let unit = match &size[digits.len()..] {
+        "" => "",
+        "k" | "Ki" => "KiB",
+        "M" | "Mi" => "MiB",
+        "G" | "Gi" => "GiB",
+        _ => return None,
+    };
+    digits.parse::<u32>().ok().map(|number| format!("{number}{unit}"))
+}
+
 fn threads(global: &Section<'_>, plan: &mut Plan) {
+    global.tell_others(&["threads"], |_| None, plan);
     if let Some(threads) = global.number("threads").filter(|threads| *threads > 0) {
         plan.value("workers", "Threads that serve clients.", threads.min(1024).into());
     }
@@ -301,6 +431,10 @@ user=monitor
 password=secret word
 auto_failover=true
 auto_rejoin=true
+monitor_interval=2000
+replication_user=repl
+replication_password=hidden too
+failcount=3
 
 [RW]
 type=service
@@ -309,6 +443,8 @@ servers=db-a,db-b
 user=maxscale
 password=hidden
 causal_reads=local
+max_replication_lag=7s
+transaction_replay_max_size=2Mi
 
 [RO]
 type=service
@@ -342,7 +478,13 @@ port=4008
             config.monitor.login.unwrap().password.expose_text(),
             Some("secret word")
         );
-        assert!(!text.contains("hidden"), "{text}");
+        assert!(!text.contains("password=hidden"), "{text}");
+        assert_eq!(config.monitor.interval.as_secs(), 2);
+        assert_eq!(config.consistency.max_lag.as_secs(), 7);
+        assert_eq!(config.failover.replication.as_ref().unwrap().user, "repl");
+        assert_eq!(config.failover.replay.per_transaction, 2 << 20);
+        let told = |text: &str| plan.warnings.iter().find(|warning| warning.text.contains(text));
+        assert_eq!(told("failcount=3").unwrap().line, 26);
         assert!(
             plan.warnings
                 .iter()

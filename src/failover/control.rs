@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::accounts::Source;
 use crate::config::{Config, Server};
+use crate::util::driver::in_short;
 
 /// To one server.
 pub(super) struct Control {
@@ -199,7 +200,7 @@ impl From<Error> for Trouble {
                 code: error.code,
                 message: cut(error.message),
             },
-            error => Self::Lost(cut(error.to_string())),
+            error => Self::Lost(cut(in_short(&error))),
         }
     }
 }

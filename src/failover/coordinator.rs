@@ -49,6 +49,8 @@ pub(super) struct Coordinator {
     rejoins: JoinSet<usize>,
     /// No failover by itself before.
     not_before: Option<Instant>,
+    /// Writes wait for the primary to return, as nobody is promoted.
+    pub(super) is_held: bool,
     told: Told,
 }
 
@@ -88,6 +90,7 @@ pub fn start(config: &Config, topology: Arc<Topology>) -> (Handle, impl Future<O
         tending: Tending::default(),
         rejoins: JoinSet::new(),
         not_before: None,
+        is_held: false,
         told: Told::default(),
     };
     let task = async move {
@@ -237,6 +240,7 @@ impl Coordinator {
         let analysis = judge(&scene);
         self.tell(&scene, &analysis);
         self.shared.publish(analysis.clone(), scene.clone());
+        self.hold_or_release(&scene, analysis.verdict);
         match analysis.action {
             Action::Nothing | Action::Report => self.tend(&scene),
             Action::Ask(servers) => servers.iter().for_each(|server| self.topology.hurry(*server)),
@@ -254,7 +258,10 @@ impl Coordinator {
             Ok(_) => self.not_before = Some(Instant::now() + AFTER_FAILURE),
             Err(refusal) => {
                 let refusal = refusal.to_string();
-                if self.told.refusal.as_ref() != Some(&refusal) {
+                self.hold(&format!("nobody is promoted: {refusal}"));
+                // Times pass in it; that is no news.
+                let shape = refusal.replace(|letter: char| letter.is_ascii_digit(), "");
+                if self.told.refusal.as_ref() != Some(&shape) {
                     warn!(reason = %refusal, "nobody is promoted");
                     let event = Event::new(
                         EventKind::Failover,
@@ -262,7 +269,7 @@ impl Coordinator {
                         format!("nobody is promoted: {refusal}"),
                     );
                     self.topology.events().record(event);
-                    self.told.refusal = Some(refusal);
+                    self.told.refusal = Some(shape);
                 }
             }
         }

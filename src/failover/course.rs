@@ -66,16 +66,23 @@ impl Course {
 
     pub(super) fn end(self, outcome: Outcome) -> Report {
         Report {
+            outcome,
+            ..self.so_far()
+        }
+    }
+
+    pub(super) fn so_far(&self) -> Report {
+        Report {
             kind: self.kind,
-            from: self.from,
-            to: self.to,
+            from: self.from.clone(),
+            to: self.to.clone(),
             epoch: self.epoch,
             began: self.at,
             took: self.steps.began.elapsed(),
             pause: self.pause,
-            gap: self.gap,
+            gap: self.gap.clone(),
             steps: self.steps.taken(),
-            outcome,
+            outcome: Outcome::UnderWay,
         }
     }
 }

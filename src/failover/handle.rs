@@ -134,6 +134,11 @@ impl Handle {
         self.shared.history()
     }
 
+    /// A change that has not ended, as far as it is.
+    pub fn under_way(&self) -> Option<Arc<Report>> {
+        self.shared.under_way()
+    }
+
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
     }

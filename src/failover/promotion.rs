@@ -125,6 +125,7 @@ impl Coordinator {
         let name = |index| scene.member(index).map(|member| member.name.clone());
         course.from = preparation.from.and_then(name);
         course.to = preparation.expected.and_then(name);
+        self.shared.show(&course);
         course
     }
 
@@ -193,6 +194,7 @@ impl Coordinator {
         self.topology.set_primary(candidate, epoch);
         self.topology.gate().open(candidate);
         course.open();
+        self.shared.show(course);
         if by == By::Proxy {
             self.promotions.push(Instant::now());
         }
@@ -263,6 +265,8 @@ impl Coordinator {
                 .steps
                 .note(name.as_ref(), "the row of the new epoch is seen", began, error);
         }
+        // What was seen of it before it was promoted says nothing of the primary.
+        self.fresh(&[candidate], self.config.failover.step_timeout).await;
     }
 
     /// The new primary forgets whom it followed.

@@ -53,6 +53,8 @@ pub enum ReportKind {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
+    /// It has no end yet.
+    UnderWay,
     Done,
     /// It did not work, and all is as it was.
     Undone(String),
@@ -77,6 +79,7 @@ impl ReportKind {
 impl Outcome {
     pub fn word(&self) -> &'static str {
         match self {
+            Self::UnderWay => "under way",
             Self::Done => "done",
             Self::Undone(_) => "undone",
             Self::Failed(_) => "failed",
@@ -86,7 +89,7 @@ impl Outcome {
     /// Why it is not done.
     pub fn why(&self) -> Option<&str> {
         match self {
-            Self::Done => None,
+            Self::UnderWay | Self::Done => None,
             Self::Undone(why) | Self::Failed(why) => Some(why),
         }
     }

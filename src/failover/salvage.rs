@@ -52,7 +52,15 @@ impl Rejoin {
             })
             .collect();
         let path = folder.join(format!("{safe}-{}.{:03}.sql", now.as_secs(), now.subsec_millis()));
-        let mut file = tokio::fs::File::create_new(&path).await.map_err(failed)?;
+        // It is data: for nobody else's eyes.
+        let mut options = tokio::fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .await
+            .map_err(failed)?;
         let header = format!("-- What {name} had and its primary lacked: {}\n", self.extra);
         file.write_all(header.as_bytes()).await.map_err(failed)?;
         let how = match self.by_program().await {

@@ -26,6 +26,8 @@ pub struct Scene {
     pub paused: bool,
     /// When replicas were last told to connect to the primary anew ([`super::Action::Reconnect`]).
     pub reconnected: Option<Instant>,
+    /// The primary took writes, was started anew, and takes none, as its own file says.
+    pub came_back: bool,
     pub settings: Failover,
     pub switchover: Switchover,
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::time::Instant;
 
+use super::course::Course;
 use super::handle::{Check, CheckStep};
 use super::plan::{By, Kind, Refusal, Wish, choose, finish, prepare};
 use super::report::{Outcome, Report, ReportKind};
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     /// What was judged last, and of what; none before the first probe.
     latest: ArcSwapOption<(Analysis, Scene)>,
     history: Mutex<VecDeque<Arc<Report>>>,
+    /// A change that has not ended.
+    under_way: ArcSwapOption<Report>,
     pub(super) counters: Counters,
 }
 
@@ -59,6 +62,7 @@ impl Shared {
             latest: ArcSwapOption::empty(),
             paused: AtomicBool::new(false),
             history: Mutex::default(),
+            under_way: ArcSwapOption::empty(),
             counters: Counters::default(),
         }
     }
@@ -125,10 +129,22 @@ impl Shared {
         history.iter().cloned().collect()
     }
 
+    pub(super) fn under_way(&self) -> Option<Arc<Report>> {
+        self.under_way.load_full()
+    }
+
+    /// Who asks meanwhile sees how far it is.
+    pub(super) fn show(&self, course: &Course) {
+        self.under_way.store(Some(Arc::new(course.so_far())));
+    }
+
     /// Counts what came of it and keeps it.
     pub(super) fn record(&self, report: &Report) {
         self.counters.count(report);
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        if report.kind != ReportKind::Rejoin {
+            self.under_way.store(None);
+        }
         history.truncate(HISTORY - 1);
         history.push_front(Arc::new(report.clone()));
     }
@@ -180,6 +196,7 @@ impl Counters {
     fn count(&self, report: &Report) {
         let add = |counter: &AtomicU64, count| counter.fetch_add(count, Ordering::Relaxed);
         match (&report.outcome, report.kind) {
+            (Outcome::UnderWay, _) => 0,
             (Outcome::Done, ReportKind::Failover) => add(&self.promotions, 1),
             (Outcome::Done, ReportKind::Switchover) => add(&self.switchovers, 1),
             (Outcome::Done, ReportKind::Rejoin) => add(&self.rejoins, 1),

@@ -216,6 +216,14 @@ impl Follow {
                 _ => "GET_MASTER_PUBLIC_KEY=1".to_owned(),
             });
         }
+        // A channel that is new begins with a minute between its attempts, and on MySQL ends after ten of them: it would
+        // be late, or gone, when its source has been started anew.
+        if self.login.is_some() {
+            options.push(format!("{source}_CONNECT_RETRY=1"));
+            if !dialect.mariadb {
+                options.push(format!("{source}_RETRY_COUNT=86400"));
+            }
+        }
         let change = |login: Option<(&str, &str)>| {
             let mut all = options.clone();
             if let Some((user, password)) = login {

@@ -17,6 +17,8 @@ use super::report::ReportKind;
 use super::scene::{Member, Scene};
 use super::step::{Follow, Step, StepKind};
 use super::surplus::surplus;
+use super::verdict::Verdict;
+use crate::config::FailoverMode;
 use crate::topology::{Admin, Event, EventKind, ThreadState};
 
 /// The same is not tried on a server again before.
@@ -102,6 +104,46 @@ impl Coordinator {
         }
         self.turn_on_acks(scene, primary);
         self.forget_source(scene, primary);
+        self.let_write_again(scene, primary);
+    }
+
+    /// A primary that died and is not replaced may be back any moment, and be read-only at first: whoever writes waits.
+    pub(super) fn hold(&mut self, why: &str) {
+        if self.config.failover.mode == FailoverMode::Automatic {
+            self.is_held = true;
+            if self.topology.gate().shut_because().is_none() {
+                self.topology.gate().shut(why);
+            }
+        }
+    }
+
+    pub(super) fn hold_or_release(&mut self, scene: &Scene, verdict: Verdict) {
+        let is_silent = matches!(
+            verdict,
+            Verdict::Dead | Verdict::Suspect { .. } | Verdict::Hung | Verdict::Severed | Verdict::CutOff
+        );
+        if scene.came_back && !scene.paused {
+            if !self.is_held {
+                self.hold("the primary was started anew, and is read-only");
+            }
+        } else if let (true, false, Some(primary)) = (self.is_held, is_silent, scene.primary) {
+            self.is_held = false;
+            self.topology.gate().open(primary);
+        }
+    }
+
+    /// Servers start read-only, as they should: nobody else would let the primary write that was started anew before
+    /// another was promoted.
+    fn let_write_again(&mut self, scene: &Scene, primary: usize) {
+        let writes = |member: &Member| member.status.as_deref().is_some_and(|status| !status.read_only);
+        let is_free = scene
+            .others()
+            .all(|(_, other)| !(other.is_answering() && writes(other)));
+        if !scene.came_back || scene.paused || !is_free || !self.tending.may_touch(primary) {
+            return;
+        }
+        let text = format!("{} takes writes again: it was started anew", scene.name(primary));
+        self.touch(scene, vec![step(scene, primary, StepKind::Writable, &text)]);
     }
 
     /// The primary still knows whom it followed before it was promoted.

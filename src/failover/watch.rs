@@ -1,6 +1,7 @@
 //! From one probe to the next: what a [`Scene`] needs to know of the probes before the latest.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -20,6 +21,14 @@ pub struct Watch {
     primary: Option<usize>,
     last_seen: Position,
     acknowledged: Position,
+    /// When the primary was last seen to take writes.
+    wrote: Option<Wrote>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Wrote {
+    at: Instant,
+    uptime: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +51,7 @@ impl Watch {
             primary: None,
             last_seen: Position::Empty,
             acknowledged: Position::Empty,
+            wrote: None,
         }
     }
 
@@ -76,6 +86,7 @@ impl Watch {
             self.primary = snapshot.primary;
             let primary = self.primary.and_then(|index| self.members.get(index));
             self.last_seen = primary.map_or(Position::Empty, Member::executed);
+            self.wrote = None;
         }
         for (index, view) in snapshot.servers.iter().enumerate().take(self.members.len()) {
             if !view.is_configured() {
@@ -110,8 +121,21 @@ impl Watch {
             promotions: Vec::new(),
             paused: false,
             reconnected: None,
+            came_back: self.came_back(),
             settings: self.settings.clone(),
             switchover: self.switchover.clone(),
+        }
+    }
+
+    /// Whether the primary took writes when it was last seen, has been started anew since, and takes none now.
+    fn came_back(&self) -> bool {
+        let primary = self.primary.and_then(|primary| self.members.get(primary));
+        let answer = primary.and_then(|primary| Some((primary.answered?, primary.status.as_deref()?)));
+        match (answer, self.wrote) {
+            (Some((began, status)), Some(wrote)) if status.read_only => status
+                .uptime
+                .is_some_and(|uptime| wrote.was_before(began, uptime)),
+            _ => false,
         }
     }
 
@@ -140,6 +164,10 @@ impl Watch {
                 member.answered = Some(observation.began);
                 if self.primary == Some(index) {
                     self.last_seen.merge(&member.executed());
+                    if let (false, Some(uptime)) = (status.read_only, status.uptime) {
+                        let at = observation.began;
+                        self.wrote = Some(Wrote { at, uptime });
+                    }
                 }
             }
         }
@@ -153,6 +181,16 @@ fn settings(config: &Config) -> Failover {
     let login = settings.login.clone().or_else(|| config.monitor.login.clone());
     settings.replication = settings.replication.or(login);
     settings
+}
+
+// === impl Wrote ===
+
+impl Wrote {
+    /// Whether a server that has been up for so long now was started after that. It counts in whole seconds.
+    fn was_before(self, now: Instant, uptime: Duration) -> bool {
+        let since = now.saturating_duration_since(self.at);
+        uptime < self.uptime || since > uptime + Duration::from_secs(1)
+    }
 }
 
 // === impl Member ===
@@ -231,4 +269,25 @@ fn channel_to(primary: &Member, observation: &Observation) -> Option<usize> {
     };
     let channels = status.channels.as_deref()?;
     channels.iter().position(|channel| primary.is_source_of(channel))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_was_started_since_when_it_has_not_been_up_for_so_long() {
+        let (now, seconds) = (Instant::now(), Duration::from_secs);
+        let wrote = |uptime| Wrote {
+            at: now,
+            uptime: seconds(uptime),
+        };
+        assert!(!wrote(100).was_before(now + seconds(5), seconds(105)));
+        assert!(
+            !wrote(0).was_before(now + seconds(5), seconds(4)),
+            "whole seconds"
+        );
+        assert!(wrote(100).was_before(now + seconds(5), seconds(3)));
+        assert!(wrote(2).was_before(now + seconds(9), seconds(7)));
+    }
 }

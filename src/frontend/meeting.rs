@@ -41,14 +41,15 @@ async fn ask_servers(shared: &Shared) {
 }
 
 /// Asks the servers who they are, so that clients can be greeted. Done when the proxy starts, and again until
-/// one has answered.
-pub async fn learn(worker: &Shared) -> bool {
+/// one has answered; why not is told the first time, as the monitor tells of it from then on.
+pub async fn learn(worker: &Shared, is_first: bool) -> bool {
     let mut known = false;
     let servers: Vec<_> = worker.servers.iter().map(|server| Arc::clone(&server)).collect();
     for server in servers {
         match connect::greet(&server).await {
             Ok(_) => known = true,
-            Err(error) => tracing::warn!(%error, "server does not answer"),
+            Err(error) if is_first => tracing::warn!(%error, "server does not answer"),
+            Err(error) => tracing::debug!(%error, "server does not answer"),
         }
     }
     known

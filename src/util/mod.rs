@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod clock;
+pub mod driver;
 pub mod hexadecimal;
 pub mod like;
 pub mod random;

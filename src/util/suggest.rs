@@ -9,6 +9,12 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         return None;
     }
     let word = word.to_ascii_lowercase().replace('-', "_");
+    let candidates: Vec<_> = candidates.into_iter().collect();
+    let mut longer = candidates.iter().filter(|candidate| candidate.starts_with(&word));
+    // A word that was not ended, if it can be ended in one way only.
+    if let (3.., Some(candidate), None) = (word.len(), longer.next(), longer.next()) {
+        return Some(candidate);
+    }
     let allowed = (word.len() / 3).clamp(1, 4);
     candidates
         .into_iter()
@@ -51,6 +57,8 @@ mod tests {
         assert_eq!(nearest("nmae", keys), Some("name"));
         assert_eq!(nearest("timeout", keys), None);
         assert_eq!(nearest("x", ["y"]), None);
+        assert_eq!(nearest("auto", ["automatic", "manual"]), Some("automatic"));
+        assert_eq!(nearest("verify", ["verify-ca", "verify-identity"]), None);
         assert_eq!(
             nearest("verify_ca", ["verify-ca", "verify-identity"]),
             Some("verify-ca")

@@ -47,8 +47,12 @@ pub const EVENTS: Table = Table {
 };
 
 fn failovers(state: &State) -> Vec<Row> {
-    let history = state.failover.as_ref().map(|failover| failover.history());
-    history.iter().flatten().map(|report| row(report)).collect()
+    let Some(failover) = &state.failover else {
+        return Vec::new();
+    };
+    // Clients write again before the last of its steps is done.
+    let all = failover.under_way().into_iter().chain(failover.history());
+    all.map(|report| row(&report)).collect()
 }
 
 pub fn row(report: &Report) -> Row {

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder, Row};
+use mysql_async::{Conn, Opts, OptsBuilder, Row};
 use thiserror::Error;
 
 use crate::config::{Address, AdminRole, AdminUser, Config};
+use crate::util::driver::in_short;
 
 /// Which proxy, and as whom.
 #[derive(Debug, Clone, clap::Args)]
@@ -86,8 +87,10 @@ impl Target {
 
     /// The port of the configuration, and who may do most there.
     fn configured(&self) -> Result<(Address, AdminUser), ClientError> {
-        let config =
-            Config::load(&self.config).map_err(|problems| ClientError::Unreachable(problems.to_string()))?;
+        let config = Config::load(&self.config).map_err(|problems| {
+            let help = "without the file: --address, --user and --password-file";
+            ClientError::Unreachable(format!("{problems}\n  {help}"))
+        })?;
         let users = &config.admin.users;
         let user = match &self.user {
             Some(name) => users.iter().find(|user| user.name == *name),
@@ -154,12 +157,16 @@ fn reachable(host: String) -> String {
 
 impl Connection {
     pub async fn open(options: OptsBuilder) -> Result<Self, ClientError> {
-        let refused = |error: mysql_async::Error| ClientError::Unreachable(error.to_string());
-        match tokio::time::timeout(PATIENCE, Conn::new(options)).await {
-            Ok(connected) => connected.map(|conn| Self { conn }).map_err(refused),
-            Err(_) => Err(ClientError::Unreachable(
-                "the admin port does not answer".to_owned(),
-            )),
+        let opts = Opts::from(options);
+        let place = match opts.socket() {
+            Some(path) => format!("unix:{path}"),
+            None => format!("{}:{}", opts.ip_or_hostname(), opts.tcp_port()),
+        };
+        let told = |why: String| ClientError::Unreachable(format!("the admin port at {place}: {why}"));
+        match tokio::time::timeout(PATIENCE, Conn::new(opts)).await {
+            Ok(Ok(conn)) => Ok(Self { conn }),
+            Ok(Err(error)) => Err(told(in_short(&error))),
+            Err(_) => Err(told("no answer".to_owned())),
         }
     }
 
@@ -169,7 +176,7 @@ impl Connection {
                 code: error.code,
                 message: error.message,
             },
-            error => ClientError::Unreachable(error.to_string()),
+            error => ClientError::Unreachable(in_short(&error)),
         };
         let mut result = self.conn.query_iter(command).await.map_err(refused)?;
         let columns = result.columns();

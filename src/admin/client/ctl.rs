@@ -50,7 +50,48 @@ pub async fn ctl(options: &Ctl, out: &mut impl Write, err: &mut impl Write) -> s
 
 async fn ask(options: &Ctl) -> Result<Rows, ClientError> {
     let mut connection = options.target.connect().await?;
-    let rows = connection.ask(&options.words.join(" ")).await;
+    let rows = connection.ask(&command(&options.words)).await;
     connection.leave().await;
     rows
+}
+
+/// A shell takes quotes away: a pattern gets them back.
+fn command(words: &[String]) -> String {
+    let mut text = String::new();
+    let mut before = "";
+    for word in words {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        if before.eq_ignore_ascii_case("like") && !word.starts_with(['\'', '"']) {
+            text += &format!("'{}'", word.replace('\\', "\\\\").replace('\'', "''"));
+        } else {
+            text += word;
+        }
+        before = word;
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_need_no_second_pair_of_quotes() {
+        let command = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            command(&words)
+        };
+        assert_eq!(
+            command(&["show", "servers", "like", "db%"]),
+            "show servers like 'db%'"
+        );
+        assert_eq!(command(&["show servers like 'db%'"]), "show servers like 'db%'");
+        assert_eq!(
+            command(&["show", "servers", "LIKE", "'db%'"]),
+            "show servers LIKE 'db%'"
+        );
+        assert_eq!(command(&["kill", "7"]), "kill 7");
+    }
 }

@@ -23,6 +23,8 @@ struct Screen {
 }
 
 const BAR: usize = 10;
+/// A server's own complaint is cut here; SHOW EVENTS and SHOW SERVERS have all of it.
+const LONGEST: usize = 140;
 
 /// The exit code: 0 if there is a primary that takes writes, else [`REFUSED`]; [`UNREACHABLE`] if nobody answers.
 pub async fn status(options: &Status, out: &mut impl Write, err: &mut impl Write) -> std::io::Result<u8> {
@@ -57,7 +59,9 @@ impl Screen {
     fn is_well(&self) -> bool {
         let is_up =
             |row| self.topology.get(row, "role") == "primary" && self.topology.get(row, "health") == "up";
-        (0..self.topology.rows.len()).any(is_up) && item(&self.analysis, "gate") == "open"
+        let takes_writes =
+            item(&self.analysis, "gate") == "open" && item(&self.analysis, "verdict") != "read-only";
+        (0..self.topology.rows.len()).any(is_up) && takes_writes
     }
 
     fn draw(&self) -> String {
@@ -71,15 +75,7 @@ impl Screen {
             item(&self.version, "clients"),
             item(&self.version, "epoch"),
         );
-        let gate = item(&self.analysis, "gate");
-        let writes = if gate == "open" { "go to the primary" } else { gate };
-        let verdict = item(&self.analysis, "verdict");
-        let paused = if item(&self.analysis, "paused") == "yes" {
-            " (failover is paused)"
-        } else {
-            ""
-        };
-        let _ = writeln!(text, "writes {writes}; the primary is {verdict}{paused}\n");
+        let _ = writeln!(text, "{}\n", writes(&self.analysis));
         self.draw_servers(&mut text);
         if !self.events.rows.is_empty() {
             text.push_str("\nlatest events, UTC\n");
@@ -90,7 +86,7 @@ impl Screen {
                 "" => String::new(),
                 server => format!("{server}: "),
             };
-            let _ = writeln!(text, "  {}  {server}{}", field("at"), field("text"));
+            let _ = writeln!(text, "  {}  {server}{}", field("at"), cut(field("text")));
         }
         text
     }
@@ -119,7 +115,7 @@ impl Screen {
                 self.connections(field("server")),
             );
             if !field("problem").is_empty() {
-                let _ = write!(text, "  {}", field("problem"));
+                let _ = write!(text, "  {}", cut(field("problem")));
             }
             let end = text.trim_end().len();
             text.truncate(end);
@@ -132,6 +128,29 @@ impl Screen {
         let field = |column| row.map_or("", |row| self.pools.get(row, column));
         format!("{}/{} connections", field("open"), field("max_connections"))
     }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What becomes of writes, by SHOW FAILOVER ANALYSIS.
+pub fn writes(analysis: &Rows) -> String {
+    let (gate, verdict) = (item(analysis, "gate"), item(analysis, "verdict"));
+    let writes = match (gate, verdict) {
+        ("open", "dead") => "find no primary".to_owned(),
+        ("open", "read-only") => "are refused".to_owned(),
+        ("open", _) => "go to the primary".to_owned(),
+        (shut, _) => format!("wait: {}", shut.split_once(": ").map_or(shut, |(_, why)| why)),
+    };
+    let paused = match item(analysis, "paused") {
+        "yes" => " (failover is paused)",
+        _ => "",
+    };
+    format!("writes {writes}; the primary is {verdict}{paused}")
 }
 
 /// The value beside an item.
@@ -202,6 +221,25 @@ mod tests {
         );
         assert!(text.contains("12 ms") && text.contains("no answer"), "{text}");
         assert!(text.ends_with("now  db3: it is down\n"), "{text}");
+    }
+
+    #[test]
+    fn writes_are_told_of_as_they_are() {
+        let told = |gate, verdict| {
+            let all: [&[&str]; 3] = [&["gate", gate], &["verdict", verdict], &["paused", "yes"]];
+            writes(&rows(&["item", "value"], &all))
+        };
+        assert_eq!(
+            told("open", "read-only"),
+            "writes are refused; the primary is read-only (failover is paused)"
+        );
+        assert!(told("open", "dead").starts_with("writes find no primary;"));
+        let shut = told("shut for 12 ms: nobody is promoted: it is too early", "dead");
+        assert!(
+            shut.starts_with("writes wait: nobody is promoted: it is too early;"),
+            "{shut}"
+        );
+        assert_eq!(cut(&"ä".repeat(200)).chars().count(), LONGEST + 1);
     }
 
     #[test]

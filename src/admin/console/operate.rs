@@ -80,7 +80,7 @@ fn handle(state: &State) -> Result<&Handle, Wrong> {
 fn reported(report: Result<Report, Refusal>) -> Result<Reply, Wrong> {
     let report = report.map_err(Wrong::refused)?;
     match &report.outcome {
-        Outcome::Done => {
+        Outcome::Done | Outcome::UnderWay => {
             let columns = failover::FAILOVERS.columns;
             Ok(Reply::Rows(Answer::new(columns, vec![failover::row(&report)])))
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::admin::catalog::{Answer, NoColumn};
+use crate::admin::catalog::{self, Answer, NoColumn};
 use crate::admin::language::Bad;
 use crate::config::AdminRole;
 
@@ -71,6 +71,13 @@ impl Wrong {
 
 impl From<Bad> for Wrong {
     fn from(bad: Bad) -> Self {
+        // A table's name alone is meant for SHOW.
+        if let Bad::Unknown { what, .. } = &bad
+            && let Some(table) = catalog::find(what)
+        {
+            let table = table.name.to_uppercase();
+            return Self::Syntax(format!("`{what}` is no command; did you mean SHOW {table}?"));
+        }
         Self::Syntax(bad.to_string())
     }
 }

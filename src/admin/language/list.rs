@@ -108,7 +108,7 @@ pub const COMMANDS: &[Form] = &[
     ),
     operates("RELOAD CONFIG", "reads the configuration again"),
     operates(
-        "SAVE CONFIG [TO 'path']",
+        "SAVE CONFIG [TO path]",
         "writes what was set at run time back into the file, or all into a new one",
     ),
 ];

@@ -205,6 +205,9 @@ impl Parser<'_> {
             "FAILOVER" => {
                 let to = self.target()?;
                 let force = self.takes("FORCE");
+                if !self.is_at_end() {
+                    return Err(self.unexpected("TO server, FORCE or the end"));
+                }
                 Ok(Command::Failover { to, force })
             }
             "REJOIN" => {
@@ -225,7 +228,7 @@ impl Parser<'_> {
             "RELOAD" => self.reload(),
             "SAVE" => {
                 self.expects("CONFIG")?;
-                let to = self.takes("TO").then(|| self.value("a path in quotes"));
+                let to = self.takes("TO").then(|| self.path());
                 to.transpose().map(Command::SaveConfig)
             }
             "USE" | "BEGIN" | "START" | "COMMIT" | "ROLLBACK" => Ok(self.nothing()),
@@ -322,6 +325,20 @@ impl Parser<'_> {
         Ok(Command::ExplainRoute(statement.to_owned()))
     }
 
+    /// In quotes, or as it is: nothing comes behind it.
+    fn path(&mut self) -> Result<String, Bad> {
+        if let (Some(Token::Text(_)), true) = (self.peek(), self.next + 1 == self.tokens.len()) {
+            return self.value("a path");
+        }
+        let path = self.text.get(self.at()..).unwrap_or_default();
+        let path = path.trim().trim_end_matches(';').trim_end().to_owned();
+        if path.is_empty() {
+            return Err(self.unexpected("a path"));
+        }
+        self.skip_rest();
+        Ok(path)
+    }
+
     fn switchover(&mut self) -> Result<Command, Bad> {
         let to = self.target()?;
         let mut timeout = None;
@@ -333,6 +350,9 @@ impl Parser<'_> {
             timeout = Some(duration.ok_or_else(wrong)?);
         }
         let force = self.takes("FORCE");
+        if !self.is_at_end() {
+            return Err(self.unexpected("TO server, TIMEOUT duration, FORCE or the end"));
+        }
         Ok(Command::Switchover { to, timeout, force })
     }
 
@@ -426,7 +446,6 @@ impl Parser<'_> {
 
 fn unknown(word: &str) -> Bad {
     let known = nearest(word, FIRST_WORDS.iter().copied());
-    // A table's name alone is a short way to ask for it.
     Bad::Unknown {
         what: word.chars().take(64).collect(),
         suggestion: known.and_then(|known| FIRST_WORDS.iter().find(|word| **word == known).copied()),
@@ -533,6 +552,10 @@ mod tests {
             parse("SAVE CONFIG TO '/a/b c.yaml'"),
             Ok(Command::SaveConfig(path))
         );
+        assert_eq!(
+            parse("SAVE CONFIG TO '/a/b c.yaml';"),
+            parse("save config to /a/b c.yaml ;")
+        );
         assert_eq!(parse("SAVE CONFIG"), Ok(Command::SaveConfig(None)));
         let state = |server: &str, state| Command::SetServer {
             server: server.to_owned(),
@@ -604,6 +627,7 @@ mod tests {
         assert!(told("frobnicate").contains("HELP lists"));
         assert!(told("SWITCHOVER TO").contains("a server is missing"));
         assert!(told("SWITCHOVER TO db2 NOW").contains("near 'NOW'"));
+        assert!(told("switchover too db2").contains("expected TO server"));
         assert!(told("SET SERVER db1 COLOUR = 2").contains("WEIGHT"));
         assert!(told("SHOW servers WHERE role ~ 'x'").contains("LIKE"));
         assert!(told("KILL everybody").contains("a session's id"));

@@ -179,7 +179,12 @@ fn by_state(standing: &Standing) -> Vec<String> {
         all.push("it does not follow the primary".to_owned());
     }
     if !standing.errant.is_empty() {
-        all.push(format!("it has what the primary never had: {}", standing.errant));
+        // A former primary that has just come back wrote all that it has: whether the present one has it is seen later.
+        let has = if standing.follows { "has" } else { "may have" };
+        all.push(format!(
+            "it {has} what the primary never had: {}",
+            standing.errant
+        ));
     }
     if standing.filtered {
         all.push("it leaves out some of what the primary sends".to_owned());

@@ -47,6 +47,7 @@ pub(super) fn cluster(mariadb: bool, servers: usize) -> Scene {
         promotions: Vec::new(),
         paused: false,
         reconnected: None,
+        came_back: false,
         settings: config.failover.clone(),
         switchover: config.switchover.clone(),
     };

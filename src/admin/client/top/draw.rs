@@ -5,7 +5,7 @@ use super::panel::{Column, Panel};
 use super::screen::{Frame, Size, Style, Tone, columns};
 use super::table::Line;
 use super::view::{Mode, View};
-use crate::admin::client::status::{item, spoken};
+use crate::admin::client::status::{item, spoken, writes};
 
 /// The rows above the lines, and the one below.
 pub const ABOVE: usize = 4;
@@ -78,16 +78,7 @@ fn draw_head(view: &View, frame: &mut Frame) {
     }
     let analysis = |name| item(&sample.analysis, name);
     let is_open = analysis("gate") == "open";
-    let writes = if is_open {
-        "go to the primary"
-    } else {
-        analysis("gate")
-    };
-    let paused = match analysis("paused") {
-        "yes" => " (failover is paused)",
-        _ => "",
-    };
-    let state = format!("writes {writes}; the primary is {}{paused}", analysis("verdict"));
+    let state = writes(&sample.analysis);
     let tone = match (is_open, analysis("verdict")) {
         (true, "healthy") => Tone::Good,
         (true, _) => Tone::Warning,
