@@ -133,12 +133,14 @@ impl Coordinator {
     }
 
     /// Servers start read-only, as they should: nobody else would let the primary write that was started anew before
-    /// another was promoted.
+    /// another was promoted. One that has lost in a crash what a replica has is for somebody to look at.
     fn let_write_again(&mut self, scene: &Scene, primary: usize) {
         let writes = |member: &Member| member.status.as_deref().is_some_and(|status| !status.read_only);
+        let has = scene.members[primary].begun();
         let is_free = scene
             .others()
-            .all(|(_, other)| !(other.is_answering() && writes(other)));
+            .filter(|(_, other)| other.is_answering())
+            .all(|(_, other)| !writes(other) && surplus(&other.position(), &has, &self.reigns).is_empty());
         if !scene.came_back || scene.paused || !is_free || !self.tending.may_touch(primary) {
             return;
         }
