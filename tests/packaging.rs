@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -241,6 +241,29 @@ fn the_manifests_fit_each_other() {
     assert!(grace > config.shutdown.grace.as_secs());
 }
 
+/// What the program's files, their tests left out, include from outside their folder; from the root.
+fn included(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with("tests") {
+            continue;
+        }
+        if path.is_dir() {
+            all.extend(included(&path));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let program = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for part in program.split("include_str!(\"../").skip(1) {
+            let name = part.split('"').next().unwrap();
+            let file = folder.join("..").join(name).canonicalize().unwrap();
+            all.push(file.strip_prefix(root()).unwrap().to_owned());
+        }
+    }
+    all
+}
+
 #[test]
 fn the_image_is_made_of_what_is_there() {
     let dockerfile = read("deploy/docker/Dockerfile");
@@ -268,6 +291,10 @@ fn the_image_is_made_of_what_is_there() {
         ignored.lines().filter(|line| line.starts_with('!')).count(),
         copied.len()
     );
+    for path in included(&root().join("src")) {
+        let is_copied = copied.iter().any(|copied| path.starts_with(copied));
+        assert!(is_copied, "the program includes {path:?}, which the image lacks");
+    }
     // The compiler is no older than the crate wants.
     let manifest = read("Cargo.toml");
     let wanted = manifest
