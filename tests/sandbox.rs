@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::fixture::proxy::wait_for;
 use crate::fixture::{Cluster, Flavour, on_both_flavours};
 
 fn is_running(pid: u32) -> bool {
@@ -81,6 +82,27 @@ on_both_flavours! {
         assert!(primary.connect().await.is_err());
         primary.start().await.unwrap();
         primary.connect().await.unwrap();
+    }
+
+    async fn a_replica_of_which_the_primary_does_not_know_that_it_acknowledges_connects_anew(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let (setting, count) = match flavour {
+            Flavour::MySql => ("rpl_semi_sync_replica_enabled", "Rpl_semi_sync_source_clients"),
+            Flavour::MariaDb => ("rpl_semi_sync_slave_enabled", "Rpl_semi_sync_master_clients"),
+        };
+        let clients = async || {
+            let sql = format!("SHOW GLOBAL STATUS LIKE '{count}'");
+            cluster.primary().query::<(String, u32)>(sql).await.unwrap()[0].1
+        };
+        assert_eq!(clients().await, 1);
+        let replica = &cluster.replicas()[0];
+        for sql in [&format!("SET GLOBAL {setting} = 0"), "STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD"] {
+            replica.execute(sql).await.unwrap();
+        }
+        wait_for("a connection that acknowledges nothing", async || (clients().await == 0).then_some(())).await;
+        replica.execute(format!("SET GLOBAL {setting} = 1")).await.unwrap();
+        cluster.wait_for_semi_sync().await.unwrap();
+        assert_eq!(clients().await, 1);
     }
 
     async fn an_option_reaches_the_servers(flavour) {

@@ -99,7 +99,7 @@ impl Builder {
                 replication::join(primary, replica).await?;
             }
             if self.semi_sync {
-                replication::wait_for_semi_sync(primary, replicas.len()).await?;
+                replication::wait_for_semi_sync(primary, replicas).await?;
             }
         }
         Ok(Cluster {
@@ -243,6 +243,11 @@ impl Cluster {
             Role::Primary => Ok(()),
             Role::Replica => replication::resume(server).await,
         }
+    }
+
+    /// Waits until all replicas acknowledge what the primary commits.
+    pub async fn wait_for_semi_sync(&self) -> Result<(), Error> {
+        replication::wait_for_semi_sync(self.primary(), self.replicas()).await
     }
 
     /// Waits until every running replica has applied what the primary has.

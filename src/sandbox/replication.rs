@@ -10,6 +10,8 @@ use super::{Error, Flavour, Server};
 
 /// How long a replica may take to connect to its primary.
 const JOIN_LIMIT: Duration = Duration::from_secs(60);
+/// How long its primary may not know that a replica that is connected acknowledges.
+const UNKNOWN_LIMIT: Duration = Duration::from_secs(10);
 /// How long a replica may take to apply what its primary has.
 const CATCH_UP_SECONDS: u64 = 60;
 
@@ -71,18 +73,23 @@ pub async fn state(replica: &Server) -> Result<String, Error> {
     Ok(format!("receiver {receiver}, applier {applier} {errors}"))
 }
 
-/// Waits until as many replicas acknowledge the primary's commits as there are.
-pub async fn wait_for_semi_sync(primary: &Server, replicas: usize) -> Result<(), Error> {
+/// Waits until as many replicas acknowledge the primary's commits as there are. A replica of MySQL may be connected
+/// without the primary knowing that it acknowledges; that is so until it connects anew.
+pub async fn wait_for_semi_sync(primary: &Server, replicas: &[Server]) -> Result<(), Error> {
     let variable = match primary.flavour {
         Flavour::MySql => "Rpl_semi_sync_source_clients",
         Flavour::MariaDb => "Rpl_semi_sync_master_clients",
     };
     let deadline = Instant::now() + JOIN_LIMIT;
+    let mut reconnect = Instant::now() + UNKNOWN_LIMIT;
     loop {
         let rows: Vec<(String, usize)> = primary
             .query(format!("SHOW GLOBAL STATUS LIKE '{variable}'"))
             .await?;
-        if rows.first().is_some_and(|(_, clients)| *clients >= replicas) {
+        if rows
+            .first()
+            .is_some_and(|(_, clients)| *clients >= replicas.len())
+        {
             return Ok(());
         }
         if Instant::now() > deadline {
@@ -91,6 +98,14 @@ pub async fn wait_for_semi_sync(primary: &Server, replicas: usize) -> Result<(),
                 name: primary.name.clone(),
                 state,
             });
+        }
+        if Instant::now() > reconnect {
+            for replica in replicas {
+                tracing::warn!(server = %replica.name, "it connects anew: its primary does not know that it acknowledges");
+                replica.execute("STOP REPLICA IO_THREAD").await?;
+                resume(replica).await?;
+            }
+            reconnect = Instant::now() + UNKNOWN_LIMIT;
         }
         sleep(Duration::from_millis(50)).await;
     }
