@@ -91,18 +91,6 @@ impl Signal {
         self.interrupt.get()
     }
 
-    /// Waits for the last word, which nothing outlasts.
-    pub async fn stopped(&self) {
-        poll_fn(|context| {
-            if self.get() == Some(Interrupt::Stop) {
-                return Poll::Ready(());
-            }
-            self.listen(context);
-            Poll::Pending
-        })
-        .await
-    }
-
     /// Waits until the statement under way is not to go on: it, or the session, or all is to end.
     pub async fn called_off(&self) {
         poll_fn(|context| {
