@@ -73,6 +73,7 @@ fn keep(old: &Config, running: &mut Config) -> Vec<String> {
     }
     keep! {
         "workers": workers;
+        "scheduling": scheduling;
         "accounts.backend": accounts.backend;
         "failover.replay": failover.replay;
         "log.format": log.format;
@@ -117,10 +118,17 @@ mod tests {
     fn what_needs_a_restart_is_named_and_stays() {
         let adopted = adopted(
             "servers: [a, b]\nworkers: 2",
-            "servers: [a, {address: b, weight: 9}, c]\nworkers: 3\nlimits: {per_user: 4}\nfailover: {mode: 'off'}",
+            "servers: [a, {address: b, weight: 9}, c]\nworkers: 3\nscheduling: normal\nlimits: {per_user: 4}\nfailover: {mode: 'off'}",
         );
         let Adopted { config, kept } = adopted.unwrap();
-        assert_eq!(kept, ["workers", "failover.mode (to or from off and follow)"]);
+        assert_eq!(
+            kept,
+            [
+                "workers",
+                "scheduling",
+                "failover.mode (to or from off and follow)"
+            ]
+        );
         assert_eq!(
             (config.workers, config.servers[1].weight, config.servers.len()),
             (2, 9, 3)

@@ -20,7 +20,7 @@ use super::{accounts, departures, secure};
 use crate::accounts::Source;
 use crate::admin::{self, State};
 use crate::backend::{Server, Servers};
-use crate::config::{Address, Config, Written};
+use crate::config::{Address, Config, Scheduling, Written};
 use crate::failover;
 use crate::frontend::audit::Audit;
 use crate::frontend::door::{Door, Inherited};
@@ -30,6 +30,7 @@ use crate::monitor;
 use crate::net::tls::TlsError;
 use crate::net::{Interrupt, buffer};
 use crate::topology::{Event, EventKind, Topology};
+use crate::util::scheduling::batch;
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -262,9 +263,24 @@ fn start_workers(
     let start = |(index, inbox)| {
         let shared = shared.clone();
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        thread.spawn(move || worker::run(index, shared, inbox))
+        thread.spawn(move || {
+            schedule(shared.settings().config.scheduling, index);
+            worker::run(index, shared, inbox)
+        })
     };
     inboxes.into_iter().enumerate().map(start).collect()
+}
+
+/// A worker serves all the same where it may not choose, and what keeps one from it keeps all: the first one says so.
+fn schedule(scheduling: Scheduling, index: usize) {
+    if scheduling == Scheduling::Normal {
+        return;
+    }
+    if let Err(error) = batch()
+        && index == 0
+    {
+        tracing::warn!(%error, "the system refuses SCHED_BATCH (`scheduling`): workers run as the process was started");
+    }
 }
 
 /// Clients cannot be greeted before one server has been.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::Address;
+use super::choice::Choice;
 use super::operators::is_local;
 use super::problem::{Problem, Problems};
 use super::reader::{Context, Field, Section};
@@ -45,7 +46,17 @@ pub struct Config {
     pub audit: Audit,
     /// Threads that serve clients.
     pub workers: usize,
+    pub scheduling: Scheduling,
     pub server_version: ServerVersion,
+}
+
+/// How the kernel lets the threads run that serve clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheduling {
+    /// A thread that is woken waits for its turn, and finds more to do at once when it comes.
+    Batch,
+    /// As the process was started.
+    Normal,
 }
 
 /// How the proxy ends.
@@ -61,6 +72,10 @@ pub enum ServerVersion {
     /// The primary's.
     Mirror,
     Fixed(String),
+}
+
+impl Choice for Scheduling {
+    const WORDS: &'static [(&'static str, Self)] = &[("batch", Self::Batch), ("normal", Self::Normal)];
 }
 
 // === impl Config ===
@@ -162,6 +177,7 @@ impl Config {
             traces: section.field("traces").section(Traces::read),
             audit: section.field("audit").section(Audit::read),
             workers: workers(&section.field("workers")),
+            scheduling: section.field("scheduling").choice_or(Scheduling::Batch),
             server_version: ServerVersion::read(&section.field("server_version")),
         }
     }

@@ -62,7 +62,7 @@ pub use host_pattern::HostPattern;
 pub use http::{Http, Open, Token};
 pub use limits::Limits;
 pub use listener::{Listener, ListenerMode};
-pub use load::{Config, ServerVersion, Shutdown};
+pub use load::{Config, Scheduling, ServerVersion, Shutdown};
 pub use log::{Literals, Log, LogFormat, LogLevel, SlowLog};
 pub use monitor::{Ejection, Monitor};
 pub use network::Network;

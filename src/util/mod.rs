@@ -6,6 +6,7 @@ pub mod driver;
 pub mod hexadecimal;
 pub mod like;
 pub mod random;
+pub mod scheduling;
 pub mod secret;
 pub mod shelf;
 pub mod stopwatch;

@@ -216,6 +216,10 @@ fn config(state: &State) -> Vec<Row> {
     }
     rows.push(vec!["workers".into(), config.workers.to_string().into()]);
     rows.push(vec![
+        "scheduling".into(),
+        format!("{:?}", config.scheduling).to_lowercase().into(),
+    ]);
+    rows.push(vec![
         "server_version".into(),
         format!("{:?}", config.server_version).to_lowercase().into(),
     ]);

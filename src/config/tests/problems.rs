@@ -39,8 +39,8 @@ colour: blue
              from 1MiB to 1024GiB",
             "14 max_age: there is no such setting / did you mean `pool.max_age`?",
             "15 colour: there is no such setting / the top level has: accounts, admin, audit, compression, consistency, \
-             failover, http, includes, limits, listeners, log, monitor, pool, routing, rules, server_version, servers, shutdown, \
-             statistics, switchover, takeover, tls, traces, workers",
+             failover, http, includes, limits, listeners, log, monitor, pool, routing, rules, scheduling, server_version, servers, \
+             shutdown, statistics, switchover, takeover, tls, traces, workers",
         ]
     );
 }
@@ -229,6 +229,7 @@ fn shapes_are_checked() {
     assert!(problem("pool: [a]").contains("this must be a section"));
     assert!(problem("workers: [a]").contains("it is a list"));
     assert!(problem("workers:").contains("there is no value"));
+    assert!(problem("scheduling: bach").contains("did you mean `batch`? it can be batch, normal"));
     assert!(problem("listeners: {a: b}").contains("start each item with"));
     assert!(problem("log: {targets: {splitrail: loud}}").starts_with("2 log.targets.splitrail: `loud`"));
     assert!(problem("log: {targets: {'a b': info}}").contains("this cannot be a log target"));

@@ -25,7 +25,10 @@ fn the_sample_shows_the_defaults() {
     assert_eq!(sample.takeover, short.takeover);
     assert_eq!(sample.log, short.log);
     assert_eq!((sample.statistics, sample.audit), (short.statistics, short.audit));
-    assert_eq!(sample.workers, short.workers);
+    assert_eq!(
+        (sample.workers, sample.scheduling),
+        (short.workers, short.scheduling)
+    );
     assert_eq!(
         sample.listeners,
         [Listener {

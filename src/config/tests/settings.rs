@@ -31,6 +31,7 @@ fn a_list_of_servers_is_enough() {
     assert_eq!(config.shutdown.grace, Duration::from_secs(30));
     assert_eq!(config.server_version, ServerVersion::Mirror);
     assert!(config.workers >= 1);
+    assert_eq!(config.scheduling, Scheduling::Batch);
 }
 
 #[test]
