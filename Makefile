@@ -20,9 +20,10 @@ help:
 	@echo "make clients   client libraries' own test suites, direct and through splitrail"
 	@echo 'make compare   splitrail beside HAProxy and MySQL Router on the same server'
 	@echo 'make package   the Debian package, in target/package'
-	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1)'
+	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1 EVIDENCE=1)'
 	@echo 'make takeover  a hundred takeovers under load, without a refused connection'
 	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
+	@echo 'make regression       MariaDB'"'"'s own regression tests, directly and through the proxy (perl; installs mariadb-test)'
 	@echo 'make openapi-test     the HTTP API against its description (python3; fetches schemathesis)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
@@ -66,6 +67,13 @@ dashboard-test: rust servers
 openapi-test: rust servers
 	cargo build --locked
 	tests/openapi/run
+
+# Needs perl.
+.PHONY: regression
+regression: rust servers
+	scripts/install.sh mariadb-test=mariadb-test
+	cargo build --locked
+	tests/regression/run
 
 .PHONY: compare
 compare: rust servers
