@@ -2,8 +2,10 @@
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{ChangeUserOpts, Conn, DriverError, Error, Opts, OptsBuilder, SslOpts};
+use splitrail::wire::command::Command;
 
 use crate::fixture::proxy::{connect, unique};
+use crate::fixture::raw::{Raw, Who};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
 /// Code, SQLSTATE and text of a login that must fail. None when the server named a plugin that this client lacks.
@@ -233,6 +235,112 @@ on_both_flavours! {
             direct = proxy.cluster.primary().connect().await.unwrap();
         }
     }
+
+    async fn who_becomes_nobody_else_stays_or_goes_as_with_the_server(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let mut request = b"nobody_at_all\0\x14".to_vec();
+        request.extend([7; 20]);
+        request.extend(b"app\0\x2d\0mysql_native_password\0");
+        let who = Who::of(proxy.cluster, Who::usual()).database("app");
+        let mut answers = Vec::new();
+        for address in [proxy.cluster.primary().address(), proxy.address()] {
+            let mut raw = Raw::open(&address, &who).await;
+            raw.run("SET @a = 1").await;
+            let mut steps = Vec::new();
+            for _ in 0..4 {
+                raw.send(Command::CHANGE_USER, &request).await;
+                // It may be asked for another proof first.
+                let mut answer = raw.packet().await;
+                if answer.as_ref().is_some_and(|packet| packet[0] == 0xfe) {
+                    raw.put(&[7; 20]).await;
+                    answer = raw.packet().await;
+                }
+                steps.push(answer.map(|packet| packet[1..3].to_vec()));
+                raw.send_query("SELECT CURRENT_USER(), DATABASE(), @a IS NULL").await;
+                let next = raw.packet().await;
+                let goes_on = next.is_some();
+                if goes_on {
+                    while raw.packet().await.is_some_and(|packet| packet[0] != 0xfe) {}
+                    steps.push(raw.packet().await);
+                    raw.packet().await;
+                }
+                steps.push(next);
+                if !goes_on {
+                    break;
+                }
+            }
+            answers.push(steps);
+        }
+        assert_eq!(answers[0], answers[1]);
+        assert_eq!(answers[0].len(), if flavour == Flavour::MariaDb { 12 } else { 2 });
+    }
+
+    async fn rights_count_from_the_next_login_on(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::shared(flavour).await;
+        let (user, database) = (unique("rights"), cluster.new_database().await);
+        create_user(cluster, &user, "IDENTIFIED BY 'secret'").await;
+        let primary = cluster.primary();
+        primary.execute(format!("CREATE TABLE {database}.t (id INT)")).await.unwrap();
+        let change = async |sql: &str| primary.execute(sql.replace("WHO", &format!("'{user}'@'%'"))).await.unwrap();
+        // Of what a server looks at for once: everywhere, and in one schema. Connections of before lie in the pool.
+        for place in ["*.*".to_owned(), format!("{database}.*")] {
+            for allowed in [false, true, false] {
+                if allowed {
+                    change(&format!("GRANT SELECT, INSERT ON {place} TO WHO")).await;
+                } else {
+                    change("GRANT USAGE ON *.* TO WHO").await;
+                    primary.execute(format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM '{user}'@'%'")).await.unwrap();
+                }
+                let mut client = proxy.connect(&user, "secret").await.unwrap();
+                let written = client.query_drop(format!("INSERT INTO {database}.t VALUES (1)")).await;
+                assert_eq!(written.is_ok(), allowed, "{place}: {written:?}");
+                assert_eq!(client.query_drop(format!("USE {database}")).await.is_ok(), allowed);
+                client.disconnect().await.unwrap();
+            }
+        }
+    }
+}
+
+/// MariaDB has no such clause.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_wrong_passwords_lock_an_account_of_mysql() {
+    let cluster = Cluster::shared(Flavour::MySql).await;
+    let proxy = Proxy::shared(Flavour::MySql).await;
+    let mut told = Vec::new();
+    for direct in [true, false] {
+        let user = unique("guessed");
+        let clause = "FAILED_LOGIN_ATTEMPTS 2 PASSWORD_LOCK_TIME 3";
+        create_user(cluster, &user, &format!("IDENTIFIED BY 'right' {clause}")).await;
+        let base = if direct {
+            cluster.primary().options()
+        } else {
+            proxy.options()
+        };
+        let login = async |password: &str| {
+            let options = base.clone().user(Some(&user)).pass(Some(password));
+            match connect(options).await {
+                Ok(client) => client.disconnect().await.map(|()| "let in".to_owned()).unwrap(),
+                Err(Error::Server(error)) => {
+                    format!("{} {}", error.code, error.message.replace(&user, "USER"))
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let mut steps = Vec::new();
+        for password in ["wrong", "right", "wrong", "wrong", "right", "wrong"] {
+            steps.push(login(password).await);
+        }
+        let unlocks = format!("ALTER USER '{user}'@'%' ACCOUNT UNLOCK FAILED_LOGIN_ATTEMPTS 4");
+        cluster.primary().execute(unlocks).await.unwrap();
+        steps.push(login("right").await);
+        told.push(steps);
+    }
+    assert_eq!(told[0], told[1]);
+    assert!(
+        told[0][4].starts_with("3955 ") && told[0][6] == "let in",
+        "{told:?}"
+    );
 }
 
 /// Somebody on the servers as whom the listed accounts log in, with the plugins of each flavour.

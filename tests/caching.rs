@@ -87,6 +87,45 @@ async fn execution(raw: &mut Raw, flags: u8, with_types: bool) -> Vec<Vec<u8>> {
 const WRITES: u64 = 200;
 const SUM: &str = "SELECT SUM(n) FROM t";
 
+/// MySQL has none any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadbs_own_query_cache_is_filled() {
+    let cache = Cluster::of(Flavour::MariaDb)
+        .option("query_cache_type=1")
+        .option("query_cache_size=1M");
+    let cluster = cache.start().await;
+    let database = prepare(&cluster).await;
+    let proxy = Proxy::before(&cluster).start().await;
+    let hits = async || -> u64 {
+        let rows: Vec<(String, u64)> = cluster
+            .primary()
+            .query("SHOW GLOBAL STATUS LIKE 'Qcache_hits'")
+            .await
+            .unwrap();
+        rows[0].1
+    };
+    let before = hits().await;
+    let mut client = proxy.client().await;
+    for _ in 0..3 {
+        assert_eq!(
+            ask(&mut client, &format!("SELECT SUM(n) FROM {database}.t")).await,
+            3
+        );
+    }
+    assert_eq!(hits().await - before, 2);
+    // What is known of transactions without the server's word.
+    client.query_drop("SET TRANSACTION READ ONLY").await.unwrap();
+    client.query_drop("START TRANSACTION").await.unwrap();
+    let write = format!("INSERT INTO {database}.t VALUES (3, 3)");
+    assert!(client.query_drop(&write).await.is_err());
+    client.query_drop("ROLLBACK").await.unwrap();
+    client.query_drop(&write).await.unwrap();
+    assert_eq!(
+        ask(&mut client, &format!("SELECT SUM(n) FROM {database}.t")).await,
+        6
+    );
+}
+
 on_both_flavours! {
     async fn a_result_is_given_again_until_its_table_is_written_to(flavour) {
         let cluster = Cluster::shared(flavour).await;
@@ -294,7 +333,7 @@ on_both_flavours! {
             assert_ne!(execution(&mut direct, 0, true).await, expected);
             // A cursor is the connection's own.
             let body = [&1_u32.to_le_bytes()[..], b"\x01\x01\0\0\0\0\x01\x08\0", &1_u64.to_le_bytes()].concat();
-            let opened = client.command(Command::STMT_EXECUTE, &body, Expect::Results).await;
+            let opened = client.command(Command::STMT_EXECUTE, &body, Expect::Cursor).await;
             assert!(opened.len() < expected.len(), "no rows yet");
         }
     }

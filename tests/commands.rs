@@ -3,6 +3,7 @@
 use crate::fixture::proxy::{unique, wait_for};
 use crate::fixture::raw::{Raw, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
+use crate::statements::{execute, prepare};
 use mysql_async::prelude::Queryable;
 use splitrail::wire::Capabilities;
 use splitrail::wire::bytes::Put;
@@ -60,6 +61,7 @@ const STATEMENTS: &[&str] = &[
     "SELECT * FROM t",
     "SELECT CAST('12abc' AS SIGNED)",
     "SHOW WARNINGS",
+    "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 65535",
     "BEGIN",
     "SELECT COUNT(*) FROM t",
     "INSERT INTO t (v) VALUES ('in a transaction')",
@@ -145,7 +147,7 @@ on_both_flavours! {
 }
 
 /// Asks one statement after the other.
-async fn ask(raw: &mut Raw, statements: &[&str]) -> Steps {
+pub async fn ask(raw: &mut Raw, statements: &[&str]) -> Steps {
     let mut steps = Steps::new();
     for sql in statements {
         steps.push((sql.to_string(), raw.query(sql).await));
@@ -264,6 +266,8 @@ on_both_flavours! {
         raw.run("BEGIN").await;
         assert_eq!(raw.value("select connection_id ( )").await, id);
         raw.run("COMMIT").await;
+        // Not the place of a column.
+        assert_eq!(raw.value("SELECT 7 AS a GROUP BY CONNECTION_ID() ORDER BY CONNECTION_ID() LIMIT 1").await, "7");
         raw.command(Command::RESET_CONNECTION, b"", Expect::Results).await;
         assert_eq!(raw.value("SELECT CONNECTION_ID()").await, id);
     }
@@ -285,6 +289,13 @@ on_both_flavours! {
         held.run("BEGIN").await;
         killer.run(&format!("KILL CONNECTION {}", held.greeting.connection_id)).await;
         while !held.is_closed().await {}
+        for hold in ["BEGIN", "DO 1"] {
+            let mut other = Raw::open(&proxy.address(), &who).await;
+            other.run(hold).await;
+            let (kill, _) = prepare(&mut killer, &format!("KILL {}", other.greeting.connection_id)).await;
+            assert_eq!(execute(&mut killer, kill, &[], false).await[0][0], 0);
+            while !other.is_closed().await {}
+        }
 
         let mut busy = Raw::open(&proxy.address(), &who).await;
         busy.send_query("SELECT SLEEP(60)").await;
@@ -312,6 +323,19 @@ on_both_flavours! {
         assert!(killer.is_closed().await);
     }
 
+    async fn a_client_is_found_among_the_servers_threads_by_its_own_id(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = &Proxy::before(cluster).main_listener("mode: primary").start().await;
+        let who = Who::of(cluster, Who::usual());
+        let (mut one, mut other) = (Raw::open(&proxy.address(), &who).await, Raw::open(&proxy.address(), &who).await);
+        other.run("BEGIN").await;
+        let found = |id: u32| format!("SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'app' AND id = {id}");
+        for id in [one.greeting.connection_id, other.greeting.connection_id] {
+            assert_eq!(one.value(&found(id)).await, "1");
+        }
+        assert_eq!(one.value(&found(i32::MAX as u32)).await, "0");
+    }
+
     async fn who_is_killed_is_answered_no_more(flavour) {
         // One worker has just told the killer when the other one may already have the next statement.
         let proxy = &Proxy::shared(flavour).await;
@@ -319,7 +343,8 @@ on_both_flavours! {
         let mut killer = Raw::open(&proxy.address(), &who).await;
         for round in 0..40 {
             let mut idle = Raw::open(&proxy.address(), &who).await;
-            idle.run("SELECT 1").await;
+            // With a connection of its own, it is a server that is told.
+            idle.run(if round % 2 == 0 { "SELECT 1" } else { "BEGIN" }).await;
             killer.run(&format!("KILL {}", idle.greeting.connection_id)).await;
             idle.send_query("SELECT 2").await;
             assert_eq!(idle.packet().await, None, "in round {round}");
@@ -338,7 +363,10 @@ on_both_flavours! {
             let mut busy = Raw::open(&proxy.address(), &who).await;
             busy.send_query(&sql).await;
             killer.run(&format!("KILL {}", busy.greeting.connection_id)).await;
-            while busy.packet().await.is_some() {}
+            while let Some(packet) = busy.packet().await {
+                let lost = packet[0] == 0xff && packet[1..3] == 1158_u16.to_le_bytes();
+                assert!(!lost, "nothing was lost but what was killed");
+            }
         }
         let running = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE info = \"{sql}\"");
         for server in cluster.servers() {

@@ -15,18 +15,18 @@ use crate::fixture::{Cluster, Flavour, on_both_flavours};
 use crate::parking::{table, told};
 use crate::replay::ACCOUNTS;
 
-const SETTINGS: &str = "mode: manual, commit_evidence: true";
+pub const SETTINGS: &str = "mode: manual, commit_evidence: true";
 const THERE: Way = Way::Hold {
     there: true,
     back: false,
 };
-const BACK: Way = Way::Hold {
+pub const BACK: Way = Way::Hold {
     there: false,
     back: true,
 };
 
 /// The shared cluster with what evidence needs.
-async fn prepared(flavour: Flavour) -> &'static Cluster {
+pub async fn prepared(flavour: Flavour) -> &'static Cluster {
     static MYSQL: OnceCell<()> = OnceCell::const_new();
     static MARIADB: OnceCell<()> = OnceCell::const_new();
     let cluster = Cluster::shared(flavour).await;
@@ -40,7 +40,7 @@ async fn prepared(flavour: Flavour) -> &'static Cluster {
 }
 
 /// What `splitrail setup` makes.
-async fn prepare(cluster: &Cluster) {
+pub async fn prepare(cluster: &Cluster) {
     let mut admin = connect(cluster.primary().options()).await.unwrap();
     let own = "CREATE DATABASE IF NOT EXISTS splitrail".to_owned();
     let grant = "GRANT SELECT, INSERT, UPDATE ON splitrail.commits TO 'monitor'@'%'".to_owned();
@@ -50,13 +50,13 @@ async fn prepare(cluster: &Cluster) {
 }
 
 /// A proxy that reaches the primary by a link.
-async fn linked(cluster: &Cluster) -> (Link, Inside<'_>) {
+pub async fn linked(cluster: &Cluster) -> (Link, Inside<'_>) {
     let link = Link::to(cluster.primary().port, Processes::default()).await;
     let proxy = Inside::beyond(cluster, &link.address(), SETTINGS).await;
     (link, proxy)
 }
 
-async fn ids(cluster: &Cluster, table: &str) -> Vec<u32> {
+pub async fn ids(cluster: &Cluster, table: &str) -> Vec<u32> {
     let sql = format!("SELECT id FROM {table} ORDER BY id");
     cluster.primary().query(sql).await.unwrap()
 }
@@ -80,7 +80,7 @@ async fn commits(mut client: Conn, proxy: &Inside<'_>) -> JoinHandle<Result<Conn
 }
 
 /// So many statements on the primary.
-async fn under_way(proxy: &Inside<'_>, count: u32) {
+pub async fn under_way(proxy: &Inside<'_>, count: u32) {
     let load = proxy.shared.topology.load(0);
     wait_for("statements under way", async || {
         (load.in_flight() == count).then_some(())
@@ -94,19 +94,19 @@ async fn sent(proxy: &Inside<'_>) {
 }
 
 /// Ends the connection to the primary, and lets new ones through.
-async fn breaks(link: &Link, proxy: &Inside<'_>) {
+pub async fn breaks(link: &Link, proxy: &Inside<'_>) {
     link.set(Way::Reset);
     under_way(proxy, 0).await;
     link.heal();
 }
 
 /// Committed, not committed, unknown.
-fn settled(proxy: &Inside<'_>) -> [u64; 3] {
+pub fn settled(proxy: &Inside<'_>) -> [u64; 3] {
     let counts = &proxy.shared.recovery;
     [&counts.committed, &counts.not_committed, &counts.unsettled].map(|count| count.get())
 }
 
-async fn rows(cluster: &Cluster) -> u64 {
+pub async fn rows(cluster: &Cluster) -> u64 {
     let sql = "SELECT CAST(COALESCE(SUM(number), 0) AS UNSIGNED) FROM splitrail.commits";
     cluster.primary().query::<u64>(sql).await.unwrap()[0]
 }

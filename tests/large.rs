@@ -1,7 +1,7 @@
 //! Packets and results larger than every buffer, clients slower than every server: all of it passes, and the proxy
 //! stays small.
 
-use crate::fixture::proxy::wait_for;
+use crate::fixture::proxy::{unique, wait_for};
 use crate::fixture::raw::{Raw, Who, shown};
 use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
@@ -100,6 +100,25 @@ on_both_flavours! {
             assert_eq!(answer[3][1..], *number.to_string().as_bytes());
             assert_eq!(raw.response(Expect::Results).await[0][0], 0);
         }
+    }
+
+    async fn what_only_waits_ends_with_its_client(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let proxy = Proxy::shared(flavour).await;
+        let mut raw = Raw::open(&proxy.address(), &Who::of(proxy.cluster, Who::usual())).await;
+        let sql = format!("SELECT SLEEP(300), '{}'", unique("waits"));
+        raw.send_query(&sql).await;
+        let running = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE info = \"{sql}\"");
+        let count = async || {
+            let mut count = 0;
+            for server in cluster.servers() {
+                count += server.query::<u64>(&running).await.unwrap()[0];
+            }
+            count
+        };
+        wait_for("the statement", async || (count().await == 1).then_some(())).await;
+        drop(raw);
+        wait_for("its end", async || (count().await == 0).then_some(())).await;
     }
 
     async fn a_client_that_has_said_all_still_gets_its_answers(flavour) {

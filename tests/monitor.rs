@@ -236,13 +236,16 @@ on_both_flavours! {
             let sql = "SELECT id FROM information_schema.processlist WHERE user = 'keeper' ORDER BY id";
             primary.query::<u64>(sql).await.unwrap()
         };
-        // One for the probes, one for the stored functions.
-        let first = wait_for("its connections", async || Some(threads().await).filter(|ids| ids.len() == 2)).await;
-        for _ in 0..20 {
-            watch.status(PRIMARY).await;
-        }
-        assert_eq!(threads().await, first);
-        for id in first {
+        // One for the probes, one for the stored functions. One that was late, on a busy machine, was given up.
+        let kept = wait_for("connections that are kept", async || {
+            let ids = Some(threads().await).filter(|ids| ids.len() == 2)?;
+            for _ in 0..20 {
+                watch.status(PRIMARY).await;
+            }
+            (threads().await == ids).then_some(ids)
+        })
+        .await;
+        for id in kept {
             primary.execute(format!("KILL {id}")).await.unwrap();
         }
         watch.status(PRIMARY).await;

@@ -8,6 +8,7 @@ use mysql_async::{Conn, Error, OptsBuilder};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
+use crate::evidence::under_way;
 use crate::fixture::inside::Inside;
 use crate::fixture::proxy::{free_port, wait_for};
 use crate::fixture::{Cluster, on_both_flavours};
@@ -234,6 +235,44 @@ on_both_flavours! {
         assert!(text.contains("not known"), "{text}");
         assert_eq!(proxy.shared.recovery.ambiguous.get(), 1);
         client.query_drop("SELECT 1").await.unwrap();
+        proxy.idle().await;
+    }
+
+    async fn questions_about_the_statement_before_are_asked_again(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let table = table(cluster).await;
+        let proxy = Inside::before(cluster, "mode: manual").await;
+        let mut client = proxy.client().await;
+        let mut locker = cluster.primary().connect().await.unwrap();
+        client.query_drop(format!("INSERT INTO {table} VALUES (1, 1), (2, 2)")).await.unwrap();
+        let before_and_asked = [
+            (format!("INSERT INTO {table} VALUES (LAST_INSERT_ID(7), 7)"), "LAST_INSERT_ID()", 7),
+            (format!("UPDATE {table} SET v = v + 1 WHERE id < 7"), "ROW_COUNT()", 2),
+            (format!("SELECT id FROM {table} FOR UPDATE"), "FOUND_ROWS()", 3),
+            ("SET @kept = 5".to_owned(), "CONNECTION_ID() * 0 + @kept", 5),
+        ];
+        for (nth, (before, asked, answer)) in (1..).zip(before_and_asked) {
+            client.query_drop(before).await.unwrap();
+            locker.query_drop(format!("LOCK TABLES {table} WRITE")).await.unwrap();
+            let sql = format!("SELECT {asked}, v FROM {table} WHERE id = 1");
+            // The statement before it counts as under way for a moment after its answer.
+            under_way(&proxy, 0).await;
+            let asking = tokio::spawn(async move {
+                let answer: Result<Option<(i64, i32)>, _> = client.query_first(sql).await;
+                (client, answer)
+            });
+            under_way(&proxy, 1).await;
+            proxy.gate().shut("a test");
+            proxy.gate().evict(0);
+            under_way(&proxy, 0).await;
+            proxy.gate().open(0);
+            under_way(&proxy, 1).await;
+            locker.query_drop("UNLOCK TABLES").await.unwrap();
+            let (back, told) = asking.await.unwrap();
+            assert_eq!(told.unwrap().unwrap().0, answer, "{asked}");
+            assert_eq!(proxy.shared.recovery.repeated.get(), nth);
+            client = back;
+        }
         proxy.idle().await;
     }
 }

@@ -144,7 +144,10 @@ async fn connect(place: &Value, report: &Value) -> Conn {
 
 on_both_flavours! {
     async fn the_line_of_json_is_true_and_sigterm_ends_everything(flavour) {
-        let sandbox = Sandbox::start(flavour, &["--replicas", "1"]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let more = folder.path().join("more.yaml");
+        std::fs::write(&more, "consistency: {level: strong}\n").unwrap();
+        let sandbox = Sandbox::start(flavour, &["--replicas", "1", "--include", more.to_str().unwrap()]).await;
         let report = &sandbox.report;
         assert_eq!(report["flavour"], flavour.name());
         assert!(report.as_object().unwrap().contains_key("http_port"));
@@ -173,6 +176,9 @@ on_both_flavours! {
         Conn::new(socket).await.unwrap().disconnect().await.unwrap();
         let mut proxied = connect(report, report).await;
         proxied.query_drop("CREATE TABLE t (id INT PRIMARY KEY)").await.unwrap();
+        let session: Vec<(String, String, Option<String>)> = proxied.query("SHOW SPLITRAIL SESSION").await.unwrap();
+        let level = session.iter().find(|row| row.0 == "consistency").unwrap();
+        assert_eq!(level.1, "strong", "the file's");
         drop(proxied);
         sandbox.signal("-TERM").await;
         sandbox.ends().await;

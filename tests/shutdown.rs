@@ -9,8 +9,12 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::evidence::under_way;
+use crate::fixture::inside::Inside;
+use crate::fixture::link::{Link, Processes, Way};
 use crate::fixture::plain::Plain;
 use crate::fixture::proxy::{Signal, connect, unique, wait_for};
+use crate::fixture::raw::{Raw, Who};
 use crate::fixture::{Cluster, Proxy, on_both_flavours};
 
 async fn account(cluster: &Cluster) -> String {
@@ -43,6 +47,23 @@ fn is_shutdown(error: &Error) -> bool {
 }
 
 on_both_flavours! {
+    /// Whoever has said something more meanwhile still gets what was said last, and an end in good order.
+    async fn a_connection_that_the_proxy_ends_is_not_reset(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let link = Link::to(cluster.primary().port, Processes::default()).await;
+        let proxy = Inside::beyond(cluster, &link.address(), "mode: manual").await;
+        let mut client = Raw::open(&format!("127.0.0.1:{}", proxy.port), &Who::of(cluster, Who::usual())).await;
+        client.run("BEGIN").await;
+        under_way(&proxy, 0).await;
+        link.set(Way::Hold { there: false, back: true });
+        client.send_query("COMMIT RELEASE").await;
+        under_way(&proxy, 1).await;
+        client.send_query("SELECT 1").await;
+        link.heal();
+        assert_eq!(client.packet().await.unwrap()[0], 0);
+        assert!(client.is_closed_in_order().await);
+    }
+
     async fn clients_that_do_nothing_are_told_at_once(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let proxy = Proxy::before(cluster).start().await;

@@ -1,6 +1,7 @@
 //! Prepared statements over the binary protocol, packet by packet: what a client prepared stays prepared, wherever
 //! its session goes.
 
+use crate::commands::ask;
 use crate::fixture::raw::{Raw, Response, Steps, Who, same_both_ways, shown};
 use crate::fixture::{Flavour, Proxy, on_both_flavours};
 use splitrail::wire::Capabilities;
@@ -9,10 +10,10 @@ use splitrail::wire::command::Command;
 use splitrail::wire::framing::Expect;
 
 const STRING: u16 = 0xfe;
-const LONGLONG: u16 = 0x08;
+pub const LONGLONG: u16 = 0x08;
 const CURSOR: u8 = 1;
 
-async fn prepare(raw: &mut Raw, sql: &str) -> (u32, Response) {
+pub async fn prepare(raw: &mut Raw, sql: &str) -> (u32, Response) {
     let answer = raw
         .command(Command::STMT_PREPARE, sql.as_bytes(), Expect::Prepared)
         .await;
@@ -32,7 +33,7 @@ fn without_id(mut answer: Response) -> Response {
 }
 
 /// A parameter as it is sent: its type and its bytes; no bytes are NULL.
-type Parameter<'a> = (u16, Option<&'a [u8]>);
+pub type Parameter<'a> = (u16, Option<&'a [u8]>);
 
 fn execute_body(id: u32, flags: u8, parameters: &[Parameter<'_>], with_types: bool) -> Vec<u8> {
     let mut body = Vec::new();
@@ -65,7 +66,7 @@ fn execute_body(id: u32, flags: u8, parameters: &[Parameter<'_>], with_types: bo
     body
 }
 
-async fn execute(raw: &mut Raw, id: u32, parameters: &[Parameter<'_>], with_types: bool) -> Response {
+pub async fn execute(raw: &mut Raw, id: u32, parameters: &[Parameter<'_>], with_types: bool) -> Response {
     let body = execute_body(id, 0, parameters, with_types);
     raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await
 }
@@ -94,6 +95,29 @@ fn without_numbers(answer: Response) -> Response {
 }
 
 on_both_flavours! {
+    async fn a_procedure_with_a_cursor_of_its_own_answers_the_same(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let database = proxy.cluster.new_database().await;
+        for flags in [Capabilities::NONE, Capabilities::DEPRECATE_EOF] {
+            let who = Who::of(proxy.cluster, Who::usual() | flags).database(&database);
+            same_both_ways(proxy, &who, async |raw: &mut Raw| {
+                raw.run("DROP PROCEDURE IF EXISTS p").await;
+                raw.run(
+                    "CREATE PROCEDURE p() BEGIN DECLARE a INT; DECLARE c CURSOR FOR SELECT 1; \
+                     OPEN c; FETCH c INTO a; CLOSE c; SELECT a, ''; SELECT a + 1; END",
+                )
+                .await;
+                let mut steps = ask(raw, &["CALL p()", "SELECT 'goes on'"]).await;
+                let (call, answer) = prepare(raw, "CALL p()").await;
+                note(&mut steps, "prepare", answer);
+                note(&mut steps, "execute", execute(raw, call, &[], false).await);
+                steps.extend(ask(raw, &["SELECT 'goes on'"]).await);
+                steps
+            })
+            .await;
+        }
+    }
+
     async fn statements_answer_the_same(flavour) {
         let proxy = Proxy::shared(flavour).await;
         let database = proxy.cluster.new_database().await;
@@ -125,7 +149,7 @@ on_both_flavours! {
                 note(&mut steps, "select null", execute(raw, select, &[(LONGLONG, None)], false).await);
 
                 let body = execute_body(select, CURSOR, &[(LONGLONG, Some(&one[..]))], false);
-                note(&mut steps, "open cursor", raw.command(Command::STMT_EXECUTE, &body, Expect::Results).await);
+                note(&mut steps, "open cursor", raw.command(Command::STMT_EXECUTE, &body, Expect::Cursor).await);
                 let mut fetch = select.to_le_bytes().to_vec();
                 fetch.put_u32(2);
                 for what in ["fetch", "fetch the rest"] {

@@ -4,6 +4,7 @@ use crate::config::ConsistencyLevel;
 use crate::util::Secret;
 use crate::wire::auth::{Plugin, crypt, native};
 
+use super::lockouts::Policy;
 use super::{Credential, Flavour};
 
 /// An account that a client may prove to own, or, for a name that nobody has, one that no client can.
@@ -29,6 +30,10 @@ pub struct Account {
     pub consistency: Option<ConsistencyLevel>,
     /// The login at servers, where it is not the client's own.
     pub backend: Option<BackendLogin>,
+    /// When wrong passwords lock it.
+    pub lock_policy: Option<Policy>,
+    /// Another number once the account, or what it may do, has changed at the server.
+    pub version: u64,
 }
 
 /// A name and what proves it at a server.
@@ -90,6 +95,8 @@ impl Account {
             max_connections: None,
             consistency: None,
             backend: None,
+            lock_policy: None,
+            version: 0,
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct ClientLogin<'a> {
     /// The scramble that the reply was made with: the one in the proxy's greeting.
     pub scramble: Scramble,
     pub channel: ClientChannel,
-    /// This is COM_CHANGE_USER, where servers ask every client to reply to a new scramble.
+    /// This is COM_CHANGE_USER, where servers ask every client to reply once more.
     pub change_user: bool,
     /// The client has the capability to go on with an expired password.
     pub can_handle_expired: bool,
@@ -49,6 +49,7 @@ pub struct ClientAuth {
     channel: ClientChannel,
     can_handle_expired: bool,
     can_switch: bool,
+    change_user: bool,
     using_password: bool,
     /// The account's method that is being tried.
     method: usize,
@@ -120,6 +121,7 @@ impl ClientAuth {
             channel: login.channel,
             can_handle_expired: login.can_handle_expired,
             can_switch: login.plugin.is_some(),
+            change_user: login.change_user,
             using_password: !is_empty(login.reply),
             method: 0,
             expected: Expected::Nothing,
@@ -128,11 +130,7 @@ impl ClientAuth {
             None => Some(Plugin::Native),
             Some(name) => Plugin::from_name(name),
         };
-        let mut reply = Some(login.reply);
-        if login.change_user && auth.can_switch {
-            auth.scramble = Scramble::generate().unwrap_or(login.scramble);
-            reply = None;
-        }
+        let reply = Some(login.reply).filter(|_| !(login.change_user && auth.can_switch));
         let step = auth.try_methods(accounts, plugin, reply);
         (auth, step)
     }
@@ -207,6 +205,10 @@ impl ClientAuth {
     }
 
     fn switch_to(&mut self, plugin: Plugin) -> ClientStep {
+        // The servers' `mysql_native_password` says the greeting's scramble again, and libmariadb relies on that.
+        if self.change_user && plugin != Plugin::Native {
+            self.scramble = Scramble::generate().unwrap_or(self.scramble);
+        }
         match plugin {
             Plugin::Native | Plugin::CachingSha2 => {
                 self.expected = Expected::Reply(plugin);

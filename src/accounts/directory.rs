@@ -18,7 +18,7 @@ use super::ClientAddress;
 use super::account::Account;
 use super::host::HostPattern;
 use super::refusal::{self, Flavour, Refusal};
-use super::rows::{self, AccountRow};
+use super::rows::{self, AccountRow, Tables};
 use super::source::Source;
 use crate::util::driver::in_short;
 
@@ -70,6 +70,7 @@ struct Reader {
 struct Connection {
     conn: Conn,
     flavour: Flavour,
+    tables: Tables,
 }
 
 /// What was read for some logins.
@@ -84,9 +85,15 @@ struct Answer {
 /// Why accounts could not be read, for the log.
 struct Failure {
     why: String,
-    /// The server answered: asking again would not help.
-    answered: bool,
+    /// What the server answered: asking again would not help.
+    code: Option<u16>,
 }
+
+/// There is no such table.
+const NO_TABLE: u16 = 1146;
+/// That, or no such column, or no right to read it, or the question is too long for the server: nobody can be let in
+/// until somebody mends that.
+const UNREADABLE: [u16; 5] = [NO_TABLE, 1054, 1142, 1143, 1153];
 
 // === impl Directory ===
 
@@ -133,7 +140,7 @@ impl Reader {
             for request in batch.drain(..) {
                 let answer = match &answer {
                     Ok(answer) => Ok(Arc::clone(answer)),
-                    Err(failure) => Err(refusal::server_unreachable(&server, &failure.why)),
+                    Err(failure) => Err(failure.refusal(&server)),
                 };
                 // The client may have gone meanwhile.
                 let _ = request.answer.send(answer);
@@ -161,7 +168,9 @@ impl Reader {
         }
         if let Some(connection) = self.connection.take() {
             match self.read_over(connection, batch).await {
-                Err(failure) if !failure.answered => debug!(reason = failure.why, "connecting anew"),
+                Err(failure) if failure.code.is_none_or(|code| code == NO_TABLE) => {
+                    debug!(reason = failure.why, "connecting anew");
+                }
                 result => return result,
             }
         }
@@ -174,14 +183,43 @@ impl Reader {
         let mut conn = self.in_time(source.connect()).await?;
         let version: Option<String> = self.in_time(conn.query_first("select @@version")).await?;
         let flavour = Flavour::from_version(&version.unwrap_or_default());
-        Ok(Connection { conn, flavour })
+        let tables = self.tables(&mut conn, flavour, &source.server).await?;
+        Ok(Connection {
+            conn,
+            flavour,
+            tables,
+        })
+    }
+
+    /// What there is to read, and what of it may be read: that is for the server to say, and silence says nothing.
+    async fn tables(&self, conn: &mut Conn, flavour: Flavour, server: &str) -> Result<Tables, Failure> {
+        let mut tables = Tables::of(flavour);
+        if let Err(failure) = self.in_time(conn.query_drop(tables.probe())).await {
+            match failure.code {
+                Some(NO_TABLE) if flavour == Flavour::MariaDb => tables.are_old(),
+                _ => return Err(failure),
+            }
+        }
+        tables.with_schemas = true;
+        if let Err(failure) = self.in_time(conn.query_drop(tables.probe())).await {
+            if !failure.code.is_some_and(|code| UNREADABLE.contains(&code)) {
+                return Err(failure);
+            }
+            let reason = failure.why;
+            warn!(
+                server,
+                reason, "rights in schemas cannot be read: connections that are open keep theirs"
+            );
+            tables.with_schemas = false;
+        }
+        Ok(tables)
     }
 
     /// The connection is kept only after it did all that was asked of it.
     async fn read_over(&mut self, mut connection: Connection, batch: &[Request]) -> Result<Answer, Failure> {
         let flavour = connection.flavour;
         let users = batch.iter().map(|request| &request.user[..]);
-        let query = rows::accounts_query(flavour, users);
+        let query = connection.tables.accounts_query(users);
         let found: Vec<Vec<u8>> = self.in_time(connection.conn.query(query)).await?;
         let mut answer = Answer {
             flavour,
@@ -193,7 +231,7 @@ impl Reader {
             hosts: Vec::new(),
         };
         if batch.iter().any(|request| !answer.is_sure_of(request)) {
-            let query = rows::hosts_query(flavour);
+            let query = connection.tables.hosts_query();
             let found: Vec<Vec<u8>> = self.in_time(connection.conn.query(query)).await?;
             answer.resolves = found.first().is_none_or(|row| rows::resolves(row));
             let hosts = found.iter().filter_map(|row| rows::host(row));
@@ -207,13 +245,27 @@ impl Reader {
         match timeout(self.place.timeout, call).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(Failure {
-                answered: matches!(error, Error::Server(_)),
+                code: match &error {
+                    Error::Server(error) => Some(error.code),
+                    _ => None,
+                },
                 why: in_short(&error),
             }),
             Err(_) => Err(Failure {
-                answered: false,
+                code: None,
                 why: format!("no answer within {:?}", self.place.timeout),
             }),
+        }
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn refusal(&self, server: &str) -> Refusal {
+        match self.code {
+            Some(code) if UNREADABLE.contains(&code) => refusal::accounts_unreadable(server, &self.why),
+            _ => refusal::server_unreachable(server, &self.why),
         }
     }
 }

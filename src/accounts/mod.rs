@@ -15,6 +15,7 @@ pub mod directory;
 #[cfg(test)]
 mod exchange_tests;
 pub mod host;
+pub mod lockouts;
 mod password_cache;
 pub mod refusal;
 mod rows;

@@ -39,6 +39,7 @@ impl Flavour {
 
 /// ER_NET_READ_ERROR: no other refusal has this code.
 const UNREACHABLE: u16 = 1158;
+const WRONG: u16 = 1045;
 
 // === impl Refusal ===
 
@@ -50,6 +51,10 @@ impl Refusal {
             message,
             reason: reason.to_owned(),
         }
+    }
+
+    pub fn is_wrong_password(&self) -> bool {
+        self.code == WRONG
     }
 
     /// Nobody has judged the login: the accounts could not be read.
@@ -75,7 +80,7 @@ pub fn access_denied(user: &[u8], host: &str, using_password: bool) -> Refusal {
     let used = if using_password { "YES" } else { "NO" };
     let user = shown(user);
     let message = format!("Access denied for user '{user}'@'{host}' (using password: {used})");
-    Refusal::new(1045, b"28000", message, "wrong user or password")
+    Refusal::new(WRONG, b"28000", message, "wrong user or password")
 }
 
 /// No account at all is for clients from this host.
@@ -100,6 +105,16 @@ pub fn account_locked(flavour: Flavour, user: &[u8], host: &str) -> Refusal {
             reason,
         ),
     }
+}
+
+/// By too many wrong passwords. The times are in days.
+pub fn account_blocked(user: &[u8], host: &str, lasts: &str, left: &str, attempts: u32) -> Refusal {
+    let user = shown(user);
+    let message = format!(
+        "Access denied for user '{user}'@'{host}'. Account is blocked for {lasts} day(s) ({left} day(s) remaining) \
+         due to {attempts} consecutive failed logins."
+    );
+    Refusal::new(3955, b"HY000", message, "too many wrong passwords")
 }
 
 /// For clients that could not change the password in this session either.
@@ -148,6 +163,12 @@ pub fn bad_handshake() -> Refusal {
 pub fn server_unreachable(server: &str, why: &str) -> Refusal {
     let message = format!("cannot read the accounts of server '{server}'");
     Refusal::new(UNREACHABLE, b"08S01", message, why)
+}
+
+/// The server has answered, and shows no accounts.
+pub fn accounts_unreadable(server: &str, why: &str) -> Refusal {
+    let message = format!("cannot read the accounts of server '{server}'");
+    Refusal::new(1105, b"HY000", message, why)
 }
 
 /// Something failed that should not, like the system's source of random numbers.

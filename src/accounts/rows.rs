@@ -1,9 +1,12 @@
 //! The servers' account tables: what is asked of them, and what a row says.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::{Map, Value as Json};
 
 use super::account::{Account, Method, Transport};
 use super::host::HostPattern;
+use super::lockouts::Policy;
 use super::{ClientAddress, Flavour};
 use crate::util::hexadecimal;
 
@@ -17,49 +20,135 @@ pub struct AccountRow {
     refuses_expired: bool,
     transport: Transport,
     max_connections: Option<u32>,
+    lock_policy: Option<Policy>,
+    /// Another number when the row is another one.
+    version: u64,
 }
 
 /// Each row is one string, its [fields](Fields) in a fixed order: to describe columns, and to read the descriptions,
 /// costs both sides more than the values do. What may contain anything is in hexadecimal digits; JSON comes last.
-const MYSQL: &str = "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
+const MYSQL: [&str; 2] = [
+    "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
      if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, plugin, ifnull(hex(authentication_string), ''), \
-     account_locked, password_expired, ssl_type, max_user_connections, ifnull(User_attributes, '')) from mysql.user where User in (''";
+     account_locked, password_expired, ssl_type, max_user_connections, concat(Select_priv, Insert_priv, Update_priv, \
+     Delete_priv, Create_priv, Drop_priv, Reload_priv, Shutdown_priv, Process_priv, File_priv, Grant_priv, \
+     References_priv, Index_priv, Alter_priv, Show_db_priv, Super_priv, Create_tmp_table_priv, Lock_tables_priv, \
+     Execute_priv, Repl_slave_priv, Repl_client_priv, Create_view_priv, Show_view_priv, Create_routine_priv, \
+     Alter_routine_priv, Create_user_priv, Event_priv, Trigger_priv, Create_tablespace_priv, Create_role_priv, \
+     Drop_role_priv",
+    "), ifnull(User_attributes, '')) from mysql.user where User in (''",
+];
 
-const MARIADB: &str = "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
-     if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, Priv) from mysql.global_priv where User in (''";
+const MARIADB: [&str; 2] = [
+    "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
+     if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, concat(''",
+    "), Priv) from mysql.global_priv where User in (''",
+];
+
+/// Until somebody runs mariadb-upgrade: what the other table has, in the same form.
+const OLD_MARIADB: [&str; 2] = [
+    "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
+     if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, concat(Select_priv, Insert_priv, Update_priv, \
+     Delete_priv, Create_priv, Drop_priv, Grant_priv, Alter_priv, Super_priv, Execute_priv, Create_user_priv",
+    "), json_object('plugin', if(plugin = '', 'mysql_native_password', plugin), 'authentication_string', \
+     if(authentication_string = '', Password, authentication_string), 'ssl_type', \
+     field(ssl_type, 'ANY', 'X509', 'SPECIFIED'), 'max_user_connections', max_user_connections, \
+     'password_last_changed', if(password_expired = 'Y', 0, 1))) from mysql.user where is_role = 'N' and User in (''",
+];
+
+/// What an account may do in each schema, and all else that is not in its row: the sums differ when that does.
+macro_rules! schema_rights {
+    ($account:literal, $more:literal) => {
+        concat!(
+            ", (select ifnull(sum(crc32(concat_ws(char(0), d.Host, d.Db, d.Select_priv, d.Insert_priv, d.Update_priv, \
+             d.Delete_priv, d.Create_priv, d.Drop_priv, d.Grant_priv, d.References_priv, d.Index_priv, d.Alter_priv, \
+             d.Create_tmp_table_priv, d.Lock_tables_priv, d.Create_view_priv, d.Show_view_priv, \
+             d.Create_routine_priv, d.Alter_routine_priv, d.Execute_priv, d.Event_priv, d.Trigger_priv))), 0) \
+             from mysql.db d where d.User in ('PUBLIC', ",
+            $account,
+            ".User))",
+            $more
+        )
+    };
+}
+
+const MYSQL_SCHEMAS: &str = schema_rights!(
+    "user",
+    ", '/', (select ifnull(sum(crc32(concat_ws(char(0), g.HOST, g.PRIV, g.WITH_GRANT_OPTION))), 0) \
+     from mysql.global_grants g where g.USER = user.User), '/', \
+     (select ifnull(sum(crc32(concat_ws(char(0), r.HOST, r.DEFAULT_ROLE_HOST, r.DEFAULT_ROLE_USER))), 0) \
+     from mysql.default_roles r where r.USER = user.User)"
+);
+const MARIADB_SCHEMAS: &str = schema_rights!("global_priv", "");
+const OLD_MARIADB_SCHEMAS: &str = schema_rights!("user", "");
 
 /// What a row says, field by field.
 struct Fields<'a>(std::str::SplitN<'a, char>);
 
-/// Asks for the accounts of these names and for the anonymous ones. Names travel as hexadecimal digits, so that
-/// nothing in them can be taken for SQL.
-pub fn accounts_query<'a>(flavour: Flavour, users: impl Iterator<Item = &'a [u8]>) -> String {
-    let mut query = match flavour {
-        Flavour::MySql => MYSQL.to_owned(),
-        Flavour::MariaDb => MARIADB.to_owned(),
-    };
-    for user in users.filter(|user| !user.is_empty()) {
-        query.push_str(", x'");
-        for byte in user {
-            query.push_str(&format!("{byte:02x}"));
-        }
-        query.push('\'');
-    }
-    query.push(')');
-    query
+/// Where a server has its accounts, and what of them may be known.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables {
+    /// Before the account's name in the schemas' rights, after it, and where all that is.
+    query: [&'static str; 2],
+    schemas: &'static str,
+    /// What accounts may do in schemas is asked for, too.
+    pub with_schemas: bool,
 }
 
-/// Asks for the host patterns of all accounts. Under a DISTINCT of its own, MariaDB would show the variable as 0.
-pub fn hosts_query(flavour: Flavour) -> &'static str {
-    match flavour {
-        Flavour::MySql => {
-            "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), Host) \
-             from (select distinct Host from mysql.user) hosts"
+impl Tables {
+    pub fn of(flavour: Flavour) -> Self {
+        let (query, schemas) = match flavour {
+            Flavour::MySql => (MYSQL, MYSQL_SCHEMAS),
+            Flavour::MariaDb => (MARIADB, MARIADB_SCHEMAS),
+        };
+        Self {
+            query,
+            schemas,
+            with_schemas: false,
         }
-        Flavour::MariaDb => {
-            "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), Host) \
-             from (select distinct Host from mysql.global_priv) hosts"
+    }
+
+    /// A MariaDB whose tables are those of a version before 10.4.
+    pub fn are_old(&mut self) {
+        (self.query, self.schemas) = (OLD_MARIADB, OLD_MARIADB_SCHEMAS);
+    }
+
+    fn query(&self) -> String {
+        let [begin, end] = self.query;
+        let schemas = if self.with_schemas { self.schemas } else { "" };
+        [begin, schemas, end].concat()
+    }
+
+    /// Reads nothing, and fails if not all can be read.
+    pub fn probe(&self) -> String {
+        self.query() + ") and false"
+    }
+
+    /// Asks for the accounts of these names and for the anonymous ones. Names travel as hexadecimal digits, so that
+    /// nothing in them can be taken for SQL.
+    pub fn accounts_query<'a>(&self, users: impl Iterator<Item = &'a [u8]>) -> String {
+        let mut query = self.query();
+        for user in users.filter(|user| !user.is_empty()) {
+            query.push_str(", x'");
+            for byte in user {
+                query.push_str(&format!("{byte:02x}"));
+            }
+            query.push('\'');
         }
+        query.push(')');
+        query
+    }
+
+    /// Asks for the host patterns of all accounts. Under a DISTINCT of its own, MariaDB would show the variable as 0.
+    pub fn hosts_query(&self) -> String {
+        let [_, end] = self.query;
+        let table = match end.contains("mysql.user") {
+            true => "mysql.user",
+            false => "mysql.global_priv",
+        };
+        format!(
+            "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), Host) from (select distinct Host from {table}) hosts"
+        )
     }
 }
 
@@ -68,7 +157,7 @@ pub fn resolves(row: &[u8]) -> bool {
     !row.starts_with(b"1\0")
 }
 
-/// The host in a row of [`hosts_query`].
+/// The host in a row of [`Tables::hosts_query`].
 pub fn host(row: &[u8]) -> Option<String> {
     let (_, host) = std::str::from_utf8(row).ok()?.split_once('\0')?;
     Some(host.to_owned())
@@ -101,13 +190,16 @@ impl AccountRow {
     /// `None` for a row that is no account.
     pub fn read(flavour: Flavour, row: &[u8]) -> Option<Self> {
         let row = std::str::from_utf8(row).ok()?;
+        let mut hasher = DefaultHasher::new();
+        row.hash(&mut hasher);
+        let version = hasher.finish();
         match flavour {
-            Flavour::MySql => Self::read_mysql(Fields::new(row, 11)),
-            Flavour::MariaDb => Self::read_mariadb(Fields::new(row, 5)),
+            Flavour::MySql => Self::read_mysql(Fields::new(row, 12), version),
+            Flavour::MariaDb => Self::read_mariadb(Fields::new(row, 6), version),
         }
     }
 
-    fn read_mysql(mut fields: Fields<'_>) -> Option<Self> {
+    fn read_mysql(mut fields: Fields<'_>, version: u64) -> Option<Self> {
         let _resolves = fields.text()?;
         let refuses_expired = fields.text()? != "0";
         let (user, host) = (fields.hex()?, fields.text()?.to_owned());
@@ -120,9 +212,11 @@ impl AccountRow {
             _ => Transport::Particular,
         };
         let max_connections = fields.text()?.parse().ok().filter(|&limit| limit > 0);
+        let _rights = fields.text()?;
         let attributes: Map<String, Json> = serde_json::from_str(fields.text()?).unwrap_or_default();
         Some(Self {
             methods: mysql_methods(plugin, &authentication, &attributes),
+            lock_policy: lock_policy(&attributes),
             user,
             host,
             locked,
@@ -130,13 +224,15 @@ impl AccountRow {
             refuses_expired,
             transport,
             max_connections,
+            version,
         })
     }
 
-    fn read_mariadb(mut fields: Fields<'_>) -> Option<Self> {
+    fn read_mariadb(mut fields: Fields<'_>, version: u64) -> Option<Self> {
         let _resolves = fields.text()?;
         let refuses_expired = fields.text()? != "0";
         let (user, host) = (fields.hex()?, fields.text()?.to_owned());
+        let _rights = fields.text()?;
         let account: Map<String, Json> = serde_json::from_str(fields.text()?).ok()?;
         if account.get("is_role").and_then(Json::as_bool).unwrap_or(false) {
             return None;
@@ -146,6 +242,7 @@ impl AccountRow {
             user,
             host,
             methods: mariadb_methods(&account),
+            lock_policy: None,
             locked: account
                 .get("account_locked")
                 .and_then(Json::as_bool)
@@ -161,6 +258,7 @@ impl AccountRow {
             max_connections: number("max_user_connections")
                 .and_then(|limit| u32::try_from(limit).ok())
                 .filter(|&limit| limit > 0),
+            version,
         })
     }
 
@@ -168,7 +266,7 @@ impl AccountRow {
         self.user.is_empty() || self.user == user
     }
 
-    fn account(&self, client_host: String, flavour: Flavour) -> Account {
+    fn account(&self, client_host: String, flavour: Flavour, version: u64) -> Account {
         Account {
             user: self.user.clone(),
             host_pattern: self.host.clone(),
@@ -182,6 +280,8 @@ impl AccountRow {
             max_connections: self.max_connections,
             consistency: None,
             backend: None,
+            lock_policy: self.lock_policy,
+            version,
         }
     }
 }
@@ -200,7 +300,10 @@ pub fn choose(
         matches.then(|| (pattern.rank(row.user.is_empty(), flavour), row))
     });
     let (_, row) = matching.min_by_key(|(rank, _)| *rank)?;
-    Some(row.account(address.label(host_name), flavour))
+    // The servers see the proxy's host, and may choose another one of them.
+    let own = rows.iter().filter(|row| row.is_for(user));
+    let version = own.fold(0_u64, |sum, row| sum.wrapping_add(row.version));
+    Some(row.account(address.label(host_name), flavour, version))
 }
 
 /// The hosts of the accounts that this name could be.
@@ -211,6 +314,18 @@ pub fn hosts_of<'a>(
 ) -> impl Iterator<Item = HostPattern> + 'a {
     let own = rows.iter().filter(move |row| row.is_for(user));
     own.map(move |row| HostPattern::parse(&row.host, flavour))
+}
+
+/// `FAILED_LOGIN_ATTEMPTS` and `PASSWORD_LOCK_TIME`, which is negative when it has no end.
+fn lock_policy(attributes: &Map<String, Json>) -> Option<Policy> {
+    let locking = attributes.get("Password_locking")?;
+    let number = |name: &str| locking.get(name).and_then(Json::as_i64).unwrap_or(0);
+    let attempts = u32::try_from(number("failed_login_attempts")).ok()?;
+    let days = number("password_lock_time_days");
+    (attempts > 0 && days != 0).then(|| Policy {
+        attempts,
+        days: u32::try_from(days).ok(),
+    })
 }
 
 /// A password that was replaced but is kept for a while counts as well.
@@ -264,7 +379,7 @@ mod tests {
 
     #[test]
     fn names_cannot_become_sql() {
-        let query = accounts_query(Flavour::MariaDb, [&b"o'\\"[..], b""].into_iter());
+        let query = Tables::of(Flavour::MariaDb).accounts_query([&b"o'\\"[..], b""].into_iter());
         assert!(query.ends_with(" where User in ('', x'6f275c')"), "{query}");
     }
 
@@ -318,6 +433,7 @@ mod tests {
             "N",
             "ANY",
             "7",
+            "YN",
             "",
         ];
         let row = fields.join("\0");

@@ -5,16 +5,21 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
+use tokio::time::Instant;
 
 use crate::wire::auth::KeyPair;
 
 use super::ClientAddress;
 use super::account::Account;
-use super::client_auth::{ClientAuth, ClientLogin, ClientStep};
+use super::client_auth::{ClientAuth, ClientLogin, ClientStep, Then};
 use super::directory::{Directory, Whereabouts};
+use super::lockouts::Lockouts;
 use super::password_cache::PasswordCache;
 use super::refusal::{self, Flavour, Refusal};
 use super::static_user::StaticUser;
+
+/// Accounts whose wrong passwords are counted; with more of them, all counts begin anew.
+const LOCKOUTS: usize = 4096;
 
 /// Passwords kept in memory.
 const PASSWORDS: usize = 4096;
@@ -26,6 +31,7 @@ pub struct Accounts {
     directory: Option<Whereabouts>,
     keys: KeyPair,
     passwords: PasswordCache,
+    lockouts: Lockouts,
 }
 
 /// The accounts could not be set up.
@@ -51,6 +57,7 @@ impl Accounts {
             directory,
             keys: KeyPair::generate().map_err(|_| Setup)?,
             passwords: PasswordCache::new(PASSWORDS),
+            lockouts: Lockouts::new(LOCKOUTS),
         })
     }
 
@@ -100,9 +107,23 @@ impl Accounts {
         ClientAuth::begin(self, account, login)
     }
 
-    /// The passwords that clients have shown are forgotten: each login proves its own in full again.
+    /// How the login has ended for a client that shows to be the account's owner, or does not: not always as it says.
+    pub fn judge(&self, account: &Account, then: Then) -> Then {
+        let locked = match &then {
+            Then::Accept(_) => self.lockouts.passed(account, Instant::now()),
+            Then::Refuse(refusal) if refusal.is_wrong_password() => {
+                self.lockouts.failed(account, Instant::now())
+            }
+            _ => None,
+        };
+        locked.map_or(then, Then::Refuse)
+    }
+
+    /// The passwords that clients have shown are forgotten: each login proves its own in full again. Nobody is locked
+    /// any more who failed to.
     pub fn forget_passwords(&self) {
         self.passwords.forget_all();
+        self.lockouts.forget_all();
     }
 
     pub(super) fn keys(&self) -> &KeyPair {

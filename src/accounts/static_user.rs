@@ -51,6 +51,8 @@ impl StaticUser {
             max_connections: self.max_connections,
             consistency: self.consistency,
             backend: self.backend.clone(),
+            lock_policy: None,
+            version: 0,
         })
     }
 

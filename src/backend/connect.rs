@@ -167,7 +167,8 @@ impl Connection {
 
     /// The statements that ask for it, and for what the login has made of the session.
     fn tracking(&self) -> [Vec<u8>; 2] {
-        let sql = tracked::statement(self.server.is_mariadb());
+        let server = &self.server;
+        let sql = tracked::statement(server.is_mariadb(), server.keeps_results());
         [self.as_query(&sql), self.as_query(tracked::FROM_LOGIN.as_bytes())]
     }
 

@@ -178,7 +178,24 @@ impl Connection {
     }
 
     pub async fn answer(&mut self, expect: Expect) -> Result<Answer, BackendError> {
-        Ok(self.read_answer(expect).await?.0)
+        Ok(self.read_answer(expect, None).await?.0)
+    }
+
+    /// The rows of a question of our own, as they come: there had better be few.
+    pub async fn list(&mut self, sql: &[u8]) -> Result<Vec<Vec<u8>>, BackendError> {
+        let mut rows = Vec::new();
+        let limit = self.server.pool().acquire_timeout;
+        let asked = async {
+            self.send(Command::QUERY, &self.as_query(sql)).await?;
+            self.read_answer(Expect::Results, Some(&mut rows)).await
+        };
+        match tokio::time::timeout(limit, asked).await {
+            Ok(answered) => answered.map(|_| rows),
+            Err(_) => Err(BackendError::Silent {
+                server: self.server.name().to_owned(),
+                limit,
+            }),
+        }
     }
 
     /// Reads the answer to a question of our own that was sent already: the value beside this name.
@@ -191,6 +208,7 @@ impl Connection {
     async fn read_answer(
         &mut self,
         expect: Expect,
+        mut rows: Option<&mut Vec<Vec<u8>>>,
     ) -> Result<(Answer, Option<framing::Prepared>), BackendError> {
         let mut framer = Framer::new(self.capabilities, expect);
         framer.shows_rows = true;
@@ -205,6 +223,9 @@ impl Connection {
                     break;
                 };
                 let packet = &bytes[position + HEADER..position + length];
+                if let (Kind::Row, Some(rows)) = (kind, &mut rows) {
+                    rows.push(packet.to_vec());
+                }
                 let mut heard = Heard {
                     told: &mut self.told,
                     status: &mut self.status,
@@ -318,6 +339,13 @@ impl Connection {
         body
     }
 
+    /// The same with its command: a whole payload.
+    pub fn as_payload(&self, sql: &[u8]) -> Vec<u8> {
+        let mut payload = self.as_query(sql);
+        payload.insert(0, Command::QUERY.0);
+        payload
+    }
+
     fn restored(&self, answer: Answer) -> Result<(), BackendError> {
         match answer {
             Answer::Ok => Ok(()),
@@ -337,7 +365,7 @@ impl Connection {
     /// Prepares a statement for its own sake; answers the server's id of it, and notes it.
     pub async fn prepare(&mut self, template: &Arc<Template>) -> Result<(Answer, u32), BackendError> {
         self.send(Command::STMT_PREPARE, &template.text).await?;
-        let (answer, prepared) = self.read_answer(Expect::Prepared).await?;
+        let (answer, prepared) = self.read_answer(Expect::Prepared, None).await?;
         let id = prepared.map_or(0, |prepared| prepared.statement);
         if answer == Answer::Ok {
             let limit = self.server.pool().max_prepared_per_connection as usize;

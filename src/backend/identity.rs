@@ -11,6 +11,9 @@ pub struct Identity {
     pub credential: Credential,
     /// The server lets such an account do nothing but change its password: not so on the connections of before.
     pub expired: bool,
+    /// Which account it was at the login: servers look only then at what an account may do everywhere, or in the schema
+    /// that it is in.
+    pub version: u64,
 }
 
 impl Hash for Identity {

@@ -30,6 +30,8 @@ pub struct Server {
     profile: ArcSwapOption<Profile>,
     /// The same as in the profile; asked several times in every statement.
     is_mariadb: AtomicBool,
+    /// It has a query cache that is on.
+    keeps_results: AtomicBool,
     /// Moves on when somebody changed a global variable: older connections began with the old value.
     generation: AtomicU64,
     /// All connections there are, and some that are gone.
@@ -86,6 +88,7 @@ impl Server {
             max_age: AtomicU64::new(max_age(&config.pool)),
             profile: ArcSwapOption::empty(),
             is_mariadb: AtomicBool::new(false),
+            keeps_results: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             cutoffs: Mutex::default(),
         })
@@ -148,6 +151,16 @@ impl Server {
 
     pub fn is_mariadb(&self) -> bool {
         self.is_mariadb.load(Ordering::Relaxed)
+    }
+
+    /// Whether MariaDB's query cache is on, as far as is known.
+    pub fn keeps_results(&self) -> bool {
+        self.keeps_results.load(Ordering::Relaxed)
+    }
+
+    /// Counts for connections that are opened from now on.
+    pub fn set_keeps_results(&self, keeps_results: bool) {
+        self.keeps_results.store(keeps_results, Ordering::Relaxed);
     }
 
     pub fn generation(&self) -> u64 {

@@ -299,6 +299,7 @@ mod tests {
             user: b"app".to_vec(),
             credential: Credential::Empty,
             expired: false,
+            version: 0,
         };
         Key {
             server: 0,

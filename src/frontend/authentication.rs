@@ -34,7 +34,7 @@ pub struct Proof<'a> {
     pub reply: &'a [u8],
     pub plugin: Option<&'a [u8]>,
     pub scramble: [u8; 20],
-    /// The reply belongs to the scramble of a login long past: the client is asked for a new one.
+    /// The client is asked for another reply, whatever the first one is.
     pub change_user: bool,
 }
 
@@ -57,11 +57,13 @@ impl Accepted {
                 user: login.user,
                 credential: login.credential,
                 expired: false,
+                version: 0,
             },
             None => Identity {
                 user: user.to_vec(),
                 credential,
                 expired: account.password_expired,
+                version: account.version,
             },
         };
         Self {
@@ -130,7 +132,7 @@ impl Exchange<'_> {
                     }
                 };
             }
-            match step.then {
+            match accounts.judge(&known, step.then) {
                 Then::Accept(credential) => {
                     return Ok(Accepted::new(known, proof.user, credential));
                 }

@@ -483,6 +483,13 @@ impl Client {
         writing.tables.push(begun);
     }
 
+    /// What is under way runs on another server than where it began.
+    pub fn write_there(&mut self) {
+        if let Some(writing) = &mut self.caching.writing {
+            writing.server = self.server.index;
+        }
+    }
+
     /// A statement is over, and with it what it wrote, unless a transaction goes on.
     pub fn end_write(&mut self) {
         if !self.session.in_transaction() {

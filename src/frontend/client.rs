@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::binding::Seat;
 use super::caching::Caching;
 use super::deadline::{Deadline, Stopped};
+use super::elsewhere::Request;
 use super::evidence::Evidence;
 use super::gateway::Gateway;
 use super::outcome::{Broken, End, Outcome};
@@ -40,6 +41,10 @@ pub struct Login {
     /// The client's connection attributes, passed on to the server connections opened for it.
     pub attributes: Box<[u8]>,
     pub filler: [u8; crate::wire::login::FILLER],
+    /// That of its greeting, which some proofs of a CHANGE_USER are made with, too.
+    pub scramble: [u8; 20],
+    /// CHANGE_USER in vain, so far.
+    pub failed_changes: u8,
 }
 
 pub struct Client {
@@ -272,7 +277,21 @@ impl Client {
         if let Err(error) = self.ready(facts).await {
             return self.refuse(error).await;
         }
+        self.pass_ready(payload, expect, facts).await
+    }
+
+    /// The same where the connection at hand is ready for it.
+    pub async fn pass_ready(
+        &mut self,
+        payload: &[u8],
+        expect: Expect,
+        facts: &Facts,
+    ) -> Result<Outcome, End> {
         self.record_payload(payload, facts);
+        let request = Request::Payload(payload);
+        if self.leaves_evidence_alone(request, facts) {
+            return Box::pin(self.write_with_evidence(request, facts)).await;
+        }
         let answered = self.ask(payload, expect, None).await;
         self.finish(answered, facts).await
     }
@@ -319,7 +338,7 @@ impl Client {
         self.relay_as(expect, statement, Purpose::Visit).await
     }
 
-    async fn relay_as(
+    pub async fn relay_as(
         &mut self,
         expect: Expect,
         statement: Option<u32>,
@@ -342,7 +361,8 @@ impl Client {
                 registry: &self.worker.shared.registry,
                 server: connection.server.index,
             }),
-            Speaks::OfWarnings => self.trace.row().map(Rows::Note),
+            Speaks::OfWarnings => Some(Rows::More(self.evidence.rows_of_warnings(&self.trace))),
+            Speaks::OfErrors => Some(Rows::More(self.evidence.rows_of_errors())),
             Speaks::OfStatus => Some(Rows::Status(OwnStatus::new(&self.link, self.capabilities))),
         };
         let relay = Relay {
@@ -353,6 +373,9 @@ impl Client {
             capabilities: self.capabilities,
             statement,
             purpose,
+            says: self.evidence.says(),
+            aim: self.aim.as_deref(),
+            watches: self.underway.waits,
             max_packet: self.settings.config.limits.max_allowed_packet,
             since: self.settings.measures_latency().then(Instant::now),
             acknowledged: worker.shared.topology.acknowledged(),
@@ -367,15 +390,18 @@ impl Client {
         };
         // Rare, and larger than all else that a session may have to wait for: every client would have room for it.
         let answered = Box::pin(deadline.over(relay.run(expect), &stopped)).await;
-        if stopped.get()
-            && answered.is_ok()
-            && let Some(connection) = &mut self.connection
-        {
-            super::rules::count(&self.worker.shared.ruled.timed_out);
-            // Whatever is left of the order to stop hits this.
-            let _ = connection.execute(b"DO 0").await;
+        if stopped.get() && answered.is_ok() {
+            self.clear_stop().await;
         }
         answered
+    }
+
+    /// A statement was stopped for taking too long: whatever is left of that order is met before the next one.
+    async fn clear_stop(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            super::rules::count(&self.worker.shared.ruled.timed_out);
+            let _ = connection.execute(b"DO 0").await;
+        }
     }
 
     /// Draws the conclusions from a response, or tells the client why there is none.
@@ -419,12 +445,12 @@ impl Client {
                     self.replay.end(&self.session, features);
                     self.leave_gate();
                 }
+                self.forget_warnings(features);
                 self.signal.idle_limit.set(self.session.idle_limit);
                 self.notice_procedures(features);
                 if features.has(Flags::ENDS_CONNECTION) && outcome.error.is_none() {
-                    // COMMIT RELEASE: the server has hung up, and so do we.
                     self.connection = None;
-                    return Err(End::Quit);
+                    return Err(End::Released);
                 }
                 self.mark_connection(&outcome);
                 self.ran_last = self.connection.as_ref().map(|connection| connection.serial);

@@ -43,7 +43,7 @@ enum Attempt {
 /// What replicas say to a write: it has not been run.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 /// The server is about to go, and has not run this.
-const SHUTDOWN: u16 = 1053;
+pub const SHUTDOWN: u16 = 1053;
 
 /// Whether a statement that failed so may run on another server.
 pub fn may_move(code: u16) -> bool {
@@ -202,8 +202,9 @@ impl Client {
                     self.worker.shared.topology.succeeded(index);
                 }
                 if let Request::Prepare { id, template, .. } = request {
-                    let answered = self.remember(answered, id, template).await;
-                    return self.finish(answered, &Facts::default()).await.map(Attempt::Done);
+                    // Boxed, so that a client that prepares nothing has no room for it.
+                    let prepared = Box::pin(self.finish_prepare(answered, id, template)).await;
+                    return prepared.map(Attempt::Done);
                 }
                 self.finish(answered, facts).await.map(Attempt::Done)
             }
@@ -234,7 +235,7 @@ impl Client {
     }
 
     /// What goes out in place of the request in the inbox, if anything does. False: the server will not prepare it.
-    async fn encode(&mut self, request: Request<'_>, out: &mut Vec<u8>) -> Result<bool, BackendError> {
+    pub async fn encode(&mut self, request: Request<'_>, out: &mut Vec<u8>) -> Result<bool, BackendError> {
         match request {
             Request::Front(_) => Ok(true),
             Request::Payload(payload) | Request::Prepare { payload, .. } => {
@@ -245,7 +246,7 @@ impl Client {
         }
     }
 
-    async fn send_request(&mut self, request: &Request<'_>, out: &[u8]) -> Result<(), BackendError> {
+    pub async fn send_request(&mut self, request: &Request<'_>, out: &[u8]) -> Result<(), BackendError> {
         let Some(connection) = &mut self.connection else {
             return Err(BackendError::Stopping);
         };

@@ -22,11 +22,36 @@ const WITHOUT_PROCESS_KILL: u32 = 90_000;
 // === impl Client ===
 
 impl Client {
+    /// A KILL of a client of ours, sent as text or prepared as such; the request is still at the front of the inbox.
+    pub async fn kill_client(&mut self, text: &[u8], facts: &Facts) -> Result<(), End> {
+        self.skip().await?;
+        let features = &facts.features;
+        if self.kills_itself(features) {
+            return self.kill_itself(text, facts).await;
+        }
+        let Some((text, aim)) = self.rewrite_kill(text, features) else {
+            return self.kill_unbound(features).await;
+        };
+        self.aim = Some(aim);
+        let done = self.rewritten_query(self.query_prefix(), &text, facts).await;
+        self.aim = None;
+        done
+    }
+
+    /// What comes before the text of a QUERY, of a client that gives it no attributes.
+    fn query_prefix(&self) -> Vec<u8> {
+        let mut prefix = vec![Command::QUERY.0];
+        if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
+            prefix.extend_from_slice(&[0, 1]);
+        }
+        prefix
+    }
+
     /// The statement with the server's id in place of ours, if the client that is meant has a server connection.
-    pub fn rewrite_kill(&self, text: &[u8], features: &Features) -> Option<(Vec<u8>, Box<Aim>)> {
+    fn rewrite_kill(&self, text: &[u8], features: &Features) -> Option<(Vec<u8>, Box<Aim>)> {
         let kill = features.kill.as_ref()?;
         let (range, id) = (kill.id_range()?, kill.id?);
-        let aim = self.aim(id)?;
+        let aim = self.aim(id, kill.target == KillTarget::Connection)?;
         let (_, thread) = aim.place?;
         let mut out = text[..range.start].to_vec();
         out.extend_from_slice(thread.to_string().as_bytes());
@@ -47,8 +72,10 @@ impl Client {
     }
 
     /// Where the client's connection is, and stays until the statement is over.
-    fn aim(&self, id: u64) -> Option<Box<Aim>> {
-        Some(Box::new(Aim::at(self.target(id)?)))
+    fn aim(&self, id: u64, ends_session: bool) -> Option<Box<Aim>> {
+        let mut aim = Aim::at(self.target(id)?);
+        aim.ends_session = ends_session;
+        Some(Box::new(aim))
     }
 
     fn target(&self, id: u64) -> Option<Arc<Entry>> {
@@ -56,23 +83,19 @@ impl Client {
     }
 
     /// Whether the statement is a KILL of this very client by its number.
-    pub fn kills_itself(&self, features: &Features) -> bool {
+    fn kills_itself(&self, features: &Features) -> bool {
         let id = features.kill.as_ref().and_then(|kill| kill.id);
         features.verb == Verb::Kill && id == Some(self.id.into())
     }
 
     /// Only a server connection can be killed so that the server has something to say of it.
-    pub async fn kill_itself(&mut self, text: &[u8], facts: &Facts) -> Result<(), End> {
+    async fn kill_itself(&mut self, text: &[u8], facts: &Facts) -> Result<(), End> {
         let features = &facts.features;
-        self.skip().await?;
         if let Err(error) = self.bind().await {
             return self.refuse(error).await.map(drop);
         }
         let text = self.rewrite_kill(text, features).unzip().0.unwrap_or_default();
-        let mut payload = vec![Command::QUERY.0];
-        if self.capabilities.has(Capabilities::QUERY_ATTRIBUTES) {
-            payload.extend_from_slice(&[0, 1]);
-        }
+        let mut payload = self.query_prefix();
         payload.extend_from_slice(&text);
         let goes = features
             .kill
@@ -88,11 +111,8 @@ impl Client {
 
     /// Whether the id meant can only be one of ours. Others are the server's: it knows what to do with them.
     pub fn kill_is_ours(&self, features: &Features) -> bool {
-        features
-            .kill
-            .as_ref()
-            .and_then(|kill| kill.id)
-            .is_some_and(Registry::is_own_id)
+        let id = features.kill.as_ref().and_then(|kill| kill.id);
+        features.verb == Verb::Kill && id.is_some_and(Registry::is_own_id)
     }
 
     /// Once the server has taken the order, the client that is meant goes too.
@@ -141,7 +161,7 @@ impl Client {
     }
 
     /// The client that is meant has no server connection now: nothing runs, and no server knows it.
-    pub async fn kill_unbound(&mut self, features: &Features) -> Result<(), End> {
+    async fn kill_unbound(&mut self, features: &Features) -> Result<(), End> {
         let Some(kill) = &features.kill else { return Ok(()) };
         let (id, connection) = (
             kill.id.unwrap_or_default(),
@@ -267,7 +287,7 @@ impl Client {
             .unwrap_or_default();
         let id = u32::from_le_bytes(bytes);
         let gone = !self.server.is_mariadb() && self.server_number() >= WITHOUT_PROCESS_KILL;
-        let aim = self.aim(id.into()).filter(|_| !gone);
+        let aim = self.aim(id.into(), true).filter(|_| !gone);
         let place = aim.as_ref().and_then(|aim| aim.place);
         let is_ours = aim.is_some() || Registry::is_own_id(id.into()) && !gone;
         match place {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::door::{Door, OpenDoor};
+use super::door::{Door, Listed, OpenDoor};
 use super::worker::Worker;
 use crate::config::{Address, Listener};
 
@@ -66,13 +66,12 @@ impl Pauses {
 
 /// Accepts until the task is dropped or the listener is closed. A paused one is closed, so that whoever comes is
 /// refused at once and goes elsewhere, and is opened again afterwards.
-pub async fn serve(door: Door, listener: Arc<Listener>, worker: Rc<Worker>) {
+pub async fn serve(door: (Door, Option<Listed>), listener: Arc<Listener>, worker: Rc<Worker>) {
     let mut standing = worker.shared.pauses.watch(&listener.address);
     let mut door = Some(door);
     loop {
         match door.take() {
-            Some(open) => {
-                let listed = worker.shared.doors.list(&listener.address, &open);
+            Some((open, listed)) => {
                 let Some(open) = attach(open, &listener) else {
                     return;
                 };
@@ -86,7 +85,10 @@ pub async fn serve(door: Door, listener: Arc<Listener>, worker: Rc<Worker>) {
                 }
             }
             None => match Door::bind(&listener.address).await {
-                Ok(open) => door = Some(open),
+                Ok(open) => {
+                    let listed = worker.shared.doors.list(&listener.address, &open);
+                    door = Some((open, listed));
+                }
                 Err(error) => {
                     tracing::warn!(listener = listener.name, %error, "cannot listen again");
                     tokio::time::sleep(Duration::from_millis(500)).await;

@@ -46,6 +46,8 @@ pub struct Opened {
     pub database: Option<Vec<u8>>,
     pub attributes: Box<[u8]>,
     pub zstd_level: Option<u8>,
+    /// What the greeting asked to be proven with.
+    pub scramble: [u8; 20],
 }
 
 struct Arrival {
@@ -100,7 +102,11 @@ pub async fn run(worker: Rc<Worker>, newcomer: Newcomer<Socket>, (id, signal): (
     };
     let end = client.serve().await;
     client.leave();
-    client.link.say_goodbye();
+    if end.is_expected() {
+        client.link.say_goodbye();
+    } else {
+        client.link.part();
+    }
     let reason = client.why.as_deref().unwrap_or(end.reason());
     client.tell_audit(Event::Logout, |record| record.with("reason", reason));
     let user = String::from_utf8_lossy(&client.login.user).into_owned();
@@ -198,8 +204,8 @@ impl Arrival {
         };
         let offered = self.offer(&profile);
         let scramble = self.greet(&profile, offered).await?;
-        let opened = self.open(offered).await?;
-        let accepted = self.authenticate(&opened, scramble, &profile).await?;
+        let opened = self.open(offered, scramble).await?;
+        let accepted = self.authenticate(&opened, &profile).await?;
         Ok(Proved {
             opened,
             accepted,
@@ -207,12 +213,7 @@ impl Arrival {
         })
     }
 
-    async fn authenticate(
-        &mut self,
-        opened: &Opened,
-        scramble: [u8; 20],
-        profile: &Profile,
-    ) -> Result<Accepted, End> {
+    async fn authenticate(&mut self, opened: &Opened, profile: &Profile) -> Result<Accepted, End> {
         let from = self
             .address
             .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
@@ -226,7 +227,7 @@ impl Arrival {
             user: &opened.user,
             reply: &opened.proof,
             plugin: opened.plugin.as_deref(),
-            scramble,
+            scramble: opened.scramble,
             change_user: false,
         };
         let accepted = exchange.run(proof, from, profile).await;
@@ -323,7 +324,7 @@ impl Arrival {
     }
 
     /// Reads the login, behind TLS if the client asks for that first.
-    async fn open(&mut self, offered: Capabilities) -> Result<Opened, End> {
+    async fn open(&mut self, offered: Capabilities, scramble: [u8; 20]) -> Result<Opened, End> {
         loop {
             let header = match self.link.packet(LONGEST).await {
                 Ok(header) => header,
@@ -336,7 +337,7 @@ impl Arrival {
             let opened = match Opening::parse(self.link.payload(header)) {
                 Ok(Opening::Login(login)) => {
                     self.capabilities = login.capabilities & offered;
-                    Opened::new(&login, offered)
+                    Opened::new(&login, offered, scramble)
                 }
                 Ok(Opening::Tls(_)) if self.link.tls().is_none() && offered.has(Capabilities::SSL) => {
                     self.link.inbox.consume(header.total());
@@ -403,12 +404,7 @@ impl Arrival {
         let mut session = Session::new(dialect(&profile, opened.collation));
         session.state.schema = opened.database.as_deref().map(Into::into);
         let entry = Arc::new(Entry::new(self.worker.index, opened.user.clone(), key.clone()));
-        let login = Login {
-            key,
-            user: opened.user,
-            attributes: opened.attributes,
-            filler: opened.filler,
-        };
+        let (capabilities, login) = (opened.capabilities, opened.login(key));
         let levels = [Some(self.listener.consistency), accepted.consistency];
         let settings = self.worker.shared.settings().clone();
         let policy = Policy::new(&settings.config).with_levels(levels);
@@ -418,7 +414,7 @@ impl Arrival {
             signal: self.signal,
             place: self.place,
             id: self.id,
-            capabilities: opened.capabilities,
+            capabilities,
             server,
             login,
             session,
@@ -456,7 +452,7 @@ impl Arrival {
 // === impl Opened ===
 
 impl Opened {
-    fn new(login: &login::Login<'_>, offered: Capabilities) -> Self {
+    fn new(login: &login::Login<'_>, offered: Capabilities, scramble: [u8; 20]) -> Self {
         Self {
             capabilities: login.capabilities & offered,
             collation: login.collation,
@@ -467,6 +463,19 @@ impl Opened {
             database: login.database.map(<[u8]>::to_vec),
             attributes: login.attributes.unwrap_or_default().into(),
             zstd_level: login.zstd_level,
+            scramble,
+        }
+    }
+
+    /// What is kept of it for as long as the client is here.
+    fn login(self, key: Key) -> Login {
+        Login {
+            key,
+            user: self.user,
+            attributes: self.attributes,
+            filler: self.filler,
+            scramble: self.scramble,
+            failed_changes: 0,
         }
     }
 

@@ -46,6 +46,7 @@ pub mod shown;
 pub mod spans;
 pub mod statement;
 pub mod templates;
+mod thread_ids;
 pub mod trace;
 pub mod traffic;
 pub mod tunnel;

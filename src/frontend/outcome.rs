@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use super::evidence::Kept;
 use crate::backend::BackendError;
 use crate::session::Observation;
 use crate::wire::framing::Prepared;
@@ -18,6 +19,8 @@ pub struct Outcome {
     pub started: bool,
     /// Nothing was run, and nothing sent: another server may run it.
     pub refused: bool,
+    /// What was answered to a write that is to be committed before the client hears of it.
+    pub kept: Option<Box<Kept>>,
     /// How long the client waited for the first of it, where that is measured.
     pub answered_after: Option<Duration>,
     pub bytes: u64,
@@ -39,6 +42,8 @@ pub enum Broken {
 pub enum End {
     /// The client said goodbye.
     Quit,
+    /// COMMIT RELEASE: the server has hung up, and so do we.
+    Released,
     /// The client hung up without a word.
     Gone,
     /// A socket failed.
@@ -57,9 +62,15 @@ pub enum End {
 // === impl End ===
 
 impl End {
+    /// The client has hung up, or said that it does.
+    pub fn is_expected(self) -> bool {
+        matches!(self, Self::Quit | Self::Gone | Self::Broken)
+    }
+
     pub fn reason(self) -> &'static str {
         match self {
             Self::Quit => "quit",
+            Self::Released => "released",
             Self::Gone => "client closed the connection",
             Self::Broken => "client connection broke",
             Self::Malformed => "malformed packet",

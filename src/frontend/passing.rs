@@ -2,11 +2,12 @@
 //! when the server is lost before it answers, where that does no harm.
 
 use super::client::Client;
+use super::elsewhere::Request;
 use super::outcome::{Broken, End, Outcome};
 use super::request::{self, PassError};
 use crate::backend::BackendError;
 use crate::session::transcript;
-use crate::sql::{self, Class, Facts};
+use crate::sql::{self, Facts};
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -26,6 +27,10 @@ impl Client {
                 if self.gives_evidence(header, facts) {
                     return self.commit_with_evidence(header, facts).await;
                 }
+                let request = Request::Front(header);
+                if self.leaves_evidence_alone(request, facts) {
+                    return Box::pin(self.write_with_evidence(request, facts)).await;
+                }
                 self.pass_whole(header, expect, facts, None).await
             }
             None => Box::pin(self.pass_longer(expect, facts)).await,
@@ -41,9 +46,7 @@ impl Client {
             let payload = self.read().await?;
             let text = payload.get(self.text_offset(&payload)..).unwrap_or_default();
             let facts = &sql::analyse(text, self.session.dialect);
-            self.record_payload(&payload, facts);
-            let answered = self.ask(&payload, expect, None).await;
-            return self.finish(answered, facts).await;
+            return self.pass_ready(&payload, expect, facts).await;
         }
         self.record_long(facts);
         self.pass_long(expect, facts).await
@@ -64,7 +67,8 @@ impl Client {
         execution: Option<u32>,
     ) -> Result<Outcome, End> {
         loop {
-            let repeats = self.may_repeat(facts);
+            let is_ping = self.link.inbox.bytes().get(HEADER) == Some(&Command::PING.0);
+            let repeats = self.may_repeat(facts) || is_ping && self.stands_alone();
             let Some(connection) = &mut self.connection else {
                 return Err(End::Broken);
             };
@@ -103,16 +107,18 @@ impl Client {
     }
 
     /// Whether it changes nothing, so that it may be sent again as long as its answer has not begun.
-    fn may_repeat(&self, facts: &Facts) -> bool {
-        let alone = self.session.holds.is_empty() || self.session.holds.are_soft();
-        let reads = facts.class.is_read() && transcript::obstacle(&facts.features).is_none();
-        let is_ping =
-            facts.class == Class::Session && self.link.inbox.bytes().get(HEADER) == Some(&Command::PING.0);
-        alone && !self.is_visiting() && self.replay.transcript.is_none() && (reads || is_ping)
+    pub fn may_repeat(&self, facts: &Facts) -> bool {
+        self.stands_alone() && facts.may_move() && transcript::obstacle(&facts.features).is_none()
+    }
+
+    /// Whether the session loses nothing with the connection at hand, which is one to its own server.
+    fn stands_alone(&self) -> bool {
+        let holds = self.session.holds;
+        (holds.is_empty() || holds.are_soft()) && !self.is_visiting() && self.replay.transcript.is_none()
     }
 
     /// Another connection for a read whose server was lost.
-    async fn prepare_again(
+    pub async fn prepare_again(
         &mut self,
         error: &BackendError,
         facts: &Facts,

@@ -1,9 +1,11 @@
 //! QUERY: a statement as text.
 
+use std::borrow::Cow;
+
 use super::client::Client;
 use super::command::LOOKED_AT;
 use super::elsewhere::Request;
-use super::outcome::End;
+use super::outcome::{Broken, End};
 use super::rows::Speaks;
 use super::spans;
 use super::wishes;
@@ -90,34 +92,31 @@ impl Client {
         let features = &facts.features;
         self.session.announce(text, features);
         self.session.calling = self.calling(text, facts);
-        self.speaks = if self.asks_trace(text, features) {
-            Speaks::OfWarnings
-        } else {
-            Speaks::of(text, features)
+        self.underway.note_waits(features);
+        self.speaks = match self.lists_more(text, features) {
+            Speaks::OfNone => Speaks::of(text, features),
+            more => more,
         };
         let whole = header.length <= LOOKED_AT;
-        if whole && self.kills_itself(features) {
+        if whole && self.kill_is_ours(features) {
             let text = text.to_vec();
-            return Box::pin(self.kill_itself(&text, facts)).await;
+            return Box::pin(self.kill_client(&text, facts)).await;
         }
-        if whole && (features.verb == Verb::Kill || !features.spans().is_empty()) {
-            let (rewritten, aim) = match features.verb {
-                Verb::Kill => self.rewrite_kill(text, features).unzip(),
-                _ => (rewritten(text, features, self.id, None), None),
+        let lists_threads = features.has(Flags::PROCESS_LIST);
+        if whole && features.verb != Verb::Kill && (lists_threads || !features.spans().is_empty()) {
+            let rewritten = rewritten(text, features, self.id, None);
+            let rewritten = match lists_threads {
+                true => self
+                    .with_threads(rewritten.as_deref().unwrap_or(text))
+                    .or(rewritten),
+                false => rewritten,
             };
             let counts = features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
             if rewritten.is_some() || counts {
                 let (prefix, text) = (payload[..start].to_vec(), text.to_vec());
                 self.skip().await?;
-                self.aim = aim;
                 let text = rewritten.unwrap_or(text);
-                let done = Box::pin(self.rewritten_query(prefix, &text, facts)).await;
-                self.aim = None;
-                return done;
-            }
-            if features.verb == Verb::Kill && self.kill_is_ours(features) {
-                self.skip().await?;
-                return Box::pin(self.kill_unbound(features)).await;
+                return Box::pin(self.rewritten_query(prefix, &text, facts)).await;
             }
         }
         self.plain_query(header, facts, whole).await
@@ -175,14 +174,18 @@ struct Counts {
 
 impl Client {
     /// Sends a statement whose text was changed, or may have to be once there is a connection.
-    async fn rewritten_query(&mut self, mut payload: Vec<u8>, text: &[u8], facts: &Facts) -> Result<(), End> {
+    pub async fn rewritten_query(
+        &mut self,
+        mut prefix: Vec<u8>,
+        text: &[u8],
+        facts: &Facts,
+    ) -> Result<(), End> {
         let decision = self.route(facts, Servers::default());
         if decision.place == Place::Nowhere {
             return self.nowhere(decision).await;
         }
         if matches!(decision.place, Place::Server { .. }) {
-            let mut payload = payload.clone();
-            payload.extend_from_slice(text);
+            let payload = [&prefix, text].concat();
             let request = Request::Payload(&payload);
             if self.elsewhere(request, facts, decision).await?.is_some() {
                 return Ok(());
@@ -191,20 +194,51 @@ impl Client {
         if let Err(error) = self.ready_at(facts).await {
             return self.refuse(error).await.map(drop);
         }
-        let counts = self.has_foreign_results().then_some(Counts {
+        self.begin_write(facts, None, true);
+        if facts.may_move() {
+            return self.rewritten_read(prefix, text, facts).await;
+        }
+        prefix.extend_from_slice(&self.counted(text, self.has_foreign_results()));
+        let outcome = self.pass_payload(&prefix, Expect::Results, facts).await?;
+        self.after_kill(&facts.features, outcome.error.is_none());
+        Ok(())
+    }
+
+    /// Sends one that changes nothing, and once more if its server is lost before it answers.
+    async fn rewritten_read(&mut self, prefix: Vec<u8>, text: &[u8], facts: &Facts) -> Result<(), End> {
+        let mut payload = [&prefix, &*self.counted(text, self.has_foreign_results())].concat();
+        if let Err(error) = self.adopt(&facts.features).await {
+            return self.refuse(error).await.map(drop);
+        }
+        self.record_payload(&payload, facts);
+        loop {
+            let repeats = self.may_repeat(facts);
+            match self.ask(&payload, Expect::Results, None).await {
+                Err(Broken::Server {
+                    error,
+                    started: false,
+                }) if repeats && self.may_wait(&error) => {
+                    self.worker.shared.recovery.repeated.add(1);
+                    if let Err(error) = Box::pin(self.prepare_again(&error, facts, None)).await {
+                        return self.refuse(error).await.map(drop);
+                    }
+                    payload = [&prefix, &*self.counted(text, true)].concat();
+                }
+                answered => return self.finish(answered, facts).await.map(drop),
+            }
+        }
+    }
+
+    /// The text with the session's own counts, where the connection at hand has those of another one.
+    fn counted<'a>(&self, text: &'a [u8], is_foreign: bool) -> Cow<'a, [u8]> {
+        let counts = is_foreign.then_some(Counts {
             row_count: self.session.row_count,
             found_rows: self.session.found_rows,
         });
-        let counted = counts.and_then(|counts| {
-            // The spans are those of the text as it is now.
-            let features = sql::scan(text, self.session.dialect);
-            rewritten(text, &features, self.id, Some(counts))
-        });
-        payload.extend_from_slice(counted.as_deref().unwrap_or(text));
-        self.begin_write(facts, None, true);
-        let outcome = self.pass_payload(&payload, Expect::Results, facts).await?;
-        self.after_kill(&facts.features, outcome.error.is_none());
-        Ok(())
+        // The spans are those of the text as it is now.
+        let features = counts.map(|_| sql::scan(text, self.session.dialect));
+        let counted = features.and_then(|features| rewritten(text, &features, self.id, counts));
+        counted.map_or(Cow::Borrowed(text), Cow::Owned)
     }
 }
 
@@ -220,7 +254,10 @@ fn rewritten(text: &[u8], features: &Features, id: u32, counts: Option<Counts>) 
     let mut changed = false;
     for span in features.spans() {
         let new = match (span.function, counts) {
-            (Function::ConnectionId, _) if !features.has(Flags::PROCESS_LIST) => id.to_string(),
+            // A bare number would be a column's place behind ORDER BY.
+            (Function::ConnectionId, _) if !features.has(Flags::PROCESS_LIST) => {
+                format!("CAST({id} AS UNSIGNED)")
+            }
             (Function::UnscopedVariable, _) => "SESSION.".to_owned(),
             (Function::RowCount, Some(counts)) => counts.row_count.to_string(),
             (Function::FoundRows, Some(counts)) => counts.found_rows.to_string(),

@@ -81,6 +81,8 @@ pub struct Aim {
     entry: Arc<Entry>,
     /// Where the client's connection was, and is as long as this lives.
     pub place: Option<(usize, u64)>,
+    /// It is the whole session that is to end, not only what it runs.
+    pub ends_session: bool,
 }
 
 /// Which limit a client ran into.
@@ -183,7 +185,18 @@ impl Aim {
     pub fn at(entry: Arc<Entry>) -> Self {
         entry.aimed.fetch_add(1, Ordering::SeqCst);
         let place = entry.place();
-        Self { entry, place }
+        Self {
+            entry,
+            place,
+            ends_session: false,
+        }
+    }
+
+    /// The server has carried it out, and whoever gave it is about to hear so.
+    pub fn met(&self) {
+        if self.ends_session {
+            self.entry.kill();
+        }
     }
 }
 

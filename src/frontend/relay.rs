@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -10,9 +11,11 @@ use super::caching::Recording;
 use super::client::FIRST;
 use super::deadline::Stopped;
 use super::elsewhere::may_move;
-use super::evidence::commit::never_ran;
+use super::evidence::commit::is_kept;
+use super::evidence::{Done, Kept};
 use super::numbers::Numbers;
 use super::outcome::{Broken, Outcome};
+use super::registry::Aim;
 use super::request::{self, PassError};
 use super::rows::Rows;
 use super::shown::{self, Audience};
@@ -42,6 +45,12 @@ pub struct Relay<'a> {
     pub statement: Option<u32>,
     /// What the statement is, and thereby which errors are not for the client.
     pub purpose: Purpose,
+    /// What the client hears in place of what the server says of the rows, where the statement stands for another.
+    pub says: Option<&'a Done>,
+    /// What the statement is to kill.
+    pub aim: Option<&'a Aim>,
+    /// The server would end the statement if its client left, and has to hear of that.
+    pub watches: bool,
     /// Longest packet of a file that the client sends.
     pub max_packet: u64,
     /// The statement may have been stopped for taking too long.
@@ -67,8 +76,10 @@ pub enum Purpose {
     Plain,
     /// A read that may run elsewhere, if the server says that it does not run it.
     Visit,
-    /// A call in place of a COMMIT, which is said plainly if the call did not run. It counts no rows.
+    /// A call in place of a COMMIT, which is said plainly if the call did not run.
     Evidence,
+    /// A write, or what begins its transaction: the client hears of it when it is committed.
+    Keep,
 }
 
 /// Why forwarding stops to think.
@@ -82,6 +93,8 @@ enum Pause {
     File,
     /// The server does not run this, and another one may.
     Refused,
+    /// This is not for the client yet.
+    Kept,
 }
 
 /// What is to be done about a packet that was looked at.
@@ -99,9 +112,9 @@ impl Purpose {
     /// Whether an answer that is this error is kept from the client.
     fn keeps(self, code: u16) -> bool {
         match self {
-            Self::Plain => false,
+            Self::Plain | Self::Keep => false,
             Self::Visit => may_move(code),
-            Self::Evidence => never_ran(code),
+            Self::Evidence => is_kept(code),
         }
     }
 }
@@ -114,13 +127,22 @@ impl Verdict {
     }
 
     /// What goes out in place of the packet, if it is not the packet alone.
-    fn changed<'a>(&'a self, note: Option<&[u8]>, payload: &'a [u8]) -> Option<&'a [u8]> {
+    fn changed<'a>(&'a self, more: &[Vec<u8>], payload: &'a [u8]) -> Option<&'a [u8]> {
         match self {
             Self::Replace(payload) => Some(payload),
-            _ => note.map(|_| payload),
+            _ => (!more.is_empty()).then_some(payload),
         }
     }
 }
+
+/// Until the client has said that it sends no more, and for as long as a server would take to notice that.
+async fn left(client: &Link) {
+    client.socket().read_closed().await;
+    tokio::time::sleep(UNNOTICED).await;
+}
+
+/// Some clients that have said all wait for an answer: servers look for the others every five seconds.
+const UNNOTICED: Duration = Duration::from_secs(5);
 
 // === impl Relay ===
 
@@ -137,13 +159,16 @@ impl Relay<'_> {
             let passed = self.scan(&mut framer, &mut outcome, &mut rewritten);
             let (position, pause) =
                 passed.map_err(|error| self.broken(&outcome, self.connection.malformed(error)))?;
-            if pause == Pause::Refused {
+            if matches!(pause, Pause::Refused | Pause::Kept) {
                 self.connection.link.inbox.consume(position);
-                outcome.refused = true;
+                outcome.refused = pause == Pause::Refused;
                 return Ok(outcome);
             }
             if let Some(gtid) = &self.session.gtid {
                 self.acknowledged.add(gtid);
+            }
+            if let Some(aim) = self.aim.filter(|_| framer.is_done() && outcome.error.is_none()) {
+                aim.met();
             }
             self.forward(position, &mut rewritten, &mut outcome).await?;
             if pause == Pause::File {
@@ -160,8 +185,11 @@ impl Relay<'_> {
                 }
                 return Ok(outcome);
             }
-            let link = &mut self.connection.link;
-            match link.fill_unless(self.signal, Interrupt::Stop).await {
+            let filled = match self.watches {
+                true => Box::pin(self.fill_or_leave()).await?,
+                false => self.fill().await,
+            };
+            match filled {
                 Ok(Filled::Interrupted(_)) => {
                     return Err(Broken::Stopped {
                         started: outcome.started,
@@ -174,6 +202,23 @@ impl Relay<'_> {
                 Ok(Filled::Bytes | Filled::Wanted | Filled::Evicted) => {}
                 Err(error) => return Err(self.broken(&outcome, self.connection.lost(error))),
             }
+        }
+    }
+
+    async fn fill(&mut self) -> io::Result<Filled> {
+        self.connection
+            .link
+            .fill_unless(self.signal, Interrupt::Stop)
+            .await
+    }
+
+    /// As servers do in a statement that waits for nothing but time or a lock: who hangs up ends it.
+    async fn fill_or_leave(&mut self) -> Result<io::Result<Filled>, Broken> {
+        let filled = self.connection.link.fill_unless(self.signal, Interrupt::Stop);
+        tokio::select! {
+            biased;
+            filled = filled => Ok(filled),
+            () = left(self.client) => Err(Broken::Client(io::ErrorKind::UnexpectedEof.into())),
         }
     }
 
@@ -204,8 +249,8 @@ impl Relay<'_> {
         let pause = loop {
             let unseen = position;
             let next = framer.next(bytes, &mut position)?;
-            let rows = &bytes[unseen..position];
-            self.checksum.iter_mut().for_each(|checksum| checksum.bytes(rows));
+            let checksums = self.checksum.iter_mut();
+            checksums.for_each(|checksum| checksum.bytes(&bytes[unseen..position]));
             let Next::Packet { kind, length } = next else {
                 break Pause::ForMore;
             };
@@ -218,26 +263,26 @@ impl Relay<'_> {
                 (Kind::Row, Some(rows)) => Verdict::of(rows.replace(payload)),
                 _ => {
                     let audience = Audience {
-                        capabilities: self.capabilities,
+                        capabilities: self.told(),
                         hears_transactions: self.connection.tells_transactions,
                         told: &mut self.connection.told_transaction,
                         reads_alone: self.connection.reads_alone,
                     };
                     let ends = (self.connection.capabilities, audience);
-                    let about = (self.statement, self.purpose != Purpose::Evidence);
+                    let about = (self.statement, self.says);
                     judge(kind, payload, self.session, ends, about, outcome)?
                 }
             };
             let verdict = self.late(kind, outcome).map_or(verdict, Verdict::Replace);
-            let begins = position == 0 && !outcome.started;
-            let keeps = |code| self.purpose.keeps(code);
-            if kind == Kind::Error && begins && outcome.error.is_some_and(keeps) {
-                return Ok((position + length, Pause::Refused));
+            if let Some(pause) = self.held_back(kind, position == 0, outcome) {
+                let told = verdict.changed(&[], payload).filter(|_| kind == Kind::Error);
+                outcome.kept = Kept::read(kind, told.unwrap_or(payload), self.connection.capabilities)?;
+                return Ok((position + length, pause));
             }
-            let note = self.rows.as_ref().and_then(|rows| rows.before(kind));
-            if let Some(changed) = verdict.changed(note, payload) {
+            let more = self.rows.as_ref().map_or(&[][..], |rows| rows.before(kind));
+            if let Some(changed) = verdict.changed(more, payload) {
                 rewritten.put_bytes(&bytes[copied..position]);
-                put_changed(rewritten, packet, note, changed);
+                put_changed(rewritten, packet, more, changed);
                 copied = position + length;
             }
             position += length;
@@ -252,6 +297,24 @@ impl Relay<'_> {
             rewritten.put_bytes(&bytes[copied..position]);
         }
         Ok((position, pause))
+    }
+
+    /// What the client understands of what it is told: of what is kept from it, nothing.
+    fn told(&self) -> Capabilities {
+        match self.purpose {
+            Purpose::Keep => Capabilities::default(),
+            _ => self.capabilities,
+        }
+    }
+
+    /// Whether a packet is not for the client, and why.
+    fn held_back(&self, kind: Kind, is_first: bool, outcome: &Outcome) -> Option<Pause> {
+        let refuses = |code| is_first && !outcome.started && self.purpose.keeps(code);
+        match kind {
+            Kind::Ok | Kind::Error if self.purpose == Purpose::Keep => Some(Pause::Kept),
+            Kind::Error if outcome.error.is_some_and(refuses) => Some(Pause::Refused),
+            _ => None,
+        }
     }
 
     /// What the client is told of a statement that was stopped for taking too long, or tried to write in a
@@ -345,11 +408,13 @@ impl Relay<'_> {
     }
 }
 
-/// A packet in place of the one that came, after a row of the proxy's own if there is one. Nothing follows that would
-/// have to be numbered anew: only what ends a response has such a row before it.
-fn put_changed(out: &mut Vec<u8>, came: &[u8], row: Option<&[u8]>, payload: &[u8]) {
+/// A packet in place of the one that came, after rows of the proxy's own if there are any. Nothing follows that would
+/// have to be numbered anew: only what ends a response has such rows before it.
+fn put_changed(out: &mut Vec<u8>, came: &[u8], more: &[Vec<u8>], payload: &[u8]) {
     let sequence = Header::parse(came).map_or(0, |header| header.sequence);
-    let sequence = row.map_or(sequence, |row| put_packet(out, sequence, row));
+    let sequence = more
+        .iter()
+        .fold(sequence, |sequence, row| put_packet(out, sequence, row));
     put_packet(out, sequence, payload);
 }
 
@@ -359,7 +424,7 @@ fn judge(
     payload: &[u8],
     session: &mut Session,
     (server, audience): (Capabilities, Audience<'_>),
-    (statement, counts): (Option<u32>, bool),
+    (statement, says): (Option<u32>, Option<&Done>),
     outcome: &mut Outcome,
 ) -> Result<Verdict, Malformed> {
     let observed = &mut outcome.observed;
@@ -401,7 +466,7 @@ fn judge(
         }
         Kind::Ok | Kind::End => {
             let mut ok = OkPacket::parse(payload, server)?;
-            let miscounted = !counts && std::mem::take(&mut ok.affected_rows) > 0;
+            let stands = says.is_some_and(|says| says.put_into(&mut ok));
             observe(&ok, session, observed)?;
             if is_own {
                 return Ok(Verdict::Pass);
@@ -409,7 +474,7 @@ fn judge(
             let capabilities = audience.capabilities;
             let shown = shown::ok(&ok, audience)?;
             Ok(Verdict::of(
-                shown.or_else(|| miscounted.then(|| encoded(&ok, capabilities))),
+                shown.or_else(|| stands.then(|| encoded(&ok, capabilities))),
             ))
         }
     }

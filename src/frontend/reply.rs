@@ -12,12 +12,16 @@ pub fn error(
     sqlstate: &[u8; 5],
     message: &str,
 ) -> Vec<u8> {
-    let mut out = Vec::new();
     let packet = ErrPacket {
         code,
         sqlstate: *sqlstate,
         message: message.as_bytes(),
     };
+    failure(sequence, capabilities, &packet)
+}
+
+pub fn failure(sequence: u8, capabilities: Capabilities, packet: &ErrPacket<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
     put_with(&mut out, sequence, |out| {
         if capabilities.has(Capabilities::PROTOCOL_41) {
             packet.encode(out);

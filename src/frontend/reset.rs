@@ -1,17 +1,21 @@
 //! RESET_CONNECTION and CHANGE_USER: a session begins anew on the same client connection.
 
+use std::sync::Arc;
+
 use super::audit::Event;
 use super::authentication::{Accepted, Exchange, Proof, logged};
 use super::client::{Client, FIRST};
 use super::login::dialect;
 use super::outcome::End;
 use super::reply;
-use crate::accounts::ClientAddress;
+use crate::accounts::{ClientAddress, Refusal};
 use crate::backend::Profile;
 use crate::session::Session;
 use crate::sql::Facts;
-use crate::wire::auth::Scramble;
 use crate::wire::change_user::ChangeUser;
+
+/// MariaDB lets nobody guess passwords for longer.
+const MOST_FAILED_CHANGES: u8 = 3;
 
 // === impl Client ===
 
@@ -36,6 +40,7 @@ impl Client {
         self.leave_gate();
         self.policy = self.configured_policy;
         self.trace = Default::default();
+        self.evidence.keep_warnings(Vec::new());
         self.steering.forget_all();
         self.login.key.was_reset = true;
         self.seats.clear();
@@ -50,11 +55,13 @@ impl Client {
             self.error(1047, b"08S01", "Unknown command").await?;
             return Err(End::Malformed);
         };
+        if self.login.failed_changes >= MOST_FAILED_CHANGES {
+            return self.error(1047, b"08S01", "Unknown command").await;
+        }
         self.leave();
         let Some(profile) = self.worker.shared.profile() else {
             return Err(End::ServerLost);
         };
-        let scramble = Scramble::generate().map_err(|_| End::Broken)?;
         let from = self
             .address
             .map_or(ClientAddress::Local, |address| ClientAddress::Ip(address.ip()));
@@ -68,7 +75,7 @@ impl Client {
             user: request.user,
             reply: request.auth,
             plugin: request.plugin,
-            scramble: *scramble.as_bytes(),
+            scramble: self.login.scramble,
             change_user: true,
         };
         let accepted = exchange.run(proof, from, &profile).await;
@@ -76,10 +83,7 @@ impl Client {
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(Some(refusal)) => {
-                self.why = Some(logged(&refusal));
-                return Err(self
-                    .dismiss(sequence, refusal.code, &refusal.sqlstate, &refusal.message)
-                    .await);
+                return Box::pin(self.refuse_change(sequence, &refusal, &profile)).await;
             }
             Err(None) => return Err(End::Gone),
         };
@@ -93,11 +97,35 @@ impl Client {
         Ok(())
     }
 
-    /// The client stays nobody: its connection ends.
-    async fn dismiss(&mut self, sequence: u8, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
+    /// Nobody that it may be. On MariaDB the client stays who it was, in a new session; MySQL hangs up.
+    async fn refuse_change(&mut self, sequence: u8, refusal: &Refusal, profile: &Profile) -> Result<(), End> {
+        let (code, sqlstate, message) = (refusal.code, &refusal.sqlstate, &refusal.message);
+        if !profile.is_mariadb() {
+            self.why = Some(logged(refusal));
+            return Err(self.dismiss(sequence, code, sqlstate, message).await);
+        }
+        tracing::info!(
+            client = self.id,
+            reason = logged(refusal),
+            "change of the user refused"
+        );
+        self.tell_failed_change(code, message);
+        self.login.failed_changes += 1;
+        let schema = self.session.state.schema.take();
+        self.begin_session(schema, profile);
+        let packet = reply::error(sequence, self.capabilities, code, sqlstate, message);
+        self.link.send(&packet).await.map_err(|_| End::Broken)
+    }
+
+    fn tell_failed_change(&self, code: u16, message: &str) {
         self.tell_audit(Event::LoginFailed, |record| {
             record.with("reason", format!("change of the user: {code} {message}"))
         });
+    }
+
+    /// The client stays nobody: its connection ends.
+    async fn dismiss(&mut self, sequence: u8, code: u16, sqlstate: &[u8; 5], message: &str) -> End {
+        self.tell_failed_change(code, message);
         let packet = reply::error(sequence, self.capabilities, code, sqlstate, message);
         let _ = self.link.send(&packet).await;
         self.why.get_or_insert_with(|| format!("{code} {message}"));
@@ -109,21 +137,28 @@ impl Client {
         let key = &mut self.login.key;
         key.identity = accepted.identity;
         key.collation = request.collation.unwrap_or(key.collation);
-        key.has_schema = request.database.is_some();
-        key.was_reset = false;
         self.login.user = request.user.to_vec();
         if let Some(attributes) = request.attributes {
             self.login.attributes = attributes.into();
         }
-        self.seats.clear();
-        self.session = Session::new(dialect(profile, self.login.key.collation));
-        self.session.state.schema = request.database.map(Into::into);
-        self.begin_seeing();
         self.account_level = accepted.consistency;
         self.configured_policy = self.policy_from(accepted.consistency);
+        self.begin_session(request.database.map(Into::into), profile);
+        self.enlist();
+    }
+
+    /// As after a login of the account that the client has now.
+    fn begin_session(&mut self, schema: Option<Arc<[u8]>>, profile: &Profile) {
+        let key = &mut self.login.key;
+        key.has_schema = schema.is_some();
+        key.was_reset = false;
+        self.seats.clear();
+        self.session = Session::new(dialect(profile, self.login.key.collation));
+        self.evidence.keep_warnings(Vec::new());
+        self.session.state.schema = schema;
+        self.begin_seeing();
         self.policy = self.configured_policy;
         self.trace = Default::default();
         self.select_rules();
-        self.enlist();
     }
 }

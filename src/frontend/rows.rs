@@ -16,8 +16,10 @@ pub enum Speaks {
     OfProcesses,
     /// Status variables: some are of the connection.
     OfStatus,
-    /// Warnings, and a note on where the statement ran that left them.
+    /// Warnings, some of which the server does not know, or not any more.
     OfWarnings,
+    /// The same of errors alone.
+    OfErrors,
 }
 
 /// What is written in place of what the server wrote.
@@ -27,8 +29,8 @@ pub enum Rows<'a> {
         server: usize,
     },
     Status(OwnStatus),
-    /// One more row.
-    Note(Vec<u8>),
+    /// These besides.
+    More(Vec<Vec<u8>>),
 }
 
 /// Encryption and compression between the client and the proxy, as a server names them.
@@ -69,15 +71,15 @@ impl Rows<'_> {
         match self {
             Self::Processes { registry, server } => process(row, registry, *server),
             Self::Status(own) => own.replace(row),
-            Self::Note(_) => None,
+            Self::More(_) => None,
         }
     }
 
-    /// The row that the client gets before the packet that ends them.
-    pub fn before(&self, kind: Kind) -> Option<&[u8]> {
+    /// The rows that the client gets before the packet that ends them.
+    pub fn before(&self, kind: Kind) -> &[Vec<u8>] {
         match self {
-            Self::Note(row) if kind == Kind::End => Some(row),
-            _ => None,
+            Self::More(rows) if kind == Kind::End => rows,
+            _ => &[],
         }
     }
 }

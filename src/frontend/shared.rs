@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::audit::Audit;
 use super::digests::Row;
-use super::door::{Door, Doors};
+use super::door::{Door, Doors, Listed};
 use super::lines::LogCounts;
 use super::listener::Pauses;
 use super::mirror::MirrorCounts;
@@ -35,6 +35,8 @@ pub enum Message {
     /// It accepts connections for all threads from now on.
     Accept {
         door: Door,
+        /// In the list before the thread has heard of it: who takes over may already ask.
+        listed: Option<Listed>,
         listener: Arc<Listener>,
     },
     /// A connection that another thread accepted.
@@ -256,8 +258,13 @@ impl Shared {
     /// Opens the door on one of the threads.
     pub fn open(&self, turn: usize, door: Door, listener: Arc<Listener>) {
         let worker = &self.workers[turn % self.workers.len()];
+        let listed = self.doors.list(&listener.address, &door);
         // A thread that has ended already lets nobody in.
-        let _ = worker.send(Message::Accept { door, listener });
+        let _ = worker.send(Message::Accept {
+            door,
+            listed,
+            listener,
+        });
     }
 
     /// No thread lets anybody in from now on; who is here stays.

@@ -99,12 +99,22 @@ impl Client {
             return self.refuse(error).await.map(drop);
         }
         let answered = self.ask_prepared(payload, id).await;
+        self.finish_prepare(answered, id, template).await.map(drop)
+    }
+
+    /// As [`finish`](Self::finish), of a statement that was prepared.
+    pub async fn finish_prepare(
+        &mut self,
+        answered: Result<Outcome, Broken>,
+        id: u32,
+        template: &Arc<Template>,
+    ) -> Result<Outcome, End> {
         let answered = self.remember(answered, id, template).await;
-        self.finish(answered, &Facts::default()).await.map(drop)
+        self.finish(answered, &Facts::default()).await
     }
 
     /// Notes a statement that was prepared, for the session and for the connection.
-    pub async fn remember(
+    async fn remember(
         &mut self,
         answered: Result<Outcome, Broken>,
         id: u32,
@@ -138,6 +148,9 @@ impl Client {
         }
         if let Some(id) = self.may_execute_elsewhere(header, command) {
             let template = self.template(id).unwrap_or_default();
+            if self.kill_is_ours(&template.facts.features) {
+                return Box::pin(self.kill_client(&template.text, &template.facts)).await;
+            }
             let wishes = self.wishes_of_execution(header, id);
             let changed = wishes::changed(&mut self.session, &template.facts, wishes);
             let facts = changed.as_ref().unwrap_or(&template.facts);
@@ -152,7 +165,7 @@ impl Client {
             if matches!(decision.place, Place::Server { .. }) {
                 let request = Request::Execute(header, id);
                 if let Some(outcome) = self.elsewhere(request, facts, decision).await? {
-                    self.executed(id, &outcome);
+                    self.executed(id, Expect::Results, &outcome);
                     return Ok(());
                 }
             }
@@ -226,6 +239,14 @@ impl Client {
         Some(flags & OPENS_CURSOR != 0)
     }
 
+    /// What the execution at the front of the inbox is answered with.
+    fn answers_with(&self) -> Expect {
+        match self.opens_cursor() {
+            Some(true) => Expect::Cursor,
+            _ => Expect::Results,
+        }
+    }
+
     async fn execute_at_home(&mut self, header: Header, command: Command) -> Result<(), End> {
         let named = self.link.inbox.bytes().get(HEADER + 1..HEADER + 5);
         let named = named
@@ -237,14 +258,15 @@ impl Client {
             self.skip().await?;
             return self.refuse(error).await.map(drop);
         }
+        let expect = self.answers_with();
         let id = match self.prepared(true).await {
             Ok(id) => id,
             Err(Unprepared::Told) => return Ok(()),
             Err(Unprepared::End(end)) => return Err(end),
         };
-        let types = self.missing_types(id, header);
         let template = self.template(id).unwrap_or_default();
         let facts = &template.facts;
+        self.underway.note_waits(&facts.features);
         self.session.announce_prepared(&template);
         self.session.calling = self.calling_prepared(&template);
         if facts.class == Class::Write {
@@ -257,6 +279,13 @@ impl Client {
             return self.refuse(error).await.map(drop);
         }
         let why = self.cannot_repeat(id, command);
+        let request = Request::Execute(header, id);
+        if why.is_none() && self.whole_request().is_some() && self.leaves_evidence_alone(request, facts) {
+            let outcome = Box::pin(self.write_with_evidence(request, facts)).await?;
+            self.executed(id, expect, &outcome);
+            return Ok(());
+        }
+        let types = self.missing_types(id, header);
         let mut payload = None;
         if types.is_some() || why.is_none() && self.keeps_long(header, facts) {
             payload = Some(self.read().await?);
@@ -268,13 +297,13 @@ impl Client {
                     self.put_types(id, &mut payload, &types);
                 }
                 self.note_source(self.server.index);
-                let answered = self.ask(&payload, Expect::Results, None).await;
+                let answered = self.ask(&payload, expect, None).await;
                 self.finish(answered, facts).await?
             }
-            (None, Some(header)) => self.pass_whole(header, Expect::Results, facts, Some(id)).await?,
-            (None, None) => self.pass_long(Expect::Results, facts).await?,
+            (None, Some(header)) => self.pass_whole(header, expect, facts, Some(id)).await?,
+            (None, None) => self.pass_long(expect, facts).await?,
         };
-        self.executed(id, &outcome);
+        self.executed(id, expect, &outcome);
         Ok(())
     }
 
@@ -286,12 +315,10 @@ impl Client {
         }
     }
 
-    fn executed(&mut self, id: u32, outcome: &Outcome) {
+    fn executed(&mut self, id: u32, expect: Expect, outcome: &Outcome) {
         if let Some(statement) = self.session.statements.get_mut(id) {
-            let cursor = outcome
-                .observed
-                .status
-                .is_some_and(|status| status.has(Status::CURSOR_EXISTS));
+            let status = outcome.observed.status.filter(|_| expect == Expect::Cursor);
+            let cursor = status.is_some_and(|status| status.has(Status::CURSOR_EXISTS));
             let changed = statement.has_cursor != cursor || statement.has_long_data;
             statement.has_cursor = cursor && outcome.error.is_none();
             statement.has_long_data = false;
@@ -357,7 +384,7 @@ impl Client {
                     error,
                     started: !answer,
                 });
-                match self.finish(broken, &Facts::default()).await {
+                match Box::pin(self.finish(broken, &Facts::default())).await {
                     Ok(_) => Err(Unprepared::Told),
                     Err(end) => Err(Unprepared::End(end)),
                 }

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use crate::routing::Why;
-use crate::sql::{Dialect, Facts, Features, Flags, Lexer, TokenKind, Verb};
+use crate::sql::{Facts, Flags};
 use crate::topology::Role;
 use crate::wire::bytes::Put;
 
@@ -80,24 +80,6 @@ impl Client {
             self.trace.story = Some(format!("nowhere: {why}").into());
         }
     }
-
-    /// Whether the statement is to tell where the one before it ran.
-    pub fn asks_trace(&self, text: &[u8], features: &Features) -> bool {
-        self.session.preferences.trace
-            && features.verb == Verb::Show
-            && features.has(Flags::DIAGNOSTICS)
-            && !features.has(Flags::SEVERAL | Flags::BROKEN)
-            && lists_warnings(text, self.session.dialect)
-    }
-}
-
-/// SHOW WARNINGS, and neither SHOW ERRORS nor a count of either.
-fn lists_warnings(text: &[u8], dialect: Dialect) -> bool {
-    let mut lexer = Lexer::new(text, dialect);
-    lexer.next_token();
-    let second = lexer.next_token();
-    let word = text.get(second.start..second.end).unwrap_or_default();
-    second.kind == TokenKind::Word && word.eq_ignore_ascii_case(b"warnings")
 }
 
 #[cfg(test)]
@@ -115,15 +97,5 @@ mod tests {
             trace.row().as_deref(),
             Some(&b"\x04Note\x041105\x21db2 (replica): it only reads data"[..])
         );
-    }
-
-    #[test]
-    fn only_a_list_of_warnings_has_room_for_a_note() {
-        let lists = |text: &str| lists_warnings(text.as_bytes(), Dialect::default());
-        assert!(lists("SHOW WARNINGS"));
-        assert!(lists("show /* all of the */ Warnings LIMIT 5;"));
-        for other in ["SHOW ERRORS", "SHOW COUNT(*) WARNINGS", "SHOW", "SHOW `WARNINGS`"] {
-            assert!(!lists(other), "{other}");
-        }
     }
 }

@@ -12,7 +12,7 @@ use super::outcome::Outcome;
 use super::spans::{self, Beginning};
 use crate::config::{Literals, Log};
 use crate::routing::Why;
-use crate::sql::{Facts, Verb};
+use crate::sql::{Facts, Features, Flags, Verb};
 use crate::util::clock;
 use crate::util::stopwatch::Moment;
 
@@ -31,6 +31,8 @@ pub struct Underway {
     /// Of the last error that the client was told.
     pub error: Option<u16>,
     pub why: Option<Why>,
+    /// For time or a lock, as far as is known: its server ends it if the client leaves.
+    pub waits: bool,
     /// Where it is traced.
     pub span: Option<Box<Beginning>>,
 }
@@ -49,6 +51,11 @@ const LONGEST: usize = 4096;
 // === impl Underway ===
 
 impl Underway {
+    /// What the statement has says whether it may do nothing but wait.
+    pub fn note_waits(&mut self, features: &Features) {
+        self.waits = features.has(Flags::SLEEP | Flags::GET_LOCK);
+    }
+
     /// The command turns out to be this.
     pub fn is_statement(&mut self, log: &Log, facts: &Facts, text: &[u8]) {
         let is_logged = log.slow.threshold.is_some() || log.sample > 0;
@@ -119,6 +126,7 @@ impl Client {
     /// A command has arrived.
     pub fn begin(&mut self) {
         self.underway.began = self.worker.stopwatch.now();
+        self.underway.waits = false;
     }
 
     /// It executes what was prepared under this id.

@@ -186,8 +186,13 @@ impl Worker {
 
     fn handle(self: Rc<Self>, message: Message) {
         match message {
-            Message::Accept { door, listener } => {
-                let task = tokio::task::spawn_local(listener::serve(door, listener, self.clone()));
+            Message::Accept {
+                door,
+                listed,
+                listener,
+            } => {
+                let accepting = listener::serve((door, listed), listener, self.clone());
+                let task = tokio::task::spawn_local(accepting);
                 let mut doors = self.doors.borrow_mut();
                 doors.retain(|door| !door.is_finished());
                 doors.push(task.abort_handle());

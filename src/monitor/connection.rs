@@ -47,7 +47,7 @@ fn heartbeat(writer: u64) -> String {
 
 /// Of either flavour; a server that lacks a variable shows a row less.
 const IDENTITY: &str = "SET time_zone = '+00:00'; SELECT CURRENT_USER() AS user; \
-    SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_uuid', 'server_uid')";
+    SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_uuid', 'server_uid', 'query_cache_type')";
 
 /// A transaction that can be seen has an owner until it counts as executed. What is owned is asked first, so that none
 /// falls between the two.
@@ -95,6 +95,7 @@ impl Connection {
         let variables = Fields::of_pairs(sets.next().unwrap_or_default());
         let version = variables.text(&["version"]);
         let mariadb = Flavour::from_version(&version) == Flavour::MariaDb;
+        let query_cache = variables.text(&["query_cache_type"]);
         let mut parts = vec![Part::Variables, Part::Counters, Part::Replication];
         if !mariadb {
             parts.extend([Part::Received, Part::Applier]);
@@ -106,11 +107,16 @@ impl Connection {
                 version,
                 uuid: variables.text(&["server_uuid", "server_uid"]),
                 user: user.text(&["user"]),
+                keeps_results: !matches!(&*query_cache, "" | "OFF"),
             },
             parts,
             lacks: Vec::new(),
             malformed: None,
         })
+    }
+
+    pub(super) fn keeps_results(&self) -> bool {
+        self.identity.keeps_results
     }
 
     pub(super) async fn ask(&mut self, heartbeats: Option<&Heartbeats>) -> Result<Status, Error> {

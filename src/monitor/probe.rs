@@ -141,6 +141,7 @@ impl Probe {
             }
             Err(error) => return Outcome::Failed(failure::of_error(&error)),
         };
+        self.server.set_keeps_results(connection.keeps_results());
         match connection.ask(self.heartbeats.as_deref()).await {
             Ok(status) => self.answered(connection, status),
             Err(error) => Outcome::Failed(failure::of_error(&error)),

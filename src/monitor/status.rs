@@ -18,6 +18,8 @@ pub(super) struct Identity {
     pub(super) uuid: String,
     /// The monitor's account, as the server calls it.
     pub(super) user: String,
+    /// Its query cache is on.
+    pub(super) keeps_results: bool,
 }
 
 /// What one probe was told.

@@ -266,6 +266,12 @@ impl Link {
         }
     }
 
+    /// The end of a connection whose peer does not expect it.
+    pub fn part(&mut self) {
+        self.say_goodbye();
+        self.socket.part();
+    }
+
     /// Whether an idle link is still there, with nothing said that nobody asked for.
     pub fn is_quiet(&self) -> bool {
         self.inbox.bytes().is_empty() && self.socket.is_quiet()

@@ -128,6 +128,24 @@ impl Socket {
         }
     }
 
+    /// Says that nothing more comes, and throws away what the peer has said meanwhile: the kernel would reset a connection
+    /// that is closed with something unread, and what was sent last with it.
+    pub fn part(&self) {
+        let socket = match self {
+            Self::Tcp(stream) => SockRef::from(stream),
+            Self::Unix(stream) => SockRef::from(stream),
+        };
+        let mut unheard = [MaybeUninit::uninit(); 4096];
+        if socket.shutdown(std::net::Shutdown::Write).is_ok() {
+            // No more than a few packets: who goes on talking does not listen.
+            for _ in 0..16 {
+                if !matches!(socket.recv(&mut unheard), Ok(1..)) {
+                    return;
+                }
+            }
+        }
+    }
+
     /// Whether the event loop has been told of something to read. Asks nobody, and may not know yet.
     pub fn has_news(&self) -> bool {
         match self {

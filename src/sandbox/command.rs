@@ -35,6 +35,9 @@ pub struct Options {
     /// Start a server that has ended again after this time, such as 5s
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub restart: Option<Duration>,
+    /// More of the proxy's configuration: settings that the sandbox's own does not have
+    #[arg(long, value_name = "FILE")]
+    pub include: Option<PathBuf>,
     /// Print one line of JSON when all is ready, then stay up.
     #[arg(long)]
     pub json: bool,
@@ -91,7 +94,7 @@ async fn start(options: &Options) -> Result<(Cluster, Proxy, Option<Tools>), Err
     let own = || cluster.folder().join("proxy.yaml");
     let configuration = tools.as_mut().map_or_else(own, Tools::configuration);
     let http = Http::choose();
-    let text = yaml(&cluster, port, admin_port, &http)?;
+    let text = yaml(&cluster, options.include.as_deref(), (port, admin_port, &http))?;
     std::fs::write(&configuration, text).map_err(Error::path("write", &configuration))?;
     let log = tools.as_mut().map(Tools::log).transpose()?;
     let log = log.map_or_else(Stdio::inherit, |(_, file)| file.into());
@@ -132,7 +135,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The proxy's configuration: the shortest that names everything.
-fn yaml(cluster: &Cluster, port: u16, admin_port: u16, http: &Http) -> Result<String, Error> {
+fn yaml(
+    cluster: &Cluster,
+    include: Option<&Path>,
+    (port, admin_port, http): (u16, u16, &Http),
+) -> Result<String, Error> {
     let host = &cluster.primary().host;
     let socket = cluster.proxy_socket();
     let mut text = format!(
@@ -152,6 +159,10 @@ fn yaml(cluster: &Cluster, port: u16, admin_port: u16, http: &Http) -> Result<St
     );
     if let Some(command) = cluster.reclone()? {
         text += &format!("  reclone: {{command: {command:?}, timeout: 10m}}\n");
+    }
+    if let Some(file) = include {
+        let file = file.canonicalize().map_err(Error::path("find", file))?;
+        text += &format!("includes: {file:?}\n");
     }
     let Http { port, token } = http;
     text += &format!(

@@ -18,16 +18,19 @@ pub const FROM_LOGIN: &str = "SELECT 'character_set_client',@@character_set_clie
     UNION ALL SELECT 'character_set_results',@@character_set_results \
     UNION ALL SELECT 'collation_connection',@@collation_connection";
 
-/// The statement that makes a fresh connection tell what becomes of its session.
-pub fn statement(is_mariadb: bool) -> Vec<u8> {
+/// The statement that makes a fresh connection tell what becomes of its session. MariaDB keeps no results for a
+/// connection that tells of transactions, which are known without that, if less closely: where it is to keep them
+/// (`keeps_results`), it is not asked to.
+pub fn statement(is_mariadb: bool, keeps_results: bool) -> Vec<u8> {
     let variables = if is_mariadb {
         "*".to_owned()
     } else {
         MYSQL.join(",")
     };
     let mut sql = format!(
-        "SET SESSION session_track_schema=ON,session_track_state_change=ON,\
-         session_track_transaction_info='CHARACTERISTICS',session_track_system_variables='{variables}'"
+        "SET SESSION session_track_schema=ON,session_track_state_change=ON,session_track_transaction_info={},\
+         session_track_system_variables='{variables}'",
+        if keeps_results { "OFF" } else { "CHARACTERISTICS" },
     );
     if !is_mariadb {
         sql.push_str(",session_track_gtids=OWN_GTID");

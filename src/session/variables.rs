@@ -168,8 +168,17 @@ fn is_number(value: &[u8]) -> bool {
         && digits.iter().filter(|byte| **byte == b'.').count() <= 1
 }
 
+/// Servers report NULL as nothing, and do not take nothing for these.
+fn is_null_when_empty(name: &[u8]) -> bool {
+    name.starts_with(b"character_set_")
+        || matches!(
+            name,
+            b"enforce_storage_engine" | b"default_tmp_storage_engine" | b"innodb_ft_user_stopword_table"
+        )
+}
+
 fn put_value(sql: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    if value.is_empty() && name.starts_with(b"character_set_") {
+    if value.is_empty() && is_null_when_empty(name) {
         sql.extend_from_slice(b"NULL");
     } else if is_number(value) && name != b"time_zone" {
         sql.extend_from_slice(value);
@@ -213,11 +222,12 @@ mod tests {
             ("sql_mode", "ANSI"),
             ("wait_timeout", "7"),
             ("character_set_results", ""),
+            ("enforce_storage_engine", ""),
         ]);
         let sql = String::from_utf8(has.statement_towards(&wants, &Variables::default()).unwrap()).unwrap();
         assert_eq!(
             sql,
-            "SET @@SESSION.`autocommit`=DEFAULT,@@SESSION.`character_set_results`=NULL,@@SESSION.`wait_timeout`=7"
+            "SET @@SESSION.`autocommit`=DEFAULT,@@SESSION.`character_set_results`=NULL,@@SESSION.`enforce_storage_engine`=NULL,@@SESSION.`wait_timeout`=7"
         );
         assert_eq!(has.statement_towards(&has.clone(), &Variables::default()), None);
     }

@@ -5,9 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::features::Features;
+use super::flags::Flags;
 use super::hint::Hint;
 use super::own::Own;
 use super::reason::Reason;
+use super::verb::Verb;
 
 /// The facts about one text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +62,26 @@ pub struct Table {
 pub struct Name {
     pub schema: Option<Box<str>>,
     pub name: Box<str>,
+}
+
+/// What a session knows of the statements before, or shows alike on each of its connections.
+const CARRIED: Flags = Flags::LAST_INSERT_ID
+    .union(Flags::ROW_COUNT)
+    .union(Flags::FOUND_ROWS)
+    .union(Flags::CONNECTION_ID)
+    .union(Flags::READS_SYSTEM_VARIABLE)
+    .union(Flags::READS_USER_VARIABLE)
+    .union(Flags::SLEEP);
+
+// === impl Facts ===
+
+impl Facts {
+    /// Whether it changes nothing, and another connection of the session answers it as well.
+    pub fn may_move(&self) -> bool {
+        let features = &self.features;
+        let asks = matches!(self.class, Class::Last | Class::Session) && features.verb == Verb::Select;
+        self.class.is_read() || asks && features.flags.without(CARRIED).is_empty()
+    }
 }
 
 // === impl Class ===

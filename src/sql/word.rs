@@ -23,7 +23,7 @@ macro_rules! words {
 }
 
 words! {
-    long: CharacterSet CalcFoundRows Modifier NextTransaction OneShot PerformanceSchema ReleaseAllLocks SessionTrack;
+    long: CharacterSet CalcFoundRows Modifier NextTransaction OneShot PerformanceSchema ReleaseAllLocks SessionTrack TrxMysqlThreadId;
     short:
     All b"all" Alter b"alter" Analyze b"analyze" As b"as" Backup b"backup" Begin b"begin" Binary b"binary"
     Binlog b"binlog" Call b"call" Case b"case" Change b"change" Character b"character" Charset b"charset"
@@ -105,6 +105,7 @@ fn long(name: &[u8]) -> Word {
         17 if is("sql_buffer_result") => Word::Modifier,
         18 if is("performance_schema") => Word::PerformanceSchema,
         19 if is("sql_calc_found_rows") => Word::CalcFoundRows,
+        19 if is("trx_mysql_thread_id") => Word::TrxMysqlThreadId,
         20 if is("character_set_client") => Word::CharacterSet,
         21 if is("transaction_isolation") || is("transaction_read_only") => Word::NextTransaction,
         _ if name

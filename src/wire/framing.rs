@@ -5,6 +5,7 @@
 
 use super::bytes::{Malformed, Reader};
 use super::capability::Capabilities;
+use super::err::is_progress;
 use super::packet::{HEADER, Header, MAX_PAYLOAD};
 use super::status::Status;
 
@@ -13,6 +14,8 @@ use super::status::Status;
 pub enum Expect {
     /// OK, ERR, EOF, a result set, a request for a local file, and more of them.
     Results,
+    /// The same of an execution that asks for a cursor: its rows are fetched later.
+    Cursor,
     /// Packets until an EOF: what FETCH and FIELD_LIST answer.
     Rows,
     /// The answer to a prepare: a statement id, parameters and columns.
@@ -74,6 +77,7 @@ enum State {
 pub struct Framer {
     capabilities: Capabilities,
     state: State,
+    may_open_cursor: bool,
     /// Bytes of the current packet that have not been passed yet.
     skip: usize,
     /// The current packet is of the maximal length: the next one continues its payload.
@@ -102,7 +106,7 @@ pub const LONGEST_INSPECTED: usize = 1 << 20;
 impl Framer {
     pub fn new(capabilities: Capabilities, expect: Expect) -> Self {
         let state = match expect {
-            Expect::Results => State::Start,
+            Expect::Results | Expect::Cursor => State::Start,
             Expect::Rows => State::Rows,
             Expect::Prepared => State::Prepare,
             Expect::Text => State::Text,
@@ -110,6 +114,7 @@ impl Framer {
         Self {
             capabilities,
             state,
+            may_open_cursor: expect == Expect::Cursor,
             skip: 0,
             continued: false,
             limit: LONGEST_INSPECTED,
@@ -270,7 +275,10 @@ impl Framer {
 
     fn inspect(&mut self, first: u8, payload: &[u8]) -> Result<Look, Malformed> {
         match (self.state, first) {
-            (_, 0xff) if payload.get(1..3) == Some(&[0xff, 0xff]) => Ok(Look::Packet(Kind::Progress)),
+            // To all others it is an error like others, which SIGNAL can make.
+            (_, 0xff) if is_progress(payload) && self.capabilities.has(Capabilities::MARIADB_PROGRESS) => {
+                Ok(Look::Packet(Kind::Progress))
+            }
             (_, 0xff) => {
                 self.state = State::Done;
                 Ok(Look::Packet(Kind::Error))
@@ -284,7 +292,8 @@ impl Framer {
             (State::Start, _) => self.columns(payload),
             (State::ColumnsEnd, _) => {
                 let status = status_of(payload)?;
-                if status.has(Status::CURSOR_EXISTS) {
+                // MariaDB says so of a procedure's own cursors, too.
+                if self.may_open_cursor && status.has(Status::CURSOR_EXISTS) {
                     return self.end(payload, Kind::End);
                 }
                 self.state = State::Rows;
@@ -589,10 +598,17 @@ mod tests {
     #[test]
     fn a_cursor_ends_after_its_columns() {
         let bytes = stream(&[vec![1], b"\x03def1".to_vec(), eof(2 | 0x40)]);
-        let mut framer = Framer::new(Capabilities::NONE, Expect::Results);
+        let mut framer = Framer::new(Capabilities::NONE, Expect::Cursor);
         assert_eq!(
             run(&mut framer, &bytes, &[1]).unwrap(),
             (vec![Kind::End], bytes.len())
+        );
+        // Of a procedure that has one of its own.
+        let bytes = [bytes, stream(&[b"\x011".to_vec(), eof(2)])].concat();
+        let mut framer = Framer::new(Capabilities::NONE, Expect::Results);
+        assert_eq!(
+            run(&mut framer, &bytes, &[1]).unwrap(),
+            (vec![Kind::ColumnsEnd, Kind::End], bytes.len())
         );
     }
 
@@ -637,6 +653,17 @@ mod tests {
         }
     }
 
+    /// `SIGNAL .. SET MYSQL_ERRNO = 65535`
+    #[test]
+    fn an_error_with_the_number_of_a_progress_report_is_an_error() {
+        let bytes = stream(&[b"\xff\xff\xff#HY000text".to_vec()]);
+        let mut framer = Framer::new(Capabilities::NONE, Expect::Results);
+        assert_eq!(
+            run(&mut framer, &bytes, &[3]).unwrap(),
+            (vec![Kind::Error], bytes.len())
+        );
+    }
+
     #[test]
     fn progress_reports_end_nothing() {
         let bytes = stream(&[b"\xff\xff\xff\x01\x01\x00\x00".to_vec(), ok(0, 2)]);
@@ -654,7 +681,7 @@ mod tests {
             sizes in proptest::collection::vec(1usize..50, 1..8),
             flags in any::<u64>(),
         ) {
-            for expect in [Expect::Results, Expect::Rows, Expect::Prepared, Expect::Text] {
+            for expect in [Expect::Results, Expect::Cursor, Expect::Rows, Expect::Prepared, Expect::Text] {
                 let mut framer = Framer::new(Capabilities(flags), expect);
                 let _ = run(&mut framer, &bytes, &sizes);
             }

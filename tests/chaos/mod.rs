@@ -18,15 +18,22 @@ use splitrail::util::Random;
 use stage::Stage;
 use summary::Summary;
 
-use crate::fixture::Flavour;
+use crate::evidence;
 use crate::fixture::network::Network;
+use crate::fixture::{Flavour, on_both_flavours};
+
+/// Commits can be looked up, so that nothing needs to stay unknown.
+const EVIDENCE: &str = ", commit_evidence: true";
 
 /// Plays one fault on a stage of its own, and fails if a promise was broken.
 #[allow(clippy::print_stdout)]
-async fn alone(flavour: Flavour, fault: Fault, seed: u64) -> Report {
+async fn alone(flavour: Flavour, fault: Fault, seed: u64, settings: &str) -> Report {
     let cluster = stage::cluster(flavour, true, &[]).await;
+    if settings == EVIDENCE {
+        evidence::prepare(&cluster).await;
+    }
     let network = Network::around(&cluster).await;
-    let mut stage = Stage::before(&cluster, &network, true, "", None).await;
+    let mut stage = Stage::before(&cluster, &network, true, settings, None).await;
     let report = play(&mut stage, fault, seed).await;
     println!("{}", Summary::row(&report));
     println!("{}", Summary::details(&report));
@@ -43,12 +50,12 @@ macro_rules! promotes {
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn mysql() {
-                    assert!(alone(Flavour::MySql, $fault, 1).await.promoted);
+                    assert!(alone(Flavour::MySql, $fault, 1, "").await.promoted);
                 }
 
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn mariadb() {
-                    assert!(alone(Flavour::MariaDb, $fault, 1).await.promoted);
+                    assert!(alone(Flavour::MariaDb, $fault, 1, "").await.promoted);
                 }
             }
         )*
@@ -60,6 +67,14 @@ promotes! {
     sigstop: Fault::Pause;
     switchover: Fault::Switchover;
     a_returned_primary: Fault::Isolated;
+}
+
+on_both_flavours! {
+    async fn with_evidence_nothing_stays_unknown(flavour) {
+        let report = alone(flavour, Fault::Kill, 1, EVIDENCE).await;
+        assert!(report.promoted);
+        assert_eq!(report.unknown, 0, "{:#?}", report.errors);
+    }
 }
 
 /// A number from the environment.
@@ -79,7 +94,8 @@ fn flavours() -> Vec<Flavour> {
     }
 }
 
-/// `make chaos`: ROUNDS for each flavour, from SEED on; FAULT plays that one alone; ASYNC=1: without semi-sync.
+/// `make chaos`: ROUNDS for each flavour, from SEED on; FAULT plays that one alone; ASYNC=1: without semi-sync;
+/// EVIDENCE=1: with evidence of commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes as long as it is told to: make chaos"]
 #[allow(clippy::print_stdout)]
@@ -100,14 +116,19 @@ async fn rounds() {
 /// Plays rounds until a stage is beyond repair.
 async fn on_one_stage(first: u64, seeds: &mut std::ops::Range<u64>, summary: &mut Summary) {
     let cluster = stage::cluster(summary.flavour, summary.semi_sync, &[]).await;
+    let evidence = number("EVIDENCE", 0) != 0;
+    if evidence {
+        evidence::prepare(&cluster).await;
+    }
     let network = Network::around(&cluster).await;
     // Without anybody's acknowledgement there is something to lose with every promotion.
-    let settings = if summary.semi_sync {
+    let gap = if summary.semi_sync {
         ""
     } else {
         ", max_gap: 1000000"
     };
-    let mut stage = Stage::before(&cluster, &network, summary.semi_sync, settings, None).await;
+    let settings = format!("{gap}{}", if evidence { EVIDENCE } else { "" });
+    let mut stage = Stage::before(&cluster, &network, summary.semi_sync, &settings, None).await;
     let mut seed = first;
     loop {
         let report = play(&mut stage, chosen(seed), seed).await;

@@ -1,7 +1,10 @@
 //! COMMIT with evidence: in its place goes one call that writes the session's row and commits. It is one statement,
 //! so that nothing is committed when the row cannot be written, and it costs no round trip.
 
-use super::ledger::{Slot, Token};
+use std::rc::Rc;
+
+use super::kept::Done;
+use super::ledger::{Ledger, Slot, Token};
 use crate::config::ListenerMode;
 use crate::frontend::client::Client;
 use crate::frontend::outcome::{Broken, End, Outcome};
@@ -13,13 +16,20 @@ use crate::wire::command::Command;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
 
-/// What one session has of it.
+/// What one session has of it; nothing until it commits with evidence.
 #[derive(Debug, Default)]
-pub struct Evidence {
+pub struct Evidence(Option<Box<Own>>);
+
+#[derive(Debug, Default)]
+struct Own {
     /// Its row, from its first commit on.
     slot: Option<Slot>,
     /// What the commit under way leaves.
     sent: Option<Token>,
+    /// What the client hears when it is answered.
+    says: Option<Done>,
+    /// Of the last write, where the server has forgotten them: rows of SHOW WARNINGS.
+    warnings: Vec<Vec<u8>>,
 }
 
 /// Made by `splitrail setup`.
@@ -28,6 +38,10 @@ pub const COMMIT: &str = "splitrail.commit_as";
 /// What the server says to the call before anything of it was run: no such database, table or procedure, no right to
 /// it, no such definer, or tables are locked. A commit that fails says none of these.
 const NEVER_RAN: [u16; 9] = [1044, 1049, 1100, 1142, 1143, 1146, 1305, 1370, 1449];
+
+/// What the call may say although its transaction is committed: it was interrupted while it waited for somebody to
+/// acknowledge that. The last ones are what a `timeout` of a rule makes of it.
+const MAY_HAVE_RUN: [u16; 5] = [1053, 1317, 1927, 1969, 3024];
 
 /// With these, what the client sees or has would be another than after its own COMMIT.
 const DISTURBED: [Hold; 5] = [
@@ -39,8 +53,13 @@ const DISTURBED: [Hold; 5] = [
 ];
 
 /// Whether a call that failed so has left the transaction as it was.
-pub fn never_ran(code: u16) -> bool {
+fn never_ran(code: u16) -> bool {
     NEVER_RAN.contains(&code)
+}
+
+/// Whether that a call failed so is not for the client.
+pub fn is_kept(code: u16) -> bool {
+    never_ran(code) || MAY_HAVE_RUN.contains(&code)
 }
 
 /// Whether this says COMMIT and no more.
@@ -78,13 +97,54 @@ fn without_comments(text: &[u8]) -> &[u8] {
 // === impl Evidence ===
 
 impl Evidence {
+    fn own(&mut self) -> &mut Own {
+        self.0.get_or_insert_default()
+    }
+
+    /// What the next commit leaves.
+    fn begin(&mut self, ledger: &Rc<Ledger>) -> Token {
+        let own = self.own();
+        let token = own.slot.get_or_insert_with(|| ledger.slot()).token();
+        own.sent = Some(token);
+        token
+    }
+
+    /// It has been answered.
+    fn end(&mut self) {
+        self.own().sent = None;
+    }
+
     /// What the commit left whose answer did not come. Its row is not used again: the server may still be at it.
     pub fn lose(&mut self) -> Option<Token> {
-        let sent = self.sent.take()?;
-        self.retire();
+        let own = self.0.as_mut()?;
+        let sent = own.sent.take()?;
+        own.retire();
         Some(sent)
     }
 
+    /// What the client hears when the commit under way is answered.
+    pub fn says(&self) -> Option<&Done> {
+        self.0.as_ref()?.says.as_ref()
+    }
+
+    pub fn is_to_say(&mut self, says: Option<Done>) {
+        if says.is_some() || self.0.is_some() {
+            self.own().says = says;
+        }
+    }
+
+    pub fn warnings(&self) -> &[Vec<u8>] {
+        self.0.as_ref().map_or(&[], |own| &own.warnings)
+    }
+
+    pub fn keep_warnings(&mut self, warnings: Vec<Vec<u8>>) {
+        if !(warnings.is_empty() && self.warnings().is_empty()) {
+            self.own().warnings = warnings;
+        }
+    }
+}
+
+impl Own {
     fn retire(&mut self) {
         if let Some(mut slot) = self.slot.take() {
             slot.retire();
@@ -92,7 +152,7 @@ impl Evidence {
     }
 }
 
-impl Drop for Evidence {
+impl Drop for Own {
     fn drop(&mut self) {
         if self.sent.is_some() {
             self.retire();
@@ -126,25 +186,31 @@ impl Client {
     fn may_give_evidence(&self) -> bool {
         let session = &self.session;
         let writes = session.in_transaction() && !session.status.has(Status::IN_READ_ONLY_TRANSACTION);
+        // MariaDB's COMMIT leaves the last warnings.
+        let warned = session.holds.has(Hold::Diagnostics) && self.server.is_mariadb();
         let reads_so_far = self
             .replay
             .transcript
             .as_ref()
             .is_some_and(|transcript| transcript.only_reads());
-        // What COMMIT makes of the transaction after it, and MariaDB's COMMIT leaves the last warnings.
+        writes && !(reads_so_far || warned) && self.is_undisturbed()
+    }
+
+    /// Whether nothing of a row beside a transaction of this session would be seen, and it may be written.
+    pub fn is_undisturbed(&self) -> bool {
+        let session = &self.session;
+        // What COMMIT makes of the transaction after it.
         let chains = session.state.variables.get(b"completion_type");
         let chains = chains.is_some_and(|value| value != b"NO_CHAIN" && value != b"0");
-        let warned = session.holds.has(Hold::Diagnostics) && self.server.is_mariadb();
         let disturbed = DISTURBED.into_iter().any(|hold| session.holds.has(hold));
         let home = self.server.index;
         let is_home = self
             .connection
             .as_ref()
             .is_some_and(|connection| connection.server.index == home);
-        writes
-            && is_home
+        is_home
             && self.mode != ListenerMode::Replica
-            && !(reads_so_far || chains || warned || disturbed || self.is_visiting())
+            && !(chains || disturbed || self.is_visiting())
             && !self.worker.evidence.is_refused(&self.login.user)
     }
 
@@ -153,32 +219,53 @@ impl Client {
         let plain = self.link.inbox.bytes()[HEADER..header.total()].to_vec();
         self.link.inbox.consume(header.total());
         let answered = self.ask_commit(&plain).await;
-        self.finish(answered, facts).await
+        let outcome = self.finish(answered, facts).await?;
+        self.has_kept_all().map(|()| outcome)
+    }
+
+    /// A connection that was lost while a transaction was rolled back may have had more of the session.
+    pub fn has_kept_all(&self) -> Result<(), End> {
+        let has_lost = self.connection.is_none() && self.session.holds.leave_traces();
+        if has_lost { Err(End::ServerLost) } else { Ok(()) }
     }
 
     /// Sends a COMMIT, once more if its server is another one by now. `plain`: as the client said it.
     pub async fn ask_commit(&mut self, plain: &[u8]) -> Result<Outcome, Broken> {
-        if !self.may_give_evidence() {
-            return self.ask(plain, Expect::Results, None).await;
+        if self.may_give_evidence() {
+            self.evidence.is_to_say(Some(Done::default()));
+            let called = self.call_commit().await;
+            self.evidence.is_to_say(None);
+            if let Some(outcome) = called? {
+                return Ok(outcome);
+            }
         }
-        let ledger = &self.worker.evidence;
-        let token = self.evidence.slot.get_or_insert_with(|| ledger.slot()).token();
+        self.ask(plain, Expect::Results, None).await
+    }
+
+    /// Makes the call. `None`: it was refused, and the transaction is as it was.
+    pub async fn call_commit(&mut self) -> Result<Option<Outcome>, Broken> {
         let Some(connection) = &self.connection else {
-            return self.ask(plain, Expect::Results, None).await;
+            return Ok(None);
         };
-        let mut payload = vec![Command::QUERY.0];
-        payload.extend(connection.as_query(format!("CALL {COMMIT}({token})").as_bytes()));
-        self.evidence.sent = Some(token);
+        let token = self.evidence.begin(&self.worker.evidence);
+        let payload = connection.as_payload(format!("CALL {COMMIT}({token})").as_bytes());
         let outcome = self
             .ask_as(&payload, Expect::Results, None, Purpose::Evidence)
             .await?;
-        self.evidence.sent = None;
+        if outcome.refused && outcome.error.is_none_or(|code| !never_ran(code)) {
+            let error = self.server_lost("the commit was interrupted");
+            return Err(Broken::Server {
+                error,
+                started: false,
+            });
+        }
+        self.evidence.end();
         if outcome.refused {
             self.note_missing_evidence(outcome.error);
-            return self.ask(plain, Expect::Results, None).await;
+            return Ok(None);
         }
         self.after_call(&outcome).await;
-        Ok(outcome)
+        Ok(Some(outcome))
     }
 
     /// Puts the connection where a COMMIT would have left it.

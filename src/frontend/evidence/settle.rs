@@ -4,10 +4,11 @@
 
 use tokio::time::{Instant, sleep};
 
+use super::kept::Done;
 use super::ledger::Token;
 use crate::backend::BackendError;
 use crate::backend::connection::Answer;
-use crate::frontend::client::Client;
+use crate::frontend::client::{Client, FIRST};
 use crate::frontend::outcome::{End, Outcome};
 use crate::frontend::replay::rebuild::is_lost_alone;
 use crate::frontend::replay::recover::Recovered;
@@ -18,7 +19,7 @@ use crate::wire::command::Command;
 
 /// What is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+pub enum Found {
     Committed,
     /// And it never will be.
     NotCommitted,
@@ -44,22 +45,9 @@ impl Client {
         let holds = std::mem::take(&mut self.session.holds);
         let status = self.session.status;
         self.session.status = status.without(Status::IN_TRANSACTION);
-        let found = self.look_for(token).await;
-        let server = error.to_string();
-        tracing::warn!(
-            client = self.id,
-            error = server,
-            ?found,
-            "a COMMIT was not answered"
-        );
-        let shared = self.worker.shared.clone();
-        match found {
-            Found::Committed => {
-                shared.recovery.committed.add(1);
-                self.tell_committed(holds).await
-            }
+        match self.settle(token, &error).await {
+            Found::Committed => self.tell_committed(holds, &Done::default()).await,
             Found::NotCommitted => {
-                shared.recovery.not_committed.add(1);
                 self.unbind();
                 (self.session.holds, self.session.status) = (holds, status);
                 match self.rebuild().await {
@@ -68,12 +56,26 @@ impl Client {
                 }
             }
             Found::Unknown => {
-                shared.recovery.unsettled.add(1);
-                self.connection = None;
                 (self.session.holds, self.session.status) = (holds, status);
                 Recovered::Told(self.tell_unknown(&error, holds).await)
             }
         }
+    }
+
+    /// Finds out what became of it.
+    pub async fn settle(&mut self, token: Token, error: &BackendError) -> Found {
+        let found = self.look_for(token).await;
+        tracing::warn!(client = self.id, %error, ?found, "a commit was not answered");
+        let recovery = &self.worker.shared.recovery;
+        match found {
+            Found::Committed => recovery.committed.add(1),
+            Found::NotCommitted => recovery.not_committed.add(1),
+            Found::Unknown => {
+                recovery.unsettled.add(1);
+                self.connection = None;
+            }
+        }
+        found
     }
 
     /// Asks until there is an answer, for as long as a statement waits for a primary.
@@ -157,11 +159,12 @@ impl Client {
     }
 
     /// The client hears what the lost server would have said.
-    async fn tell_committed(&mut self, holds: Holds) -> Recovered {
+    pub async fn tell_committed(&mut self, holds: Holds, done: &Done) -> Recovered {
         self.learn_position_there().await;
-        if let Err(end) = self.ok().await {
-            return Recovered::Told(Err(end));
-        }
+        let told = match self.tell_done(done).await {
+            Ok(told) => told,
+            Err(end) => return Recovered::Told(Err(end)),
+        };
         // What it wrote is before what this server shows now.
         let (home, topology) = (self.server.index, &self.worker.shared.topology);
         let begun = topology.probes_begun(home);
@@ -170,15 +173,35 @@ impl Client {
             self.forget_transaction(holds);
             return Recovered::Told(Err(End::ServerLost));
         }
-        if let Some(connection) = &mut self.connection {
-            connection.last_session = u64::MAX;
+        self.leave_id_there(done.last_insert_id).await;
+        Recovered::Answered(Ok(told))
+    }
+
+    /// The connection at hand has not run the statement: it gets to know the id that this gave.
+    async fn leave_id_there(&mut self, id: u64) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        connection.last_session = u64::MAX;
+        let sql = format!("SET @@SESSION.last_insert_id={id}");
+        if id != 0 && connection.execute(sql.as_bytes()).await.is_err() {
+            self.connection = None;
         }
+    }
+
+    /// Tells the client that its statement is done.
+    pub async fn tell_done(&mut self, done: &Done) -> Result<Outcome, End> {
+        let packet = done.packet(FIRST, self.session.status, self.capabilities);
+        self.link.send(&packet).await.map_err(|_| End::Broken)?;
         let mut outcome = Outcome {
             started: true,
+            bytes: packet.len() as u64,
             ..Outcome::default()
         };
-        outcome.observed.ended(self.session.status, 0, true);
-        outcome.observed.affected = Some(0);
-        Recovered::Answered(Ok(outcome))
+        let observed = &mut outcome.observed;
+        observed.ended(self.session.status, done.warnings, true);
+        observed.affected = Some(done.affected_rows);
+        observed.insert_id = (done.last_insert_id != 0).then_some(done.last_insert_id);
+        Ok(outcome)
     }
 }

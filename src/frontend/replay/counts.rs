@@ -23,7 +23,7 @@ pub struct Counts {
     pub different: Count,
     /// Transactions that could not be run again.
     pub unreplayable: Count,
-    /// Reads sent again because nothing of their result had come.
+    /// Reads, and writes that were not committed, sent again because nothing of their result had come.
     pub repeated: Count,
     /// Writes and commits that were sent and never answered, and of which nothing became known.
     pub ambiguous: Count,

@@ -117,7 +117,7 @@ impl Client {
         let bytes = header.length as u64;
         let has_room = match &self.replay.transcript {
             Some(transcript) => transcript.has_room(bytes),
-            None => opens(&self.session, facts) && budget.has_room(0, bytes),
+            None => self.wants_long(facts) && budget.has_room(0, bytes),
         };
         let is_whole = header.total() <= self.link.inbox.bytes().len();
         // What it is to the end will be seen when it is there.
@@ -126,6 +126,11 @@ impl Client {
             && !is_whole
             && !header.is_continued()
             && !self.is_visiting()
+    }
+
+    /// Whether it is for a transaction, the client's or one of its own.
+    fn wants_long(&self, facts: &Facts) -> bool {
+        opens(&self.session, facts) || self.leaves_evidence_alone(Request::Payload(&[]), facts)
     }
 
     /// The request at the front of the inbox is about to be sent to the server at hand.

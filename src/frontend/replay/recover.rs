@@ -83,7 +83,10 @@ impl Client {
         let holds = self.session.holds;
         self.blame(self.server.index, &error);
         self.gateway.pass = None;
-        let dying = self.entry.is_dying() || !error.is_lost();
+        if self.entry.is_dying() && error.is_lost() {
+            // The server has said all that it had to say.
+            return Recovered::Told(Err(End::Killed));
+        }
         let open = |client: &Self| {
             client
                 .replay
@@ -91,7 +94,7 @@ impl Client {
                 .as_ref()
                 .is_some_and(|transcript| transcript.is_open())
         };
-        if dying || self.mode == ListenerMode::Replica && !open(self) {
+        if !error.is_lost() || self.mode == ListenerMode::Replica && !open(self) {
             return Recovered::Told(self.tell_loss(error, holds).await);
         }
         if self.is_outcome_unknown(facts) {
@@ -135,7 +138,7 @@ impl Client {
         self.refuse(BackendError::OutcomeUnknown { server }).await
     }
 
-    async fn tell_loss(&mut self, error: BackendError, holds: Holds) -> Result<Outcome, End> {
+    pub async fn tell_loss(&mut self, error: BackendError, holds: Holds) -> Result<Outcome, End> {
         self.forget_transaction(holds);
         self.replay.doomed |= !holds.is_empty();
         self.refuse(error).await

@@ -46,7 +46,10 @@ impl Scanner<'_> {
     /// Any word after the first that is no keyword, and any name in quotes whatever it says.
     pub(super) fn plain_word(&mut self, word: Word) {
         self.open_target(word);
-        if matches!(word, Word::Processlist | Word::ProcesslistId) {
+        if matches!(
+            word,
+            Word::Processlist | Word::ProcesslistId | Word::TrxMysqlThreadId
+        ) {
             self.flag(Flags::PROCESS_LIST);
         }
         self.forget_kill_id();
@@ -228,7 +231,9 @@ impl Scanner<'_> {
                 self.note(|notes| notes.into = true);
             }
             Word::CalcFoundRows => self.flag(Flags::CALC_FOUND_ROWS),
-            Word::Processlist | Word::ProcesslistId => self.flag(Flags::PROCESS_LIST),
+            Word::Processlist | Word::ProcesslistId | Word::TrxMysqlThreadId => {
+                self.flag(Flags::PROCESS_LIST)
+            }
             Word::Update | Word::Share if after(Word::For) => self.flag(Flags::LOCKING_READ),
             Word::In if after(Word::Lock) => self.flag(Flags::LOCKING_READ),
             Word::Outfile | Word::Dumpfile if after(Word::Into) => self.flag(Flags::INTO_FILE),

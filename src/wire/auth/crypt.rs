@@ -1,26 +1,40 @@
-//! What `caching_sha2_password` and `sha256_password` store: SHA-crypt with SHA-256 and a salt of twenty bytes.
+//! What `caching_sha2_password` and `sha256_password` store: SHA-crypt with SHA-256 and a salt of twenty bytes, or
+//! PBKDF2 with SHA-512 and such a salt.
 //!
 //! Checking a password costs some thousand hashes, by intent; see [`Stored::verify`].
 
+use std::num::NonZeroU32;
+
+use aws_lc_rs::pbkdf2;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::equal;
+use super::rsa::base64;
 use super::sha2::LONGEST_PASSWORD;
 
 const SALT: usize = 20;
 const ENCODED: usize = 43;
+/// Of PBKDF2's 64 bytes.
+const ENCODED_LONG: usize = 88;
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The rounds of `sha256_password`, and of the other by default.
-const ROUNDS: u32 = 5000;
+const ROUNDS: NonZeroU32 = NonZeroU32::new(5000).unwrap();
 
-/// A stored password: `$A$005$`, with the rounds in thousands and in hexadecimal, or `$5$`; then salt and digest.
+/// A stored password: `$A$005$`, with the rounds in thousands and in hexadecimal, or `$5$`, or `$B$00A$` for PBKDF2;
+/// then salt and digest.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
-    rounds: u32,
+    rounds: NonZeroU32,
     salt: [u8; SALT],
-    digest: [u8; ENCODED],
+    digest: Derived,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Derived {
+    Crypt([u8; ENCODED]),
+    Pbkdf2(Box<[u8; ENCODED_LONG]>),
 }
 
 // === impl Stored ===
@@ -32,19 +46,26 @@ impl Stored {
         Some(Self {
             rounds: ROUNDS,
             salt: *salt,
-            digest: digest.strip_prefix(b"$")?.try_into().ok()?,
+            digest: Derived::Crypt(digest.strip_prefix(b"$")?.try_into().ok()?),
         })
     }
 
     /// What `caching_sha2_password` stores. `None` for what a server would not accept either.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let (rounds, rest) = text.strip_prefix(b"$A$")?.split_first_chunk::<3>()?;
+        let (&[b'$', kind, b'$'], rest) = text.split_first_chunk()? else {
+            return None;
+        };
+        let (rounds, rest) = rest.split_first_chunk::<3>()?;
         let (salt, digest) = rest.strip_prefix(b"$")?.split_first_chunk::<SALT>()?;
         let rounds = u32::from_str_radix(std::str::from_utf8(rounds).ok()?, 16).ok()?;
         Some(Self {
-            rounds: rounds.checked_mul(1000).filter(|&rounds| rounds > 0)?,
+            rounds: rounds.checked_mul(1000).and_then(NonZeroU32::new)?,
             salt: *salt,
-            digest: digest.try_into().ok()?,
+            digest: match kind {
+                b'A' => Derived::Crypt(digest.try_into().ok()?),
+                b'B' => Derived::Pbkdf2(Box::new(digest.try_into().ok()?)),
+                _ => return None,
+            },
         })
     }
 
@@ -53,14 +74,24 @@ impl Stored {
         Self {
             rounds: ROUNDS,
             salt: [b'-'; SALT],
-            digest: [b'-'; ENCODED],
+            digest: Derived::Crypt([b'-'; ENCODED]),
         }
     }
 
     /// Takes a millisecond or so of processor time for each 5000 rounds.
     pub fn verify(&self, password: &[u8]) -> bool {
-        password.len() <= LONGEST_PASSWORD
-            && equal(&encode(&crypt(password, &self.salt, self.rounds)), &self.digest)
+        if password.len() > LONGEST_PASSWORD {
+            return false;
+        }
+        match &self.digest {
+            Derived::Crypt(digest) => equal(&encode(&crypt(password, &self.salt, self.rounds.get())), digest),
+            Derived::Pbkdf2(digest) => {
+                let mut derived = Zeroizing::new([0; 64]);
+                let algorithm = pbkdf2::PBKDF2_HMAC_SHA512;
+                pbkdf2::derive(algorithm, self.rounds, &self.salt, password, &mut derived[..]);
+                equal(base64(&derived[..]).as_bytes(), &digest[..])
+            }
+        }
     }
 }
 
@@ -163,6 +194,15 @@ mod tests {
         let stored = Stored::parse_sha256(stored).unwrap();
         assert!(stored.verify(b"x"));
         assert!(!stored.verify(b"y"));
+    }
+
+    /// What MySQL stored under `caching_sha2_password_storage_format = PBKDF2_SHA512`.
+    #[test]
+    fn agrees_with_a_server_on_the_longer_one() {
+        let stored = b"$B$00A$1\x12^=)'*DSsDq8'\x0d\x52A)%\x1e\x39onIoCo8if1fgCPJOi09T38LstAvGBXOmMQwpxOH7ke3VBZD1r4PLLuZBSlhtRgeTH0X4iIoqv13VlVCLIlFcA==";
+        let stored = Stored::parse(stored).unwrap();
+        assert!(stored.verify(b"bb"));
+        assert!(!stored.verify(b"bc"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ DRIVER = "PyMySQL==1.1.2"
 PASSWORD = "Cl1ents-Suite"
 SYSTEM = {"mysql", "information_schema", "performance_schema", "sys"}
 START_LIMIT = 180
+# The suites were written for one server: what one of their sessions has written, another one reads at once.
+CONSISTENCY = "consistency: {level: proxy}\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,9 @@ def binary():
 def sandbox(flavour, replicas):
     """Starts a primary, its replicas and a proxy by `splitrail sandbox`; gives the pair once both answer."""
     log = open(place.log(f"sandbox.{flavour}"), "ab")
-    command = [binary(), "sandbox", "--flavour", flavour, "--replicas", str(replicas), "--json"]
+    more = place.work("proxy") / "proxy.yaml"
+    more.write_text(CONSISTENCY)
+    command = [binary(), "sandbox", "--flavour", flavour, "--replicas", str(replicas), "--include", more, "--json"]
     process = shell.start(command, log, stdout=subprocess.PIPE)
     try:
         ready, _, _ = select.select([process.stdout], [], [], START_LIMIT)
