@@ -46,6 +46,16 @@ on_both_flavours! {
         assert!(Path::new(&tls[0]).is_file());
     }
 
+    async fn no_server_finds_the_temporary_files_of_another(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let mut folders = std::collections::HashSet::new();
+        for server in cluster.servers() {
+            let folder: Vec<String> = server.query("SELECT @@global.tmpdir").await.unwrap();
+            assert!(Path::new(&folder[0]).starts_with(cluster.folder()), "{folder:?}");
+            assert!(folders.insert(folder), "{folders:?}");
+        }
+    }
+
     async fn everything_is_gone_after_the_cluster_is_dropped(flavour) {
         let cluster = Cluster::of(flavour).replicas(1).start().await;
         let folder = cluster.folder().to_owned();

@@ -16,6 +16,8 @@ pub struct Plan<'a> {
     pub datadir: &'a Path,
     pub log: &'a Path,
     pub pid_file: &'a Path,
+    /// Its own: a MariaDB that starts deletes the temporary tables in it, whose ever they are.
+    pub temporary: &'a Path,
     /// None while a data directory is only being prepared: no binary log then, so no GTID either.
     pub certificates: Option<&'a Certificates>,
     /// Whether a commit waits until a replica has it. Without replicas it would wait for nobody.
@@ -52,6 +54,7 @@ impl Plan<'_> {
             format!("--socket={}", self.socket.display()),
             format!("--pid-file={}", self.pid_file.display()),
             format!("--log-error={}", self.log.display()),
+            format!("--tmpdir={}", self.temporary.display()),
             format!("--port={}", self.port),
             format!("--server-id={}", self.id),
             format!("--report-port={}", self.port),

@@ -139,6 +139,8 @@ impl Starter<'_> {
         let (datadir, log) = (folder.join("data"), folder.join("error.log"));
         let socket = self.workspace.run().join(format!("{name}.sock"));
         let pid_file = self.workspace.run().join(format!("{name}.pid"));
+        let temporary = self.workspace.run().join(format!("{name}.tmp"));
+        std::fs::create_dir_all(&temporary).map_err(Error::path("create", &temporary))?;
         let role = if number == 0 { Role::Primary } else { Role::Replica };
         let port = free_port();
         let arguments = Plan {
@@ -150,6 +152,7 @@ impl Starter<'_> {
             datadir: &datadir,
             log: &log,
             pid_file: &pid_file,
+            temporary: &temporary,
             certificates: Some(certificates),
             semi_sync: self.builder.semi_sync && role == Role::Primary && self.builder.replicas > 0,
             extra: &self.builder.options,

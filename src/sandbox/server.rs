@@ -24,8 +24,10 @@ pub const DATABASE: &str = "app";
 const START_LIMIT: Duration = Duration::from_secs(90);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const STATEMENT_LIMIT: Duration = Duration::from_secs(60);
+/// On a busy machine the kernel gets to it late.
+const PAUSE_LIMIT: Duration = Duration::from_secs(10);
 /// Lines of the error log that an error message shows.
-const LOG_LINES: usize = 25;
+pub const LOG_LINES: usize = 25;
 
 /// What a server was started as. A failover does not change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,19 @@ pub struct Launch {
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
     pub watchdog: Arc<Watchdog>,
+}
+
+/// Whether no thread of a process runs on. A process that is gone has none.
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return true;
+    };
+    threads.flatten().all(|thread| {
+        let state = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // Behind the name in brackets, which may have any in it.
+        let state = state.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        matches!(state, None | Some('T' | 't' | 'Z' | 'X'))
+    })
 }
 
 // === impl Role ===
@@ -195,9 +210,14 @@ impl Server {
         self.wait_until_ready().await
     }
 
-    /// The process stops in its tracks: it accepts connections and answers nothing.
+    /// The process stops in its tracks: it accepts connections and answers nothing. All its threads have, when this
+    /// returns.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let until = Instant::now() + PAUSE_LIMIT;
+        while self.pid().is_some_and(|pid| !is_stopped(pid)) && Instant::now() < until {
+            std::thread::yield_now();
+        }
     }
 
     pub fn resume(&self) {
@@ -237,7 +257,12 @@ impl Server {
 
     /// Whether it ended because another process took its port between the choice and the start.
     pub(super) fn lost_its_port(&self) -> bool {
-        tail(&self.log).contains("Address already in use")
+        self.last_words(LOG_LINES).contains("Address already in use")
+    }
+
+    /// The last lines of its error log.
+    pub fn last_words(&self, lines: usize) -> String {
+        tail(&self.log, lines)
     }
 
     /// Awaits an answer of the server, but not for ever: the client library has no time limits.
@@ -292,7 +317,7 @@ impl Server {
         Error::NotStarted {
             name: self.name.clone(),
             reason,
-            log: tail(&self.log),
+            log: self.last_words(LOG_LINES),
         }
     }
 
@@ -358,9 +383,9 @@ pub fn dice(sides: u16) -> u16 {
 }
 
 /// The end of a server's error log, for a message.
-pub fn tail(log: &Path) -> String {
+pub fn tail(log: &Path, lines: usize) -> String {
     let text = std::fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
 }

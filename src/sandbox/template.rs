@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::process::Command;
 
 use super::arguments::{Plan, running_user};
-use super::server::{DATABASE, Launch, PASSWORD, USER, free_port, tail};
+use super::server::{DATABASE, LOG_LINES, Launch, PASSWORD, USER, free_port, tail};
 use super::watchdog::Watchdog;
 use super::workspace::Workspace;
 use super::{Error, Flavour, Installation, Role, Server};
@@ -57,7 +57,9 @@ async fn create(installation: &Installation, datadir: &Path, watchdog: &Arc<Watc
         installation.flavour,
         installation.version
     );
-    initialise(installation, datadir, &log).await?;
+    let temporary = beside("tmp");
+    std::fs::create_dir_all(&temporary).map_err(Error::path("create", &temporary))?;
+    initialise(installation, datadir, &temporary, &log).await?;
     std::fs::write(&accounts, statements(installation.flavour)).map_err(Error::path("write", &accounts))?;
     let (port, socket) = (free_port(), beside("sock"));
     let plan = Plan {
@@ -69,6 +71,7 @@ async fn create(installation: &Installation, datadir: &Path, watchdog: &Arc<Watc
         datadir,
         log: &log,
         pid_file: &pid_file,
+        temporary: &temporary,
         certificates: None,
         semi_sync: false,
         extra: &[format!("init-file={}", accounts.display())],
@@ -93,7 +96,12 @@ async fn create(installation: &Installation, datadir: &Path, watchdog: &Arc<Watc
     Ok(())
 }
 
-async fn initialise(installation: &Installation, datadir: &Path, log: &Path) -> Result<(), Error> {
+async fn initialise(
+    installation: &Installation,
+    datadir: &Path,
+    temporary: &Path,
+    log: &Path,
+) -> Result<(), Error> {
     let mut command = match installation.flavour {
         Flavour::MySql => {
             let mut command = Command::new(&installation.program);
@@ -119,6 +127,7 @@ async fn initialise(installation: &Installation, datadir: &Path, log: &Path) -> 
     command
         .args(running_user())
         .arg(format!("--datadir={}", datadir.display()));
+    command.env("TMPDIR", temporary);
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
     let output = output.map_err(Error::io(format!("cannot initialise {}", installation.flavour)))?;
     if output.status.success() {
@@ -129,7 +138,7 @@ async fn initialise(installation: &Installation, datadir: &Path, log: &Path) -> 
     Err(Error::NotStarted {
         name: format!("the first start of {}", installation.flavour),
         reason: output.status.to_string(),
-        log: printed + &tail(log),
+        log: printed + &tail(log, LOG_LINES),
     })
 }
 
