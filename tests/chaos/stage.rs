@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
+use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, OptsBuilder, Row, Value};
 use splitrail::gtid::Position;
+use splitrail::sandbox::{Error, Server};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,6 +26,8 @@ const COMMAND: Duration = Duration::from_secs(60);
 /// Between the end of a proxy and its next start, as a supervisor would have it.
 const BETWEEN_PROXIES: Duration = Duration::from_millis(200);
 const OPERATOR: &str = "ops";
+/// Nor a database.
+const NO_TABLE: [u16; 2] = [1146, 1049];
 
 pub struct Stage<'a> {
     pub cluster: &'a Cluster,
@@ -387,46 +390,60 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What each server has in a run's database, the primary's first, when all have the same, or in the end.
+    /// What each server has in a run's database, the primary's first, when all have the same, or in the end. A server
+    /// that does not tell is no server without rows.
     pub async fn contents(&self, database: &str) -> Vec<Content> {
         let deadline = Instant::now() + CONVERGENCE;
         let order = [vec![self.primary], self.others()].concat();
         loop {
-            let mut contents = Vec::new();
-            for index in &order {
-                contents.push(content(self.cluster, *index, database).await);
+            let is_late = Instant::now() > deadline;
+            match self.contents_now(&order, database).await {
+                Ok(contents) if is_late || contents.iter().all(|content| *content == contents[0]) => {
+                    return contents;
+                }
+                Err(error) if is_late => panic!("{error}"),
+                _ => sleep(GLANCE).await,
             }
-            if contents.iter().all(|content| *content == contents[0]) || Instant::now() > deadline {
-                return contents;
-            }
-            sleep(GLANCE).await;
         }
+    }
+
+    async fn contents_now(&self, order: &[usize], database: &str) -> Result<Vec<Content>, Error> {
+        let mut contents = Vec::new();
+        for index in order {
+            contents.push(content(&self.cluster.servers()[*index], database).await?);
+        }
+        Ok(contents)
     }
 }
 
-async fn content(cluster: &Cluster, server: usize, database: &str) -> Content {
-    let server = &cluster.servers()[server];
-    let writes: Vec<(u64, u32)> = server
-        .query(format!("SELECT token, server FROM {database}.writes"))
-        .await
-        .unwrap_or_default();
-    let halves: Vec<(u64, u32, u32)> = server
-        .query(format!(
-            "SELECT token, COUNT(*), MIN(server) FROM {database}.halves GROUP BY token"
-        ))
-        .await
-        .unwrap_or_default();
-    let counters: Vec<(u64, u64)> = server
-        .query(format!("SELECT client, n FROM {database}.counters"))
-        .await
-        .unwrap_or_default();
-    Content {
+async fn content(server: &Server, database: &str) -> Result<Content, Error> {
+    let writes: Vec<(u64, u32)> =
+        rows(server, format!("SELECT token, server FROM {database}.writes")).await?;
+    let halves = format!("SELECT token, COUNT(*), MIN(server) FROM {database}.halves GROUP BY token");
+    let halves: Vec<(u64, u32, u32)> = rows(server, halves).await?;
+    let counters: Vec<(u64, u64)> =
+        rows(server, format!("SELECT client, n FROM {database}.counters")).await?;
+    Ok(Content {
         writes: writes.into_iter().collect(),
         halves: halves
             .into_iter()
             .map(|(token, count, server)| (token, (count, server)))
             .collect(),
         counters: counters.into_iter().collect(),
+    })
+}
+
+/// A server that has no such table has nothing in it.
+async fn rows<T>(server: &Server, sql: String) -> Result<Vec<T>, Error>
+where
+    T: FromRow + Send + 'static,
+{
+    match server.query(sql).await {
+        Err(Error::Sql {
+            source: mysql_async::Error::Server(error),
+            ..
+        }) if NO_TABLE.contains(&error.code) => Ok(Vec::new()),
+        result => result,
     }
 }
 
