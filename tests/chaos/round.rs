@@ -48,7 +48,8 @@ pub async fn play(stage: &mut Stage<'_>, fault: Fault, seed: u64) -> Report {
         clients.spawn(client.run());
     }
     sleep(QUIET + Duration::from_millis(random.below(500))).await;
-    let (before, began) = (stage.primary, Instant::now());
+    let (before, reign) = (stage.primary, stage.reign().await);
+    let began = Instant::now();
     let aftermath = fault.begin(stage, &mut random).await;
     sleep(fault.lasts(&mut random)).await;
     fault.end(stage, aftermath).await;
@@ -81,7 +82,7 @@ pub async fn play(stage: &mut Stage<'_>, fault: Fault, seed: u64) -> Report {
     let terms = Terms {
         gap: if is_safe { 0 } else { told },
         has_lost: has_lost && !is_safe,
-        promotions: usize::from(stage.primary != before),
+        promotions: stage.reign().await.saturating_sub(reign),
     };
     violations.extend(check(&history, &contents, &terms));
     let mut report = measure(&history, &contents[0], began);

@@ -25,6 +25,8 @@ const GLANCE: Duration = Duration::from_millis(100);
 const COMMAND: Duration = Duration::from_secs(60);
 /// Between the end of a proxy and its next start, as a supervisor would have it.
 const BETWEEN_PROXIES: Duration = Duration::from_millis(200);
+/// How often a command is given again that was refused.
+const REFUSALS: u32 = 5;
 const OPERATOR: &str = "ops";
 /// Nor a database.
 const NO_TABLE: [u16; 2] = [1146, 1049];
@@ -175,7 +177,8 @@ impl<'a> Stage<'a> {
     /// than the primary is given up by an operator's word, as nobody else may.
     pub async fn converge(&mut self) -> Result<usize, String> {
         let began = Instant::now();
-        let mut rejoining: Option<JoinHandle<Result<String, String>>> = None;
+        let mut rejoining: Option<(String, JoinHandle<Result<String, String>>)> = None;
+        let (mut restored, mut refusals) = (Vec::new(), 0);
         let mut patience = CONVERGENCE;
         loop {
             self.revive().await;
@@ -188,25 +191,31 @@ impl<'a> Stage<'a> {
             }
             match &mut rejoining {
                 None => {
-                    if let Some((name, surplus)) = self.quarantined().await {
+                    if let Some((name, surplus)) = self.quarantined(&restored).await {
                         let after = began.elapsed().as_millis();
                         self.notes
                             .push(format!("{name} in quarantine after {after} ms: {surplus}"));
                         self.count(&surplus).await;
                         patience += COMMAND;
-                        rejoining = Some(tokio::spawn(self.rejoin(&name)));
+                        let rejoin = self.command(&format!("REJOIN {name} DISCARD"));
+                        rejoining = Some((name, tokio::spawn(rejoin)));
                     }
                 }
-                Some(task) if task.is_finished() && patience > began.elapsed() + CONVERGENCE => {
+                Some((name, task)) if task.is_finished() => {
                     let answer = task.await.unwrap();
                     self.notes.push(format!("REJOIN DISCARD: {answer:?}"));
                     match (answer, self.flavour()) {
-                        (Ok(_), _) => {}
-                        (Err(_), Flavour::MariaDb) => self.restore().await,
                         // Whoever commands reads why, and commands once more.
-                        (Err(_), Flavour::MySql) => rejoining = None,
+                        (Err(why), Flavour::MySql) if refusals == REFUSALS => return Err(why),
+                        (Err(_), Flavour::MySql) => refusals += 1,
+                        (Err(_), Flavour::MariaDb) => {
+                            self.restore(name).await;
+                            restored.push(std::mem::take(name));
+                        }
+                        (Ok(_), _) => restored.push(std::mem::take(name)),
                     }
                     patience = began.elapsed() + CONVERGENCE;
+                    rejoining = None;
                 }
                 Some(_) => {}
             }
@@ -263,15 +272,16 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn rejoin(&self, name: &str) -> impl Future<Output = Result<String, String>> + Send + use<> {
-        self.command(&format!("REJOIN {name} DISCARD"))
+    /// How many primaries there have been, as the last of them knows.
+    pub async fn reign(&self) -> usize {
+        let primary = &self.cluster.servers()[self.primary];
+        let sql = "SELECT MAX(epoch) FROM splitrail.epoch".to_owned();
+        let epochs: Vec<Option<usize>> = rows(primary, sql).await.unwrap();
+        epochs.first().copied().flatten().unwrap_or(1)
     }
 
-    /// The server in quarantine gets the data of another replica, as from a backup.
-    async fn restore(&mut self) {
-        let Some((name, _)) = self.quarantined().await else {
-            return;
-        };
+    /// A server gets the data of another one, as from a backup: of a replica that follows, else of the primary.
+    async fn restore(&mut self, name: &str) {
         let Ok(Some(primary)) = timeout(COMMAND, self.primary_of_the_proxy()).await else {
             return;
         };
@@ -279,11 +289,12 @@ impl<'a> Stage<'a> {
         let Some(target) = servers.iter().find(|server| server.name == name) else {
             return;
         };
-        let sources = servers.iter().enumerate();
-        let source = sources.filter(|(index, server)| *index != primary && server.name != name);
-        let Some((_, source)) = source.last() else {
-            return;
-        };
+        let mut source = &servers[primary];
+        for (index, server) in servers.iter().enumerate() {
+            if index != primary && server.name != name && self.follows(index, primary).await.is_ok() {
+                source = server;
+            }
+        }
         target.stop().await.unwrap();
         source.stop().await.unwrap();
         std::fs::remove_dir_all(&target.datadir).unwrap();
@@ -299,6 +310,8 @@ impl<'a> Stage<'a> {
         for sql in [
             "STOP SLAVE".to_owned(),
             "RESET SLAVE ALL".to_owned(),
+            // A primary follows nobody, and has no such position.
+            "SET GLOBAL gtid_slave_pos = @@global.gtid_binlog_pos".to_owned(),
             format!(
                 "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port}, MASTER_USER = 'replication', \
                  MASTER_PASSWORD = 'replication', MASTER_USE_GTID = slave_pos, MASTER_HEARTBEAT_PERIOD = 1, \
@@ -326,12 +339,13 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// A server that the proxy keeps from all use, and why.
-    async fn quarantined(&self) -> Option<(String, String)> {
+    /// A server that the proxy keeps from all use, and why; none of these, whose state may not be known yet.
+    async fn quarantined(&self, restored: &[String]) -> Option<(String, String)> {
         let sql = "SELECT server, problem FROM servers WHERE state = 'quarantine'";
         let answer = self.command(sql).await.ok()?;
-        let (name, why) = answer.lines().next()?.split_once(" | ")?;
-        Some((name.to_owned(), why.to_owned()))
+        let all = answer.lines().filter_map(|line| line.split_once(" | "));
+        let mut others = all.filter(|(name, _)| restored.iter().all(|restored| restored != name));
+        others.next().map(|(name, why)| (name.to_owned(), why.to_owned()))
     }
 
     /// To whom the proxy sends writes.
