@@ -501,6 +501,17 @@ on_both_flavours! {
         }
     }
 
+    async fn accounts_are_read_though_the_server_prepares_no_more_statements(flavour) {
+        let cluster = Cluster::of(flavour).option("max-prepared-stmt-count=0").start().await;
+        let proxy = Proxy::before(&cluster).start().await;
+        for password in ["first", "second"] {
+            let user = cluster.new_account("unprepared", &format!("IDENTIFIED BY '{password}'")).await;
+            let options = |password| proxy.options().user(Some(&user)).pass(Some(password));
+            connect(options(password)).await.unwrap().query_drop("SELECT 1").await.unwrap();
+            assert_eq!(refused_as_direct(&proxy, &options("wrong")).await, 1045);
+        }
+    }
+
     async fn a_change_of_user_counts_for_the_new_one(flavour) {
         let cluster = Cluster::shared(flavour).await;
         let proxy = Proxy::before(cluster).with("limits: {per_user: 1}").start().await;

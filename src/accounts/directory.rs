@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error};
+use mysql_async::{Conn, Error, Statement};
 use tokio::net::lookup_host;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -71,6 +71,8 @@ struct Connection {
     conn: Conn,
     flavour: Flavour,
     tables: Tables,
+    /// The question after accounts, which is long; `None` where the server prepares no more.
+    accounts: Option<Statement>,
 }
 
 /// What was read for some logins.
@@ -94,6 +96,10 @@ const NO_TABLE: u16 = 1146;
 /// That, or no such column, or no right to read it, or the question is too long for the server: nobody can be let in
 /// until somebody mends that.
 const UNREADABLE: [u16; 5] = [NO_TABLE, 1054, 1142, 1143, 1153];
+/// The tables are not those that the connection has found, or change faster than it can prepare its statement anew.
+const TABLES_CHANGED: [u16; 2] = [NO_TABLE, 1615];
+/// The server has as many prepared statements as it may.
+const NO_MORE_STATEMENTS: u16 = 1461;
 
 // === impl Directory ===
 
@@ -168,7 +174,7 @@ impl Reader {
         }
         if let Some(connection) = self.connection.take() {
             match self.read_over(connection, batch).await {
-                Err(failure) if failure.code.is_none_or(|code| code == NO_TABLE) => {
+                Err(failure) if failure.code.is_none_or(|code| TABLES_CHANGED.contains(&code)) => {
                     debug!(reason = failure.why, "connecting anew");
                 }
                 result => return result,
@@ -184,10 +190,16 @@ impl Reader {
         let version: Option<String> = self.in_time(conn.query_first("select @@version")).await?;
         let flavour = Flavour::from_version(&version.unwrap_or_default());
         let tables = self.tables(&mut conn, flavour, &source.server).await?;
+        let accounts = match self.in_time(conn.prep(tables.accounts_query())).await {
+            Ok(statement) => Some(statement),
+            Err(failure) if failure.code == Some(NO_MORE_STATEMENTS) => None,
+            Err(failure) => return Err(failure),
+        };
         Ok(Connection {
             conn,
             flavour,
             tables,
+            accounts,
         })
     }
 
@@ -218,9 +230,17 @@ impl Reader {
     /// The connection is kept only after it did all that was asked of it.
     async fn read_over(&mut self, mut connection: Connection, batch: &[Request]) -> Result<Answer, Failure> {
         let flavour = connection.flavour;
-        let users = batch.iter().map(|request| &request.user[..]);
-        let query = connection.tables.accounts_query(users);
-        let found: Vec<Vec<u8>> = self.in_time(connection.conn.query(query)).await?;
+        let names = rows::names(batch.iter().map(|request| &request.user[..]));
+        let found: Vec<Vec<u8>> = match &connection.accounts {
+            Some(statement) => {
+                let parameters = (names.into_bytes(),);
+                self.in_time(connection.conn.exec(statement, parameters)).await?
+            }
+            None => {
+                let query = connection.tables.accounts_query_of(&names);
+                self.in_time(connection.conn.query(query)).await?
+            }
+        };
         let mut answer = Answer {
             flavour,
             resolves: found.first().is_none_or(|row| rows::resolves(row)),

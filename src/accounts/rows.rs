@@ -36,13 +36,13 @@ const MYSQL: [&str; 2] = [
      Execute_priv, Repl_slave_priv, Repl_client_priv, Create_view_priv, Show_view_priv, Create_routine_priv, \
      Alter_routine_priv, Create_user_priv, Event_priv, Trigger_priv, Create_tablespace_priv, Create_role_priv, \
      Drop_role_priv",
-    "), ifnull(User_attributes, '')) from mysql.user where User in (''",
+    "), ifnull(User_attributes, '')) from mysql.user where find_in_set(hex(User), ",
 ];
 
 const MARIADB: [&str; 2] = [
     "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), \
      if(@@disconnect_on_expired_password, 1, 0), hex(User), Host, concat(''",
-    "), Priv) from mysql.global_priv where User in (''",
+    "), Priv) from mysql.global_priv where find_in_set(hex(User), ",
 ];
 
 /// Until somebody runs mariadb-upgrade: what the other table has, in the same form.
@@ -53,7 +53,7 @@ const OLD_MARIADB: [&str; 2] = [
     "), json_object('plugin', if(plugin = '', 'mysql_native_password', plugin), 'authentication_string', \
      if(authentication_string = '', Password, authentication_string), 'ssl_type', \
      field(ssl_type, 'ANY', 'X509', 'SPECIFIED'), 'max_user_connections', max_user_connections, \
-     'password_last_changed', if(password_expired = 'Y', 0, 1))) from mysql.user where is_role = 'N' and User in (''",
+     'password_last_changed', if(password_expired = 'Y', 0, 1))) from mysql.user where is_role = 'N' and find_in_set(hex(User), ",
 ];
 
 /// What an account may do in each schema, and all else that is not in its row: the sums differ when that does.
@@ -121,22 +121,17 @@ impl Tables {
 
     /// Reads nothing, and fails if not all can be read.
     pub fn probe(&self) -> String {
-        self.query() + ") and false"
+        self.query() + "'') and false"
     }
 
-    /// Asks for the accounts of these names and for the anonymous ones. Names travel as hexadecimal digits, so that
-    /// nothing in them can be taken for SQL.
-    pub fn accounts_query<'a>(&self, users: impl Iterator<Item = &'a [u8]>) -> String {
-        let mut query = self.query();
-        for user in users.filter(|user| !user.is_empty()) {
-            query.push_str(", x'");
-            for byte in user {
-                query.push_str(&format!("{byte:02x}"));
-            }
-            query.push('\'');
-        }
-        query.push(')');
-        query
+    /// Asks for the accounts of a list of [`names`], which is in place of the parameter.
+    pub fn accounts_query(&self) -> String {
+        self.query() + "?)"
+    }
+
+    /// The same for a server that prepares no more statements.
+    pub fn accounts_query_of(&self, names: &str) -> String {
+        format!("{}'{names}')", self.query())
     }
 
     /// Asks for the host patterns of all accounts. Under a DISTINCT of its own, MariaDB would show the variable as 0.
@@ -150,6 +145,19 @@ impl Tables {
             "select concat_ws(char(0), if(@@skip_name_resolve, 1, 0), Host) from (select distinct Host from {table}) hosts"
         )
     }
+}
+
+/// These names and that of the anonymous accounts, which has no letters. They travel as hexadecimal digits, so that
+/// nothing in them can be taken for SQL.
+pub fn names<'a>(users: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut list = ",".to_owned();
+    for user in users.filter(|user| !user.is_empty()) {
+        if list.len() > 1 {
+            list.push(',');
+        }
+        hexadecimal::write(&mut list, user);
+    }
+    list
 }
 
 /// Whether the server names its clients by asking DNS. Every row's first field tells.
@@ -379,8 +387,18 @@ mod tests {
 
     #[test]
     fn names_cannot_become_sql() {
-        let query = Tables::of(Flavour::MariaDb).accounts_query([&b"o'\\"[..], b""].into_iter());
-        assert!(query.ends_with(" where User in ('', x'6f275c')"), "{query}");
+        let names = names([&b"o'\\"[..], b"", b"app"].into_iter());
+        assert_eq!(names, ",6F275C,617070");
+        let query = Tables::of(Flavour::MariaDb).accounts_query_of(&names);
+        assert!(
+            query.ends_with(" where find_in_set(hex(User), ',6F275C,617070')"),
+            "{query}"
+        );
+    }
+
+    #[test]
+    fn who_has_no_name_asks_for_the_anonymous_ones() {
+        assert_eq!(names([&b""[..]].into_iter()), ",");
     }
 
     #[test]

@@ -11,6 +11,16 @@ pub fn read(digits: &str) -> Option<Vec<u8>> {
         .filter(|_| is_even)
 }
 
+/// Appends them.
+pub fn write(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 0xf] {
+            text.push(char::from(DIGITS[usize::from(nibble)]));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -19,6 +29,9 @@ mod tests {
     fn pairs_of_digits_are_bytes() {
         assert_eq!(read(""), Some(vec![]));
         assert_eq!(read("00fFa9"), Some(vec![0, 0xff, 0xa9]));
+        let mut text = "x".to_owned();
+        write(&mut text, &[0, 0xff, 0xa9]);
+        assert_eq!(text, "x00FFA9");
         assert_eq!((read("0"), read("0g"), read("\u{e9}")), (None, None, None));
     }
 }
