@@ -54,6 +54,9 @@ servers:
 
 .PHONY: clients
 clients: rust servers
+	scripts/install.sh python3=python3,python3-venv pkg-config=pkg-config mariadb_config=libmariadb-dev npm=nodejs,npm \
+		dpkg-source=dpkg-dev mariadb=mariadb-client
+	cargo build --locked --release
 	tests/clients/run
 
 # Needs chromium and npm.
@@ -78,6 +81,7 @@ regression: rust servers
 .PHONY: compare
 compare: rust servers
 	scripts/install.sh sysbench=sysbench haproxy=haproxy python3=python3
+	cargo build --locked --release
 	benches/compare/run
 	benches/compare/run --split
 	benches/compare/run --scaling --busy

@@ -17,7 +17,7 @@ UNPACK_ONLY = {"MYSQLCLIENT_CFLAGS": "-I.", "MYSQLCLIENT_LDFLAGS": "-L."}
 
 
 def prepare():
-    shell.need("cc=build-essential", "pkg-config")
+    shell.need("cc=build-essential", "pkg-config", "mariadb_config=libmariadb-dev")
     source = fetch.sdist(NAME, f"mysqlclient=={VERSION}", UNPACK_ONLY)
     fetch.venv(NAME, ["pytest==8.4.2", "SQLAlchemy==2.0.44", "setuptools"], [source])
 
