@@ -535,6 +535,33 @@ on_both_flavours! {
         assert_eq!(plane.topology.gate().writable(), Some(1));
     }
 
+    async fn servers_that_are_all_started_read_only_get_a_primary(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).option("read-only=1").start().await;
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        wait_for("writes", async || (!plane.status(0).await.read_only).then_some(())).await;
+        // Whoever makes it read-only has a reason, whenever this process was started.
+        drop(plane);
+        cluster.primary().execute("SET GLOBAL read_only = 1").await.unwrap();
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let is_left = async || (plane.handle.analysis().verdict == Verdict::ReadOnly).then_some(());
+        wait_for("the verdict", is_left).await;
+        assert!(plane.status(0).await.read_only && plane.status(0).await.read_only);
+        drop(plane);
+        // Who is silent may know of a later primary.
+        cluster.restart("db1").await.unwrap();
+        cluster.servers()[2].pause();
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let is_left = async || (plane.handle.analysis().verdict == Verdict::ReadOnly).then_some(());
+        wait_for("the verdict", is_left).await;
+        assert!(plane.status(0).await.read_only && plane.status(0).await.read_only);
+        cluster.servers()[2].resume();
+        wait_for("writes", async || (!plane.status(0).await.read_only).then_some(())).await;
+        assert_eq!(plane.primary(), Some(0));
+        let all = plane.topology.events().latest(100);
+        let said = all.iter().any(|event| event.text.contains("db1 takes writes again"));
+        assert!(said, "{all:?}");
+    }
+
     async fn what_an_operator_made_read_only_stays_so(flavour) {
         let cluster = Cluster::of(flavour).replicas(1).start().await;
         let plane = Plane::start(&cluster, "mode: automatic").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::{Address, Failover, Promote, Switchover};
+use crate::config::{Address, Failover, FailoverMode, Promote, Switchover};
 use crate::gtid::Position;
 use crate::topology::{Admin, Channel, Observation, Outcome, Status, ThreadState};
 
@@ -26,7 +26,8 @@ pub struct Scene {
     pub paused: bool,
     /// When replicas were last told to connect to the primary anew ([`super::Action::Reconnect`]).
     pub reconnected: Option<Instant>,
-    /// The primary took writes, was started anew, and takes none, as its own file says.
+    /// The primary took writes, was started anew, and takes none, as its own file says. Of one that was not seen to take
+    /// any: `starts_cold`.
     pub came_back: bool,
     pub settings: Failover,
     pub switchover: Switchover,
@@ -82,6 +83,28 @@ impl Scene {
         let primary = self.primary;
         let all = self.members.iter().enumerate();
         all.filter(move |(index, member)| Some(*index) != primary && !member.is_gone())
+    }
+
+    /// Whether all servers were started read-only and left so, as after a power cut that took this proxy along: the
+    /// primary follows nobody, and everybody follows it. Who is silent may know of a later primary.
+    pub(super) fn starts_cold(&self) -> bool {
+        let primary = self
+            .primary
+            .and_then(|primary| Some((primary, self.member(primary)?)));
+        let Some((primary, member)) = primary.filter(|(_, member)| member.is_answering()) else {
+            return false;
+        };
+        let waits = |status: &Status| {
+            status.read_only_from_start && status.channels.as_ref().is_some_and(Vec::is_empty)
+        };
+        let follows = |(server, member): (usize, &Member)| {
+            let status = member.status.as_deref().filter(|_| member.is_answering());
+            status.is_some_and(|status| status.read_only) && self.channel(server, primary).is_some()
+        };
+        self.settings.mode == FailoverMode::Automatic
+            && member.status.as_deref().is_some_and(waits)
+            && self.others().count() > 0
+            && self.others().all(follows)
     }
 
     /// The server of that name.

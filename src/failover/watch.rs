@@ -111,7 +111,7 @@ impl Watch {
     }
 
     pub(super) fn scene(&self, epoch: u64) -> Scene {
-        Scene {
+        let mut scene = Scene {
             now: Instant::now(),
             epoch,
             primary: self.primary,
@@ -124,7 +124,9 @@ impl Watch {
             came_back: self.came_back(),
             settings: self.settings.clone(),
             switchover: self.switchover.clone(),
-        }
+        };
+        scene.came_back |= self.wrote.is_none() && scene.starts_cold();
+        scene
     }
 
     /// Whether the primary took writes when it was last seen, has been started anew since, and takes none now.

@@ -49,6 +49,12 @@ fn heartbeat(writer: u64) -> String {
 const IDENTITY: &str = "SET time_zone = '+00:00'; SELECT CURRENT_USER() AS user; \
     SHOW GLOBAL VARIABLES WHERE Variable_name IN ('version', 'server_uuid', 'server_uid', 'query_cache_type')";
 
+/// Whether somebody has set `read_only`, or had it set with every start. Of a server that does not tell that is not known.
+const MYSQL_ORIGIN: &str = "SELECT SUM(VARIABLE_SOURCE IN ('DYNAMIC', 'PERSISTED')) AS was_set \
+    FROM performance_schema.variables_info WHERE VARIABLE_NAME IN ('read_only', 'super_read_only')";
+const MARIADB_ORIGIN: &str = "SELECT GLOBAL_VALUE_ORIGIN = 'SQL' AS was_set \
+    FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME = 'READ_ONLY'";
+
 /// A transaction that can be seen has an owner until it counts as executed. What is owned is asked first, so that none
 /// falls between the two.
 const MYSQL_VARIABLES: &str = "SELECT @@global.gtid_owned AS owned, @@global.server_id AS server_id, \
@@ -96,6 +102,15 @@ impl Connection {
         let version = variables.text(&["version"]);
         let mariadb = Flavour::from_version(&version) == Flavour::MariaDb;
         let query_cache = variables.text(&["query_cache_type"]);
+        let origin = match mariadb {
+            true => MARIADB_ORIGIN,
+            false => MYSQL_ORIGIN,
+        };
+        let (origin, error) = run(&mut conn, origin).await;
+        if let Some(error) = error.filter(|error| !matches!(error, Error::Server(_))) {
+            return Err(error);
+        }
+        let origin = origin.into_iter().next().and_then(one).unwrap_or_default();
         let mut parts = vec![Part::Variables, Part::Counters, Part::Replication];
         if !mariadb {
             parts.extend([Part::Received, Part::Applier]);
@@ -108,6 +123,7 @@ impl Connection {
                 uuid: variables.text(&["server_uuid", "server_uid"]),
                 user: user.text(&["user"]),
                 keeps_results: !matches!(&*query_cache, "" | "OFF"),
+                started_so: origin.number(&["was_set"]) == Some(0),
             },
             parts,
             lacks: Vec::new(),

@@ -20,6 +20,8 @@ pub(super) struct Identity {
     pub(super) user: String,
     /// Its query cache is on.
     pub(super) keeps_results: bool,
+    /// Nobody had set `read_only` when the monitor connected: it is as the server was started.
+    pub(super) started_so: bool,
 }
 
 /// What one probe was told.
@@ -72,13 +74,15 @@ pub(super) fn status(identity: &Identity, answers: &Answers) -> (Status, Option<
         None => lag::judge(channels.as_deref().unwrap_or_default(), reached, answers.applying),
         Some(_) => lag::judge(&without_gtid(channels.as_deref()), reached, answers.applying),
     };
+    let read_only = variables.flag(&["read_only"]).unwrap_or(false);
     let status = Status {
         version: identity.version.clone(),
         mariadb,
         uuid: identity.uuid.clone(),
         server_id: small(variables, &["server_id"]),
         uptime: answers.counters.number(&["uptime"]).map(Duration::from_secs),
-        read_only: variables.flag(&["read_only"]).unwrap_or(false),
+        read_only,
+        read_only_from_start: read_only && identity.started_so,
         super_read_only: variables.flag(&["super_read_only"]).unwrap_or(false),
         shown: shown.filter(|_| malformed.is_none()),
         executed,

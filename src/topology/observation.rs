@@ -66,6 +66,8 @@ pub struct Status {
     pub server_id: u32,
     pub uptime: Option<Duration>,
     pub read_only: bool,
+    /// It was started so: nobody has made it read-only since. False, too, where that cannot be known.
+    pub read_only_from_start: bool,
     /// Always false on MariaDB, which has none.
     pub super_read_only: bool,
     /// All that the server has, its own writes included.

@@ -1,5 +1,6 @@
 //! Scenes for the tests, and what must hold for every one of them.
 
+mod cold;
 mod plans;
 mod verdicts;
 
