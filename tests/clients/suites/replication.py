@@ -8,7 +8,8 @@ NAME = "replication"
 FLAVOURS = ["mysql", "mariadb"]
 ORDER = 3
 VERSION = "1.0.17"
-USER = "replication"
+# The servers of a sandbox replicate as "replication".
+USER = "reader_of_the_log"
 DATABASE = "pymysqlreplication_test"
 NEEDS = ["pytest==8.4.2", "PyMySQL==1.1.2", "cryptography", "packaging"]
 TESTS = "pymysqlreplication/tests"
