@@ -139,7 +139,6 @@ on_both_flavours! {
         let table = table(&cluster).await;
         let network = Network::around(&cluster).await;
         let link = &network.links[0];
-        // The connections from before the links still count as replicas for a moment.
         wait_for("two replicas that acknowledge", async || {
             let sql = "SHOW GLOBAL STATUS LIKE 'rpl\\_semi\\_sync\\_%\\_clients'";
             let clients: Vec<(String, u32)> = cluster.primary().query(sql).await.unwrap();
@@ -157,7 +156,10 @@ on_both_flavours! {
         link.set_for(Origin::Other, Way::Reset);
         under_way(&proxy, 0).await;
         link.heal();
-        let mut client = committing.await.unwrap().unwrap();
+        let committed = committing.await.unwrap();
+        let mut client = committed.unwrap_or_else(|error| {
+            panic!("{error}; what happened: {:#?}", proxy.shared.topology.events().latest(50))
+        });
         assert_eq!(settled(&proxy), [1, 0, 0]);
         assert_eq!(proxy.shared.recovery.replayed.get() + proxy.shared.recovery.ambiguous.get(), 0);
         client.query_drop(format!("INSERT INTO {table} (id) VALUES (2)")).await.unwrap();
