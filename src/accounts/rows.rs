@@ -53,7 +53,8 @@ const OLD_MARIADB: [&str; 2] = [
     "), json_object('plugin', if(plugin = '', 'mysql_native_password', plugin), 'authentication_string', \
      if(authentication_string = '', Password, authentication_string), 'ssl_type', \
      field(ssl_type, 'ANY', 'X509', 'SPECIFIED'), 'max_user_connections', max_user_connections, \
-     'password_last_changed', if(password_expired = 'Y', 0, 1))) from mysql.user where is_role = 'N' and find_in_set(hex(User), ",
+     'password_last_changed', if(password_expired = 'Y', 0, 1))) from mysql.user \
+     where is_role = 'N' and find_in_set(hex(User), ",
 ];
 
 /// What an account may do in each schema, and all else that is not in its row: the sums differ when that does.

@@ -86,25 +86,29 @@ impl Scene {
     }
 
     /// Whether all servers were started read-only and left so, as after a power cut that took this proxy along: the
-    /// primary follows nobody, and everybody follows it. Who is silent may know of a later primary.
+    /// primary follows nobody, and everybody follows it.
     pub(super) fn starts_cold(&self) -> bool {
-        let primary = self
-            .primary
-            .and_then(|primary| Some((primary, self.member(primary)?)));
-        let Some((primary, member)) = primary.filter(|(_, member)| member.is_answering()) else {
-            return false;
-        };
-        let waits = |status: &Status| {
-            status.read_only_from_start && status.channels.as_ref().is_some_and(Vec::is_empty)
-        };
-        let follows = |(server, member): (usize, &Member)| {
+        self.awaited().is_some_and(|awaited| awaited.is_empty())
+    }
+
+    /// Where the primary is as it was started: the servers that do not answer, read-only and as its replicas, before
+    /// which it takes no writes. Who is silent may know of a later primary. `None`: somebody wants it read-only.
+    pub(super) fn awaited(&self) -> Option<Vec<&str>> {
+        let primary = self.primary?;
+        let member = self
+            .member(primary)
+            .filter(|_| self.settings.mode == FailoverMode::Automatic)?;
+        let status = member.status.as_deref().filter(|_| member.is_answering())?;
+        let follows_nobody = status.channels.as_ref().is_some_and(Vec::is_empty);
+        if !status.read_only_from_start || !follows_nobody || self.others().count() == 0 {
+            return None;
+        }
+        let is_awaited = |(server, member): &(usize, &Member)| {
             let status = member.status.as_deref().filter(|_| member.is_answering());
-            status.is_some_and(|status| status.read_only) && self.channel(server, primary).is_some()
+            status.is_none_or(|status| !status.read_only) || self.channel(*server, primary).is_none()
         };
-        self.settings.mode == FailoverMode::Automatic
-            && member.status.as_deref().is_some_and(waits)
-            && self.others().count() > 0
-            && self.others().all(follows)
+        let awaited = self.others().filter(is_awaited);
+        Some(awaited.map(|(_, member)| &*member.name).collect())
     }
 
     /// The server of that name.

@@ -100,7 +100,7 @@ pub fn judge(scene: &Scene) -> Analysis {
         Some(Outcome::Greeted {
             refusal: Some(refusal),
         }) => denied(refusal),
-        Some(Outcome::Answered(status)) => answered(status),
+        Some(Outcome::Answered(status)) => answered(scene, status),
         Some(Outcome::Failed(failure)) => failed(scene, index, primary, failure),
     };
     analysis.with_first(about_primary(scene, primary))
@@ -114,7 +114,7 @@ fn denied(refusal: &Failure) -> Analysis {
 }
 
 /// The primary answers.
-fn answered(status: &Status) -> Analysis {
+fn answered(scene: &Scene, status: &Status) -> Analysis {
     let semi_sync = status.semi_sync;
     if semi_sync.source == Some(true) && semi_sync.clients == 0 {
         let rule = "semi-synchronous replication is on and no replica acknowledges: commits wait for the server's \
@@ -129,9 +129,19 @@ fn answered(status: &Status) -> Analysis {
     }
     if status.read_only {
         let rule = "the primary answers and is read-only: it lives, so nothing is promoted";
-        return Analysis::new(Verdict::ReadOnly, Action::Report, rule)
+        let analysis = Analysis::new(Verdict::ReadOnly, Action::Report, rule)
             .change("read_only is switched off on the primary")
             .change("an operator promotes another server");
+        let awaited = scene
+            .awaited()
+            .filter(|awaited| !scene.came_back && !awaited.is_empty());
+        return match awaited {
+            Some(awaited) => analysis.change(format!(
+                "it was started so, and takes writes again once {} answers, read-only, as its replica",
+                awaited.join(" and ")
+            )),
+            None => analysis,
+        };
     }
     Analysis::new(Verdict::Healthy, Action::Nothing, "the primary answers")
 }

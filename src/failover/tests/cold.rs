@@ -1,15 +1,13 @@
 //! Servers that are all started read-only, together with the proxy.
 
-use super::super::scene::Scene;
-use super::{Class, Status, cluster, fail};
+use super::{Admin, Class, Scene, Status, answer, cluster, fail};
 use crate::config::FailoverMode;
-use crate::topology::Admin;
-
-use std::sync::Arc;
+use crate::failover::judge;
 
 fn change(scene: &mut Scene, index: usize, change: impl FnOnce(&mut Status)) {
-    let status = scene.members[index].status.as_mut().unwrap();
-    change(Arc::make_mut(status));
+    let mut status = Status::clone(scene.members[index].status.as_ref().unwrap());
+    change(&mut status);
+    answer(scene, index, scene.now, status);
 }
 
 fn cold(mariadb: bool) -> Scene {
@@ -35,6 +33,11 @@ fn nothing_is_sure_while_one_is_silent_unless_it_is_none_of_them_any_more() {
     let mut scene = cold(false);
     fail(&mut scene, 2, Class::Unreachable, 1);
     assert!(!scene.starts_cold());
+    let change = judge(&scene).change;
+    assert!(
+        change.iter().any(|change| change.contains("once db3 answers")),
+        "{change:?}"
+    );
     scene.members[2].admin = Admin::Gone;
     assert!(scene.starts_cold());
     fail(&mut scene, 0, Class::Unreachable, 1);
