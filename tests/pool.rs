@@ -169,9 +169,19 @@ on_both_flavours! {
         assert!(matches!(&error, Error::Server(error) if error.code == 1040 && error.message.contains("db1")), "{error}");
         holder.query_drop("COMMIT").await.unwrap();
         assert_eq!(one(&mut other, "SELECT 1").await, "1");
-        // A failed statement is kept for SHOW WARNINGS, but not for ever.
+        // A failed statement is kept for SHOW WARNINGS, but not for ever; and what it left is not lost with it.
         fails(&mut holder, "SELECT * FROM missing.missing").await;
         served(&mut other).await;
+        let warnings = "SHOW WARNINGS";
+        let left: Vec<(String, u16, String)> = other.query(warnings).await.unwrap();
+        assert_eq!(left, [], "they are another session's");
+        let left: Vec<(String, u16, String)> = holder.query(warnings).await.unwrap();
+        assert_eq!(left.len(), 1, "{left:?}");
+        let (level, code, message) = &left[0];
+        assert_eq!((level.as_str(), message.contains("missing")), ("Error", true), "{code} {message}");
+        one(&mut holder, "SELECT COUNT(*) FROM information_schema.engines").await;
+        let left: Vec<(String, u16, String)> = holder.query(warnings).await.unwrap();
+        assert_eq!(left, []);
     }
 
     async fn a_hung_server_does_not_hang_who_is_put_in_place(flavour) {

@@ -371,6 +371,7 @@ impl Client {
     /// Somebody waits for a connection, and this client has said nothing for a while.
     pub async fn let_go(&mut self, still_soft: bool) {
         if still_soft {
+            self.take_warnings_along().await;
             self.session.holds = Default::default();
             self.ask_if_unsure().await;
             self.unbind();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::client::{Client, FIRST, STOPPING};
 use super::outcome::End;
+use super::request;
 use super::rows::Speaks;
 use crate::net::Interrupt;
 use crate::net::buffer;
@@ -75,9 +76,6 @@ impl Client {
     }
 
     async fn wait(&mut self, started: bool) -> Result<(), End> {
-        if !started {
-            self.signal.idle_since.set(Some(clock::now()));
-        }
         let patient = self.session.in_transaction() || !self.session.leaves_clean();
         let threshold = if patient {
             Interrupt::Idle
@@ -86,7 +84,13 @@ impl Client {
         };
         let soft = !started && self.session.holds.are_soft();
         let server = self.connection.as_ref().map(|connection| connection.server.index);
+        if !started {
+            // By the clock's last tick, a client might seem silent as soon as it begins to be.
+            let since = if soft { clock::tick() } else { clock::now() };
+            self.signal.idle_since.set(Some(since));
+        }
         self.signal.holds_softly.set(server.filter(|_| soft));
+        self.signal.is_wanted.set(false);
         let filled = self.link.fill_unless(&self.signal, threshold).await;
         self.signal.holds_softly.set(None);
         match filled {
@@ -125,6 +129,10 @@ impl Client {
     }
 
     async fn command(&mut self, header: Header, command: Command) -> Result<(), End> {
+        // A longer one that comes in several packets is measured as it passes.
+        if header.length as u64 > self.settings.config.limits.max_allowed_packet {
+            return Err(self.client_failed(&request::too_long()).await);
+        }
         if buffer::is_exhausted() && self.session.holds.is_empty() && command != Command::QUIT {
             self.skip().await?;
             let text = "Out of memory: limits.buffer_memory is used up; try again later";

@@ -124,16 +124,20 @@ impl Link {
                 return Poll::Ready(Ok(Filled::Interrupted(interrupt)));
             }
             // In the middle of a statement nothing can be given up.
-            if threshold < Interrupt::Stop && signal.is_wanted.take() {
-                return Poll::Ready(Ok(Filled::Wanted));
-            }
-            if threshold < Interrupt::Stop && signal.is_evicted.take() {
+            let between = threshold < Interrupt::Stop;
+            if between && signal.is_evicted.take() {
                 return Poll::Ready(Ok(Filled::Evicted));
             }
             match self.poll_fill(context) {
                 Poll::Ready(Ok(0)) => Poll::Ready(Ok(Filled::End)),
                 Poll::Ready(Ok(_)) => Poll::Ready(Ok(Filled::Bytes)),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                // A peer that has spoken meanwhile, of which the event loop is about to tell, may ask for what would
+                // be given up.
+                Poll::Pending if between && signal.is_wanted.get() && self.socket.is_quiet() => {
+                    signal.is_wanted.set(false);
+                    Poll::Ready(Ok(Filled::Wanted))
+                }
                 Poll::Pending => {
                     signal.listen(context);
                     Poll::Pending
@@ -465,6 +469,19 @@ impl Link {
 mod tests {
     use super::*;
     use crate::net::tls::{self, Certificate, Verify};
+
+    #[tokio::test]
+    async fn what_a_peer_has_said_comes_before_what_is_wanted_of_it() {
+        let (one, two) = tokio::net::UnixStream::pair().unwrap();
+        let (mut client, mut server) = (Link::new(Socket::Unix(one)), Link::new(Socket::Unix(two)));
+        let signal = Signal::default();
+        client.send(b"a question").await.unwrap();
+        signal.want_connection();
+        let filled = server.fill_unless(&signal, Interrupt::Drain).await.unwrap();
+        assert!(matches!(filled, Filled::Bytes), "{filled:?}");
+        let filled = server.fill_unless(&signal, Interrupt::Drain).await.unwrap();
+        assert!(matches!(filled, Filled::Wanted), "{filled:?}");
+    }
 
     #[tokio::test]
     async fn a_goodbye_in_tls_ends_the_stream_though_the_socket_stays_open() {

@@ -109,7 +109,7 @@ impl Hold {
                 "the last statement left warnings or counts, until the next one or until others need the connection"
             }
             Self::OneShot => {
-                "a variable was set that cannot be set elsewhere, such as timestamp, until the session is reset"
+                "a variable was set that counts on this connection alone, such as timestamp, until the session is reset"
             }
             Self::Tracking => "the client set session_track variables itself, until the session is reset",
             Self::DistributedTransaction => "an XA transaction is under way, until it is over",

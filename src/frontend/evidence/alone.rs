@@ -290,7 +290,7 @@ impl Client {
         if let Some(connection) = &mut self.connection {
             payload = connection.as_payload(b"COMMIT");
             // ROW_COUNT() there is that of the COMMIT.
-            connection.last_session = u64::MAX;
+            connection.sessions.last = u64::MAX;
         }
         self.ask(&payload, Expect::Results, None).await
     }
@@ -302,7 +302,7 @@ impl Client {
             return Vec::new();
         };
         // ROW_COUNT() there is that of the ROLLBACK.
-        connection.last_session = u64::MAX;
+        connection.sessions.last = u64::MAX;
         let undone = match &warnings {
             Ok(_) => connection.execute(b"ROLLBACK").await.is_ok(),
             Err(_) => false,

@@ -274,7 +274,7 @@ impl Client {
             return;
         };
         // ROW_COUNT() there is that of the call.
-        connection.last_session = u64::MAX;
+        connection.sessions.last = u64::MAX;
         if outcome.error.is_none() {
             return;
         }

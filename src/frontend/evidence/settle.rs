@@ -182,7 +182,7 @@ impl Client {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        connection.last_session = u64::MAX;
+        connection.sessions.last = u64::MAX;
         let sql = format!("SET @@SESSION.last_insert_id={id}");
         if id != 0 && connection.execute(sql.as_bytes()).await.is_err() {
             self.connection = None;

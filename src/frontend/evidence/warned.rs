@@ -1,5 +1,6 @@
-//! What MySQL's COMMIT and ROLLBACK throw away: the warnings and errors of the write before them, which the client may
-//! ask for as if nothing had come between.
+//! Warnings and errors of the last statement that its connection does not have any more, and for which the client may
+//! ask as if nothing had come between: MySQL's COMMIT and ROLLBACK throw those of the write before them away, and a
+//! connection that somebody waits for goes to him.
 
 use super::commit::Evidence;
 use crate::backend::BackendError;
@@ -12,6 +13,8 @@ use crate::sql::{Dialect, Features, Flags, Lexer, TokenKind, Verb};
 const ERROR: &[u8] = b"\x05Error";
 /// As many as a server keeps unless it is told otherwise (`max_error_count`).
 const LIST: &[u8] = b"SHOW WARNINGS LIMIT 1024";
+/// Uses a table, or MariaDB would keep the list.
+const CLEAR: &[u8] = b"DO (SELECT 1 FROM (SELECT 1) AS t)";
 
 /// SHOW WARNINGS or SHOW ERRORS, and no count of either.
 fn listed(text: &[u8], dialect: Dialect) -> Speaks {
@@ -68,6 +71,24 @@ impl Client {
         match &mut self.connection {
             Some(connection) if !connection.server.is_mariadb() => connection.list(LIST).await,
             _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Takes them from a connection that goes to somebody else. One that fails does not.
+    pub async fn take_warnings_along(&mut self) {
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        let mut listed = connection.list(LIST).await;
+        if listed.as_ref().is_ok_and(|warnings| !warnings.is_empty()) {
+            listed = connection.execute(CLEAR).await.and(listed);
+        }
+        match listed {
+            Ok(mut warnings) => {
+                warnings.extend_from_slice(self.evidence.warnings());
+                self.evidence.keep_warnings(warnings);
+            }
+            Err(_) => self.connection = None,
         }
     }
 }
