@@ -3,6 +3,8 @@
 use mysql_async::Error;
 use mysql_async::prelude::Queryable;
 use splitrail::wire::proxy_protocol::{put_v1, put_v2, put_v2_local};
+use std::os::unix::fs::PermissionsExt;
+
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
@@ -73,6 +75,8 @@ on_both_flavours! {
         // One that was left over by a process that was killed is in nobody's way.
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         let proxy = start.listener(format!("{{address: \"unix:{path}\", name: local}}")).start().await;
+        let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o777, "who may connect is for the servers to say");
         let options = proxy.options().prefer_socket(true).socket(Some(&path));
         let mut client = connect(options.clone()).await.unwrap();
         let answer: Option<String> = client.query_first("SELECT CURRENT_USER()").await.unwrap();

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod admin;
+mod aftermath;
 mod balance;
 mod binlog;
 mod caching;

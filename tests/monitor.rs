@@ -261,9 +261,18 @@ on_both_flavours! {
             let sql = format!("CREATE FUNCTION {database}.{name}() RETURNS INT DETERMINISTIC {kind} RETURN 1");
             primary.execute(sql).await.unwrap();
         }
+        for (name, body) in [
+            ("sets", "BEGIN SET @x = 1; RETURN 1; END"),
+            ("locks", "RETURN GET_LOCK('x', 0)"),
+            ("tells", "RETURN (SELECT LAST_INSERT_ID())"),
+        ] {
+            let sql = format!("CREATE FUNCTION {database}.{name}() RETURNS INT DETERMINISTIC READS SQL DATA {body}");
+            primary.execute(sql).await.unwrap();
+        }
         let watch = Watch::start(cluster, flavour, ACCOUNT);
         let has = |name: &str| watch.topology.snapshot().readers.has(database.as_bytes(), name.as_bytes());
         wait_for("the functions", async || has("reads").then_some(())).await;
+        assert!(!(has("sets") || has("locks") || has("tells")), "whatever they declare");
         assert!(has("PLAIN") && !has("silent") && !has("writes"));
         assert!(!watch.topology.snapshot().readers.has(b"sys", b"version_major"));
     }

@@ -177,6 +177,13 @@ on_both_flavours! {
         assert_eq!(chosen.len(), 1);
         assert_eq!(chosen[0].0, format!("server {target}"));
 
+        // A read that failed on a replica has the session linger there.
+        let mut visitor = proxy.client().await;
+        visitor.query_drop("CREATE TEMPORARY TABLE routes.own (a INT)").await.unwrap();
+        visitor.query_drop("SELECT missing FROM routes.t").await.unwrap_err();
+        let (target, _) = row(&mut visitor, "EXPLAIN ROUTE SELECT a FROM routes.own", "target").await.unwrap();
+        assert_eq!(&target, home);
+
         assert!(row(&mut client, "SHOW SPLITRAIL SESSION", "hold").await.is_none());
         client.query_drop("BEGIN").await.unwrap();
         assert!(row(&mut client, "SHOW SPLITRAIL SESSION", "hold").await.is_some());

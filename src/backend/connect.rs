@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::connection::{Answer, Connection};
+use super::connection::{Answer, Connection, Sessions};
 use super::error::BackendError;
 use super::pool::Key;
 use super::prepared::Prepared;
@@ -126,9 +126,8 @@ async fn open(
         reads_alone: false,
         initial: Variables::default(),
         told: Variables::default(),
-        last_session: 0,
+        sessions: Sessions::default(),
         insert_id: Some(0),
-        warned_session: 0,
         was_pooled: false,
         tells_transactions: Profile::of(&greeting).tells_transactions(),
         told_transaction: tracked::NO_TRANSACTION,
@@ -228,7 +227,7 @@ impl Connection {
         };
         self.status = tokio::time::timeout(limit, again).await.map_err(silent)??;
         self.prepared.clear();
-        (self.insert_id, self.warned_session) = (Some(0), 0);
+        (self.insert_id, self.sessions.warned) = (Some(0), 0);
         self.state = State {
             schema: wanted.schema.clone(),
             ..State::default()
@@ -255,7 +254,7 @@ impl Connection {
         self.state.variables = Default::default();
         self.state.user_variables = Default::default();
         self.prepared.clear();
-        (self.insert_id, self.warned_session) = (Some(0), 0);
+        (self.insert_id, self.sessions.warned) = (Some(0), 0);
         self.tracked(tracked)
     }
 }

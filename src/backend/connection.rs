@@ -36,9 +36,7 @@ pub struct Connection {
     pub initial: Variables,
     /// Variables that the server reported in the last answer to a statement of our own.
     pub told: Variables,
-    /// The sessions that ran the last statement here, and that the last warnings are for; 0: none.
-    pub last_session: u64,
-    pub warned_session: u64,
+    pub sessions: Sessions,
     /// LAST_INSERT_ID() here, unless the session at hand is unsure of its own.
     pub insert_id: Option<u64>,
     /// It has been idle before, and may have been closed by the server meanwhile.
@@ -81,6 +79,17 @@ pub enum Answer {
 
 /// No session: a statement of our own left the last warnings.
 const OURSELVES: u64 = u64::MAX;
+
+/// Whose results a connection has; 0: nobody's.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    /// Ran the last statement.
+    pub last: u64,
+    /// Ran the last one with rows, which FOUND_ROWS() has counted.
+    pub rows: u64,
+    /// Is warned of something.
+    pub warned: u64,
+}
 
 // === impl Connection ===
 
@@ -229,7 +238,7 @@ impl Connection {
                 let mut heard = Heard {
                     told: &mut self.told,
                     status: &mut self.status,
-                    warned_session: &mut self.warned_session,
+                    warned_session: &mut self.sessions.warned,
                     answer: &mut answer,
                     prepared: &mut prepared,
                 };

@@ -380,6 +380,7 @@ impl Client {
         self.session.settle(&facts.features, &observed);
         // The counts and warnings that servers have are those of an earlier statement.
         self.ran_last = Some(NO_CONNECTION);
+        self.counted_at = Some(NO_CONNECTION);
         self.link.send(packets).await.map_err(|_| End::Broken)
     }
 

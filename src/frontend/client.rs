@@ -71,6 +71,8 @@ pub struct Client {
     pub aside: Option<Box<Connection>>,
     /// The connection that ran this session's last statement, by its serial number.
     pub ran_last: Option<u64>,
+    /// The one that ran its last statement with rows: FOUND_ROWS() outlives others.
+    pub counted_at: Option<u64>,
     pub statements: u64,
     /// What the listener does with statements.
     pub mode: ListenerMode,
@@ -130,7 +132,7 @@ impl Client {
     /// Whether the statement that ran last on the connection at hand is not the one that this session ran last.
     pub fn has_foreign_results(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| {
-            connection.last_session != self.session.serial
+            connection.sessions.last != self.session.serial
                 || self.ran_last.is_some_and(|last| last != connection.serial)
         })
     }
@@ -138,8 +140,11 @@ impl Client {
     /// Makes sure that the connection at hand answers as this session's own where the statement asks for what the
     /// statements before it left.
     pub async fn adopt(&mut self, features: &Features) -> Result<(), BackendError> {
-        if let Some(connection) = &mut self.connection {
-            connection.last_session = self.session.serial;
+        let own = self.session.serial;
+        if let Some(connection) = &mut self.connection
+            && std::mem::replace(&mut connection.sessions.last, own) != own
+        {
+            connection.sessions.rows = 0;
         }
         let mut asks = self.asks_of_connection(features);
         if asks != (false, false) && self.session.is_unsure && !self.is_visiting() {
@@ -153,7 +158,7 @@ impl Client {
         };
         connection.insert_id = Some(id);
         let sql = if asks_warnings {
-            connection.warned_session = 0;
+            connection.sessions.warned = 0;
             // A statement that reads something like a table empties the list of warnings, too.
             format!("SET @@SESSION.last_insert_id=(SELECT {id} FROM (SELECT 1) AS one)")
         } else {
@@ -167,7 +172,7 @@ impl Client {
     }
 
     /// Whether the statement is about an id, and about warnings, where the connection at hand has another session's.
-    fn asks_of_connection(&self, features: &Features) -> (bool, bool) {
+    pub fn asks_of_connection(&self, features: &Features) -> (bool, bool) {
         let Some(connection) = &self.connection else {
             return (false, false);
         };
@@ -176,8 +181,8 @@ impl Client {
         let about_id = features.has(reads_id) || self.session.may_insert(features, connection.insert_id);
         let knows_id = connection.insert_id == Some(self.session.insert_id);
         // Warnings that are the session's own may be those of a statement before the last.
-        let settled = connection.warned_session == 0
-            || connection.warned_session == self.session.serial && self.ran_last == Some(connection.serial);
+        let settled = connection.sessions.warned == 0
+            || connection.sessions.warned == self.session.serial && self.ran_last == Some(connection.serial);
         (
             about_id && !knows_id,
             features.has(Flags::DIAGNOSTICS) && !settled,
@@ -254,12 +259,21 @@ impl Client {
         plain && (!self.may_write(facts) || matches!(self.passes_gate(), Ok(true))) && self.is_at_home()
     }
 
+    fn is_for_last(&self, facts: &Facts) -> bool {
+        let stays = |session: &Session| {
+            session
+                .must_stay(&facts.features, facts.tables.as_deref())
+                .is_some()
+        };
+        facts.class == Class::Last && facts.is_for_last(stays(&self.session))
+    }
+
     async fn at_hand(&mut self, facts: &Facts) -> Result<(), BackendError> {
         self.hand_over_tracking(&facts.features).await?;
         self.relocate_for(facts).await?;
         match &facts.features.kill {
             Some(kill) => self.bind_for_kill(kill).await,
-            None if facts.class == Class::Last && self.connection.is_some() => Ok(()),
+            None if self.is_for_last(facts) && self.connection.is_some() => Ok(()),
             None => {
                 self.bind().await?;
                 self.catch_up_at_home(facts).await
@@ -517,7 +531,11 @@ impl Client {
             return;
         };
         if outcome.observed.warnings > 0 {
-            connection.warned_session = self.session.serial;
+            connection.sessions.warned = self.session.serial;
+        }
+        if outcome.observed.rows.is_some() {
+            connection.sessions.rows = self.session.serial;
+            self.counted_at = Some(connection.serial);
         }
         let is_away = connection.reads_alone || self.aside.is_some();
         match self.session.told_id.take() {

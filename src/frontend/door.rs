@@ -1,10 +1,11 @@
 //! Listening sockets: opened, or inherited from the process that this one replaces, and kept at hand for the one
 //! that will replace this.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -54,6 +55,18 @@ impl Door {
             Some(door) => door,
             None => Self::bind(address).await,
         }
+    }
+
+    /// The same for clients, whatever users of the system they are: as at a server's socket, their password counts.
+    pub async fn open_for_all(address: &Address, inherited: &mut Inherited) -> io::Result<Self> {
+        if let Some(door) = inherited.take(address) {
+            return door;
+        }
+        let door = Self::bind(address).await?;
+        if let Address::Unix(path) = address {
+            std::fs::set_permissions(path, Permissions::from_mode(0o777))?;
+        }
+        Ok(door)
     }
 
     pub async fn bind(address: &Address) -> io::Result<Self> {

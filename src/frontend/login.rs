@@ -424,6 +424,7 @@ impl Arrival {
             connection: None,
             aside: None,
             ran_last: None,
+            counted_at: None,
             statements: 0,
             mode: self.listener.mode,
             policy,

@@ -197,8 +197,8 @@ async fn mirrored(worker: &Worker, mirroring: &Mirroring) -> Result<Option<Summa
         .acquire(&server, (key, &pool), None, state, attributes)
         .await?;
     connection.restore(state).await?;
-    connection.last_session = NOBODY;
-    connection.warned_session = NOBODY;
+    connection.sessions.last = NOBODY;
+    connection.sessions.warned = NOBODY;
     match &mirroring.asked {
         Asked::Text(text) => {
             let body = connection.as_query(text);

@@ -9,6 +9,7 @@ use super::outcome::{Broken, End};
 use super::rows::Speaks;
 use super::spans;
 use super::wishes;
+use crate::backend::Connection;
 use crate::routing::{Decision, Place, Servers, Why};
 use crate::sql::{self, Facts, Features, Flags, Function, Verb};
 use crate::wire::Capabilities;
@@ -80,7 +81,7 @@ impl Client {
         let facts = wishes::kept(new, &facts.hint);
         self.session.announce(&text, &facts.features);
         self.session.calling = self.calling(&text, &facts);
-        let own = rewritten(&text, &facts.features, self.id, None);
+        let own = rewritten(&text, &facts.features, self.id, Counts::default());
         self.rewritten_query(prefix, &own.unwrap_or(text), &facts).await
     }
 
@@ -104,7 +105,7 @@ impl Client {
         }
         let lists_threads = features.has(Flags::PROCESS_LIST);
         if whole && features.verb != Verb::Kill && (lists_threads || !features.spans().is_empty()) {
-            let rewritten = rewritten(text, features, self.id, None);
+            let rewritten = rewritten(text, features, self.id, Counts::default());
             let rewritten = match lists_threads {
                 true => self
                     .with_threads(rewritten.as_deref().unwrap_or(text))
@@ -135,6 +136,8 @@ impl Client {
         // Of a longer one only the beginning has been read.
         self.note_why(Why::TooLong);
         let decision = whole.then(|| self.route(facts, Servers::default()));
+        self.ask_found_rows(decision.map_or(Place::Home, |decision| decision.place))
+            .await;
         match decision {
             Some(decision) if decision.place == Place::Nowhere => {
                 self.skip().await?;
@@ -166,10 +169,10 @@ impl Client {
 }
 
 /// What a connection that another session used last does not know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Counts {
-    row_count: i64,
-    found_rows: u64,
+    row_count: Option<i64>,
+    found_rows: Option<u64>,
 }
 
 impl Client {
@@ -181,6 +184,7 @@ impl Client {
         facts: &Facts,
     ) -> Result<(), End> {
         let decision = self.route(facts, Servers::default());
+        self.ask_found_rows(decision.place).await;
         if decision.place == Place::Nowhere {
             return self.nowhere(decision).await;
         }
@@ -198,7 +202,7 @@ impl Client {
         if facts.may_move() {
             return self.rewritten_read(prefix, text, facts).await;
         }
-        prefix.extend_from_slice(&self.counted(text, self.has_foreign_results()));
+        prefix.extend_from_slice(&self.counted(text, self.counts_for(&facts.features)));
         let outcome = self.pass_payload(&prefix, Expect::Results, facts).await?;
         self.after_kill(&facts.features, outcome.error.is_none());
         Ok(())
@@ -206,7 +210,8 @@ impl Client {
 
     /// Sends one that changes nothing, and once more if its server is lost before it answers.
     async fn rewritten_read(&mut self, prefix: Vec<u8>, text: &[u8], facts: &Facts) -> Result<(), End> {
-        let mut payload = [&prefix, &*self.counted(text, self.has_foreign_results())].concat();
+        let counts = self.counts_for(&facts.features);
+        let mut payload = [&prefix, &*self.counted(text, counts)].concat();
         if let Err(error) = self.adopt(&facts.features).await {
             return self.refuse(error).await.map(drop);
         }
@@ -222,30 +227,55 @@ impl Client {
                     if let Err(error) = Box::pin(self.prepare_again(&error, facts, None)).await {
                         return self.refuse(error).await.map(drop);
                     }
-                    payload = [&prefix, &*self.counted(text, true)].concat();
+                    payload = [&prefix, &*self.counted(text, self.all_counts())].concat();
                 }
                 answered => return self.finish(answered, facts).await.map(drop),
             }
         }
     }
 
+    fn all_counts(&self) -> Counts {
+        Counts {
+            row_count: Some(self.session.row_count),
+            found_rows: Some(self.session.found_rows),
+        }
+    }
+
+    /// What the connection at hand has of another session, or will not have any more once it answers as this session's
+    /// own.
+    fn counts_for(&self, features: &Features) -> Counts {
+        let is_foreign = self.has_foreign_results();
+        let is_disturbed = self.asks_of_connection(features) != (false, false);
+        let counted_here = |connection: &Connection| {
+            self.counted_at.map_or(!is_foreign, |at| {
+                at == connection.serial && connection.sessions.rows == self.session.serial
+            })
+        };
+        let all = self.all_counts();
+        Counts {
+            row_count: all.row_count.filter(|_| is_foreign || is_disturbed),
+            found_rows: all
+                .found_rows
+                .filter(|_| !self.connection.as_deref().is_some_and(counted_here)),
+        }
+    }
+
     /// The text with the session's own counts, where the connection at hand has those of another one.
-    fn counted<'a>(&self, text: &'a [u8], is_foreign: bool) -> Cow<'a, [u8]> {
-        let counts = is_foreign.then_some(Counts {
-            row_count: self.session.row_count,
-            found_rows: self.session.found_rows,
-        });
+    fn counted<'a>(&self, text: &'a [u8], counts: Counts) -> Cow<'a, [u8]> {
+        if counts.row_count.is_none() && counts.found_rows.is_none() {
+            return Cow::Borrowed(text);
+        }
         // The spans are those of the text as it is now.
-        let features = counts.map(|_| sql::scan(text, self.session.dialect));
-        let counted = features.and_then(|features| rewritten(text, &features, self.id, counts));
+        let features = sql::scan(text, self.session.dialect);
+        let counted = rewritten(text, &features, self.id, counts);
         counted.map_or(Cow::Borrowed(text), Cow::Owned)
     }
 }
 
 /// The text without what the server would answer or do otherwise than it should. `CONNECTION_ID()` is the
-/// client's own id, the one in its greeting; where a statement compares it with the server's list of threads,
-/// it has to be the server's.
-fn rewritten(text: &[u8], features: &Features, id: u32, counts: Option<Counts>) -> Option<Vec<u8>> {
+/// client's own id, the one in its greeting; where a statement compares it with the server's list of threads or with
+/// who has a lock, it has to be the server's.
+fn rewritten(text: &[u8], features: &Features, id: u32, counts: Counts) -> Option<Vec<u8>> {
     if features.has(Flags::SPANS_OVERFLOW) {
         return None;
     }
@@ -253,15 +283,18 @@ fn rewritten(text: &[u8], features: &Features, id: u32, counts: Option<Counts>) 
     let mut copied = 0;
     let mut changed = false;
     for span in features.spans() {
-        let new = match (span.function, counts) {
+        let new = match span.function {
             // A bare number would be a column's place behind ORDER BY.
-            (Function::ConnectionId, _) if !features.has(Flags::PROCESS_LIST) => {
-                format!("CAST({id} AS UNSIGNED)")
+            Function::ConnectionId if !features.has(Flags::PROCESS_LIST | Flags::CHECKS_LOCK) => {
+                Some(format!("CAST({id} AS UNSIGNED)"))
             }
-            (Function::UnscopedVariable, _) => "SESSION.".to_owned(),
-            (Function::RowCount, Some(counts)) => counts.row_count.to_string(),
-            (Function::FoundRows, Some(counts)) => counts.found_rows.to_string(),
-            _ => continue,
+            Function::UnscopedVariable => Some("SESSION.".to_owned()),
+            Function::RowCount => counts.row_count.map(|count| format!("CAST({count} AS SIGNED)")),
+            Function::FoundRows => counts.found_rows.map(|count| format!("CAST({count} AS SIGNED)")),
+            Function::ConnectionId | Function::LastInsertId => None,
+        };
+        let Some(new) = new else {
+            continue;
         };
         changed = true;
         let range = span.range();
@@ -281,5 +314,5 @@ fn rewritten(text: &[u8], features: &Features, id: u32, counts: Option<Counts>) 
 
 /// What a statement to be prepared is turned into: it holds for all executions.
 pub fn rewritten_for_good(text: &[u8], features: &Features, id: u32) -> Option<Vec<u8>> {
-    rewritten(text, features, id, None)
+    rewritten(text, features, id, Counts::default())
 }

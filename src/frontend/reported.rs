@@ -19,7 +19,7 @@ impl Client {
         };
         let body = connection.as_query(&question(&names));
         // It asks for counts as another session would.
-        connection.last_session = u64::MAX;
+        connection.sessions.last = u64::MAX;
         let heard = match connection.send(Command::QUERY, &body).await {
             Ok(()) => connection.hear(b"").await.map(drop),
             Err(error) => Err(error),

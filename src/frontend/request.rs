@@ -113,7 +113,7 @@ async fn fill(from: &mut Link) -> io::Result<()> {
     }
 }
 
-fn too_long() -> io::Error {
+pub fn too_long() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         "a packet is longer than max_allowed_packet",

@@ -125,7 +125,7 @@ impl Client {
         let mariadb = connection.server.is_mariadb();
         let body = connection.as_query(bound_statement(mariadb));
         // It asks for counts as another session would.
-        connection.last_session = u64::MAX;
+        connection.sessions.last = u64::MAX;
         let bound = match connection.send(Command::QUERY, &body).await {
             Ok(()) => connection.hear(b"bound").await,
             Err(error) => Err(error),

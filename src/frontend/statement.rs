@@ -76,6 +76,7 @@ impl Client {
         let changed = wishes::changed(&mut self.session, &template.facts, None);
         let facts = changed.as_ref().unwrap_or(&template.facts);
         let decision = self.route(facts, Servers::default());
+        self.ask_found_rows(decision.place).await;
         if matches!(decision.place, Place::Server { .. }) {
             let request = Request::Prepare {
                 payload: &payload,
@@ -158,6 +159,7 @@ impl Client {
                 return Ok(());
             }
             let decision = self.route(facts, Servers::default());
+            self.ask_found_rows(decision.place).await;
             if decision.place == Place::Nowhere {
                 self.skip().await?;
                 return self.nowhere(decision).await;

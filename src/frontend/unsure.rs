@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use crate::backend::BackendError;
+use crate::routing::Place;
 use crate::session::Hold;
 
 // === impl Client ===
@@ -30,6 +31,8 @@ impl Client {
         };
         let sql = b"SET @@SESSION.collation_connection=@@SESSION.collation_connection,\
             @@SESSION.last_insert_id=@@SESSION.last_insert_id";
+        // What ROW_COUNT() was is not known here any more.
+        connection.sessions.last = u64::MAX;
         if let Err(error) = connection.execute(sql).await {
             self.connection = None;
             return Err(error);
@@ -50,6 +53,33 @@ impl Client {
             self.session.insert_id = id;
         }
         Ok(())
+    }
+
+    /// Asks for the rows that the statement before counted and did not send, before one that runs elsewhere or that
+    /// only a number will answer.
+    pub async fn ask_found_rows(&mut self, place: Place) {
+        if place == Place::Last || !std::mem::take(&mut self.session.counts_unsent) {
+            return;
+        }
+        if self.has_foreign_results() || self.ask_own_now().await.is_err() {
+            return;
+        }
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        // A SELECT would be counted itself, and what a SET changes is told.
+        connection.sessions.last = u64::MAX;
+        let asked = connection
+            .execute(b"SET @@SESSION.last_insert_id=FOUND_ROWS()")
+            .await;
+        if asked.is_err() {
+            self.connection = None;
+            return;
+        }
+        let told = connection.told.get(b"last_insert_id");
+        let rows = told.and_then(|told| std::str::from_utf8(told).ok()?.parse().ok());
+        connection.insert_id = rows;
+        self.session.found_rows = rows.unwrap_or(self.session.found_rows);
     }
 
     /// The same, unless a read elsewhere has the connection at hand.

@@ -20,8 +20,12 @@ const AT_LEAST: Duration = Duration::from_secs(5);
 /// With more functions than this, none of them is taken for one that only reads.
 const MOST: usize = 10_000;
 
+/// One that changes nothing by its declaration, and all the same has to do with a user variable or a lock, or tells of
+/// the session that calls it, is not taken for one that only reads; nor is one that cannot be looked into.
 const QUERY: &str = "SELECT CAST(ROUTINE_SCHEMA AS BINARY) AS in_schema, \
-    CAST(ROUTINE_NAME AS BINARY) AS named, SQL_DATA_ACCESS IN ('NO SQL', 'READS SQL DATA') AS only_reads \
+    CAST(ROUTINE_NAME AS BINARY) AS named, SQL_DATA_ACCESS IN ('NO SQL', 'READS SQL DATA') AND ROUTINE_BODY = 'SQL' \
+    AND LOWER(ROUTINE_DEFINITION) NOT REGEXP '(^|[^@])@[[:alnum:]_$.`\"'']|get_lock|release_lock|release_all_locks|\
+    is_used_lock|is_free_lock|last_insert_id|connection_id|row_count|found_rows' AS only_reads \
     FROM information_schema.ROUTINES \
     WHERE ROUTINE_TYPE = 'FUNCTION' LIMIT 10001";
 

@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::balance::{Balancer, Candidate};
+use super::dependence::is_system;
 use super::policy::{Policy, Target};
 use super::reason::{Obstacle, Why};
 use super::refusals::Refusals;
 use crate::config::{ConsistencyLevel, ListenerMode, MOST_SERVERS, ReadsFromPrimary, WhenAllLag};
 use crate::session::{Hold, Seen};
-use crate::sql::{Class, Facts, HintTarget, Name};
+use crate::sql::{Class, Facts, HintTarget, Name, Reason};
 use crate::topology::{Admin, Health, Lag, Replication, Role, ServerView, Snapshot, Topology};
 
 /// Where a statement runs.
@@ -171,7 +172,7 @@ impl Router {
     /// Whether the statement may run on a replica at all: the reason, or the place that it has instead.
     fn before_balancing(&self, facts: &Facts, asker: Asker<'_>) -> Result<Why, Decision> {
         let home = |why| Err(Decision::at_home(why));
-        if facts.class == Class::Last {
+        if facts.is_for_last(asker.stays.is_some()) {
             return Err(Decision {
                 place: Place::Last,
                 why: Why::Class(facts.reason),
@@ -204,6 +205,9 @@ impl Router {
         }
         if !reads {
             return home(Why::Class(facts.reason));
+        }
+        if !starts && asker.schema.is_some_and(is_system) && facts.names_table_of_current_schema() {
+            return home(Why::Class(Reason::ServerLocalTable));
         }
         if !asker.autocommit && (starts || !asker.policy.autocommit_off_reads) {
             return home(Why::AutocommitOff);

@@ -40,6 +40,10 @@ const OWN: Flags = Flags::BROKEN
 /// Schemas that a server fills for itself, or whose tables change without a write that names them.
 const SYSTEM: [&[u8]; 4] = [b"mysql", b"information_schema", b"performance_schema", b"sys"];
 
+pub fn is_system(schema: &[u8]) -> bool {
+    SYSTEM.iter().any(|system| system.eq_ignore_ascii_case(schema))
+}
+
 /// Verbs that change no table, and end no transaction of another session.
 const HARMLESS: [Verb; 11] = [
     Verb::Select,
@@ -116,9 +120,8 @@ fn is_fickle(text: &[u8], dialect: Dialect) -> bool {
 /// is not one that only writes change.
 fn full_name(table: &Table, schema: Option<&[u8]>) -> Option<Box<[u8]>> {
     let schema = table.schema.as_deref().or(schema)?;
-    let is_system = SYSTEM.iter().any(|system| system.eq_ignore_ascii_case(schema));
     let is_plain = schema.is_ascii() && table.name.is_ascii();
-    (is_plain && !is_system).then(|| table_name(schema, &table.name))
+    (is_plain && !is_system(schema)).then(|| table_name(schema, &table.name))
 }
 
 /// What a statement that runs on the primary may write to. `only_reads`: the functions that it calls are known to

@@ -171,6 +171,7 @@ impl Session {
     pub(super) fn hold_for_diagnostics(&mut self, features: &Features, observed: &Observation) {
         let asks = Flags::CALC_FOUND_ROWS | Flags::DIAGNOSTICS;
         self.asks_counts |= features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
+        self.counts_unsent = features.has(Flags::CALC_FOUND_ROWS) && !observed.failed;
         self.holds.set(
             Hold::Diagnostics,
             observed.warnings > 0 || features.has(asks) || self.asks_counts,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::announced::Announced;
 use super::doubts::{Calling, Doubts};
-use super::hold::Holds;
+use super::hold::{Hold, Holds};
 use super::locks::Locks;
 use super::preferences::Preferences;
 use super::seen::Seen;
@@ -41,6 +41,8 @@ pub struct Session {
     pub told_id: Option<u64>,
     pub row_count: i64,
     pub found_rows: u64,
+    /// The last statement counted rows that it did not send: only its connection knows how many.
+    pub counts_unsent: bool,
     /// It has asked for counts before: from then on it keeps its connection for the statement that may.
     pub asks_counts: bool,
     /// Something changed that the server did not report: it is asked before the connection goes.
@@ -90,6 +92,8 @@ impl Session {
                 self.idle_limit = seconds.map(Duration::from_secs);
             }
             b"character_set_client" => self.dialect.charset = Charset::from_name(value),
+            // What `id IS NULL` finds depends on the insert before.
+            b"sql_auto_is_null" if matches!(value, b"ON" | b"1") => self.holds.insert(Hold::OneShot),
             _ => {}
         }
         self.state.variables.set(name, value);

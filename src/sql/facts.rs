@@ -82,6 +82,18 @@ impl Facts {
         let asks = matches!(self.class, Class::Last | Class::Session) && features.verb == Verb::Select;
         self.class.is_read() || asks && features.flags.without(CARRIED).is_empty()
     }
+
+    /// Whether it runs where the statement before ran. One that `stays` where the session is for another reason is
+    /// given the counts there, as long as it asks for no more than counts.
+    pub fn is_for_last(&self, stays: bool) -> bool {
+        self.class == Class::Last && (!stays || self.features.has(Flags::DIAGNOSTICS))
+    }
+
+    /// Whether it may be about a table of the current schema.
+    pub fn names_table_of_current_schema(&self) -> bool {
+        let tables = self.tables.as_deref();
+        tables.is_none_or(|tables| tables.iter().any(|table| table.schema.is_none()))
+    }
 }
 
 // === impl Class ===

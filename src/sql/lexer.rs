@@ -246,7 +246,7 @@ impl Lexer<'_> {
         match (byte, self.peek(1)) {
             (b'#', _) => self.skip_line(),
             // Two dashes start a comment only before a blank, a control character or the end.
-            (b'-', Some(b'-')) if self.peek(2).is_none_or(|next| next <= b' ' || next == 0x7f) => {
+            (b'-', Some(b'-')) if self.peek(2).is_none_or(|next| self.is_blank_or_control(next)) => {
                 self.skip_line();
             }
             (b'/', Some(b'*')) => self.open_comment(),
@@ -257,6 +257,10 @@ impl Lexer<'_> {
             _ => return false,
         }
         true
+    }
+
+    fn is_blank_or_control(&self, byte: u8) -> bool {
+        byte <= b' ' || byte == 0x7f || (byte == 0xa0 && self.dialect.charset == Charset::Latin1)
     }
 
     fn skip_line(&mut self) {

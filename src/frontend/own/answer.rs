@@ -83,7 +83,8 @@ impl Client {
             router.explain(facts, self.asker(facts, Servers::default()), clock::now())
         };
         let at_hand = self.connection.as_ref().map(|connection| connection.server.index);
-        let keeps = at_hand.filter(|_| self.session.holds.leave_traces());
+        let held = self.aside.as_ref().map(|connection| connection.server.index);
+        let keeps = held.or(at_hand).filter(|_| self.session.holds.leave_traces());
         let why = match &blocked {
             Some(_) => "a rule forbids it".to_owned(),
             None => self.told(explanation.decision.why).into_owned(),

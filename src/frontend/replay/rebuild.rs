@@ -215,7 +215,7 @@ impl Client {
             }
         }
         if let Some(connection) = &mut self.connection {
-            connection.last_session = self.session.serial;
+            connection.sessions.last = self.session.serial;
             connection.insert_id = Some(self.session.insert_id);
         }
         Ok(())

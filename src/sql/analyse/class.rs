@@ -177,17 +177,24 @@ impl Statement<'_> {
         if let Some(reason) = self.writes() {
             return (Class::Write, reason);
         }
-        for (flag, reason) in [
+        let unknown = !self.notes.calls.is_empty();
+        let session = self.session();
+        let last = [
             (Flags::FOUND_ROWS, Reason::FoundRows),
             (Flags::ROW_COUNT, Reason::RowCount),
             (Flags::DIAGNOSTICS, Reason::Diagnostics),
-        ] {
-            if flags.intersects(flag) {
-                return (Class::Last, reason);
-            }
+        ];
+        let last = last.into_iter().find(|(flag, _)| flags.intersects(*flag));
+        // The number of warnings is a system variable itself.
+        let is_number = |reason| {
+            reason == Reason::SystemVariable && last.is_some_and(|(_, last)| last == Reason::Diagnostics)
+        };
+        match (session.filter(|reason| !is_number(*reason)), last) {
+            (None, Some(_)) if unknown => return (Class::Write, Reason::UnknownFunction),
+            (None, Some((_, reason))) => return (Class::Last, reason),
+            _ => {}
         }
-        let unknown = !self.notes.calls.is_empty();
-        match self.session() {
+        match session {
             Some(_) if unknown => (Class::Write, Reason::UnknownFunction),
             Some(reason) => (Class::Session, reason),
             None if !flags.without(HARMLESS).is_empty() => (Class::Write, Reason::NotUnderstood),

@@ -201,6 +201,10 @@ impl Scanner<'_> {
             | Word::PseudoThreadId
             | Word::GtidNext
             | Word::GtidSeqNo
+            // These tell of this connection's statements alone, or keep what it writes from all replicas.
+            | Word::Profiling
+            | Word::OptimizerTrace
+            | Word::SqlLogBin
             | Word::OneShot => self.flag(Flags::SETS_ONE_SHOT),
             _ => {}
         }

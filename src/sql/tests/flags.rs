@@ -480,6 +480,19 @@ fn modes_and_character_sets_change_what_is_code() {
         .has(Flags::GET_LOCK)
     );
 
+    let text = b"SELECT 1 --\xa0'\nFROM t FOR UPDATE -- '";
+    assert!(!scan(text, MYSQL).has(Flags::LOCKING_READ));
+    assert!(
+        scan(
+            text,
+            Dialect {
+                charset: Charset::Latin1,
+                ..MYSQL
+            }
+        )
+        .has(Flags::LOCKING_READ)
+    );
+
     let text = b"SELECT\xa0get_lock\xa0('a', 1)";
     assert!(
         scan(
