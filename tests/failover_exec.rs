@@ -300,6 +300,28 @@ on_both_flavours! {
         assert!(plane.topology.snapshot().servers.iter().all(|view| view.health == Health::Up));
     }
 
+    async fn a_second_command_does_not_undo_the_first(flavour) {
+        let cluster = Cluster::of(flavour).replicas(2).start().await;
+        let plane = Plane::start(&cluster, "mode: automatic").await;
+        let handle = &plane.handle;
+        let (first, second, third) = tokio::join!(
+            handle.switchover(Some("db2"), None, false),
+            handle.switchover(Some("db1"), None, false),
+            handle.failover(None, true),
+        );
+        let report = first.unwrap();
+        assert_eq!(report.outcome, Outcome::Done, "{}", show(&report));
+        for refused in [second, third] {
+            let why = refused.unwrap_err().to_string();
+            assert!(why.contains("under way already"), "{why}");
+        }
+        let changes = handle.history().into_iter().filter(|report| report.kind != ReportKind::Rejoin);
+        assert_eq!((plane.primary(), changes.count()), (Some(1), 1));
+        plane.wait_following(&cluster, 0, 1).await;
+        let report = handle.switchover(Some("db1"), None, false).await.unwrap();
+        assert_eq!((&report.outcome, plane.primary()), (&Outcome::Done, Some(0)), "{}", show(&report));
+    }
+
     async fn the_primary_is_found_whatever_the_file_says(flavour) {
         let cluster = Cluster::of(flavour).replicas(2).start().await;
         // The file is older than the last switchover, and nobody has written down an epoch.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::fixture::proxy::{PATIENCE, free_port, wait_for};
+use crate::fixture::proxy::{PATIENCE, Signal, free_port, wait_for};
 use crate::fixture::{Cluster, Proxy, on_both_flavours};
 
 const OPERATE: &str = "operate-operate-operate";
@@ -184,6 +184,11 @@ on_both_flavours! {
         }
         assert!(site.number("splitrail_rule_hits_total{rule=\"to-the-primary\"}").await >= 1.0);
         assert_eq!(site.number("splitrail_rule_hits_total{rule=\"nobody\"}").await, 0.0);
+        let rules = site.with(READ).get("/api/v1/rules").await.json();
+        let shown = |place: usize, column: &str| rules["rows"][place][column].as_str().unwrap().to_owned();
+        assert_eq!([shown(0, "matches"), shown(0, "actions")], ["verb: select", "target: primary"]);
+        let keeps = "cache: {ttl: 1s, max_bytes: 1MiB}";
+        assert_eq!([shown(1, "matches"), shown(1, "actions")], ["tables: not.there", keeps]);
         let families = read_strictly(&site.get("/metrics").await.body);
         for file in ["deploy/grafana/splitrail.json", "deploy/prometheus/alerts.yaml"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -213,8 +218,17 @@ on_both_flavours! {
         assert_eq!(done.status, 200, "{}", done.body);
         let server = site.get(&format!("/api/v1/servers?server={name}")).await.json();
         assert_eq!((&server["rows"][0]["weight"], &server["rows"][0]["state"]), (&json!(7), &json!("drain")));
+        let weight = async |name: &str| {
+            let server = site.get(&format!("/api/v1/servers?server={name}")).await.json();
+            server["rows"][0]["weight"].clone()
+        };
+        let wrong = site.ask("PATCH", &path, "{\"weight\": 9, \"max_connections\": 0}").await;
+        assert_eq!((wrong.status, weight(&name).await), (400, json!(7)), "{}", wrong.body);
+        let refused = site.ask("PATCH", "/api/v1/servers/db1", "{\"weight\": 9, \"state\": \"drain\"}").await;
+        assert_eq!((refused.status, weight("db1").await), (409, json!(1)), "{}", refused.body);
         let events = site.get("/api/v1/events?kind=admin").await.json();
-        assert!(events["rows"][0]["text"].as_str().unwrap().starts_with("ops: SET SERVER"), "{events}");
+        let last = events["rows"][0]["text"].as_str().unwrap();
+        assert!(last.starts_with("ops: SET SERVER db1 STATE = drain: db1 is the primary"), "{events}");
         let explained = site.ask("POST", "/api/v1/explain-route", "{\"statement\": \"SELECT 1\"}").await;
         assert!(explained.json()["rows"].as_array().is_some_and(|rows| !rows.is_empty()), "{}", explained.body);
         assert_eq!(site.ask("DELETE", &format!("/api/v1/sessions/{id}"), "").await.status, 200);
@@ -238,6 +252,10 @@ on_both_flavours! {
         assert_eq!(reason("POST", "/api/v1/switchover", "[").await.0, 400);
         assert_eq!(reason("POST", "/api/v1/switchover", "{\"to\": \"nobody\"}").await.0, 409);
         assert_eq!(reason("PATCH", "/api/v1/servers/nobody", "{\"weight\": 1}").await.0, 404);
+        let (status, why) = reason("PATCH", "/api/v1/servers/db1", "{\"weight\": -1}").await;
+        assert!(status == 400 && why.contains("from 0 to 1000000"), "{why}");
+        let (status, why) = reason("POST", "/api/v1/switchover", "{\"timeout\": \"500ms\"}").await;
+        assert!(status == 400 && why.contains("from 1s to 1h"), "{why}");
         let long = format!("{{\"statement\": \"{}\"}}", "x".repeat(2 << 20));
         let length = long.len();
         let mut stream = TcpStream::connect(("127.0.0.1", site.port)).await.unwrap();
@@ -258,6 +276,35 @@ on_both_flavours! {
         }
         assert_eq!(site.get("/healthz").await.status, 200);
         assert!(!proxy.log().contains(OPERATE));
+    }
+
+    async fn operators_see_who_holds_the_end_up_and_end_that(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let port = free_port();
+        let start = Proxy::before(cluster).with(settings(port)).with("shutdown: {grace: 1h}").admin();
+        let proxy = start.start().await;
+        proxy.wait_for_log(&["HTTP listener open"]).await;
+        let site = Site { port, token: None }.with(OPERATE);
+        let mut client = proxy.client().await;
+        let id: u32 = client.query_first("SELECT CONNECTION_ID()").await.unwrap().unwrap();
+        client.query_drop("BEGIN").await.unwrap();
+        proxy.signal(Signal::TERM);
+        wait_for("a closed door", async || TcpStream::connect(("127.0.0.1", proxy.port())).await.err()).await;
+        let ready = site.get("/readyz").await;
+        assert_eq!((ready.status, &ready.json()["stopping"]), (503, &json!(true)), "{}", ready.body);
+        let sessions = site.get("/api/v1/sessions").await.json();
+        assert_eq!((&sessions["total"], &sessions["rows"][0]["id"]), (&json!(1), &json!(id)));
+        let reloaded = site.ask("POST", "/api/v1/reload/config", "").await;
+        assert!(reloaded.status == 409 && reloaded.body.contains("about to end"), "{}", reloaded.body);
+        client.query_drop("SELECT 1").await.unwrap();
+        assert!(proxy.exit_status().is_none());
+        let mut admin = proxy.admin().await;
+        let open: Vec<u32> = admin.query("SELECT id FROM transactions").await.unwrap();
+        assert_eq!(open, [id]);
+        admin.query_drop(format!("KILL {id}")).await.unwrap();
+        assert_eq!(proxy.wait_exit().await.code(), Some(0));
+        client.query_drop("COMMIT").await.unwrap_err();
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
     }
 }
 

@@ -2,6 +2,7 @@
 //! whole first, then taken up in one piece. What cannot change in a running proxy is named, and stays as it was.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Mutex, MutexGuard, watch};
@@ -81,6 +82,10 @@ impl Reloader {
 
     /// Answers what has changed, or why nothing has; either is logged and an event.
     pub async fn reload(&self) -> Result<Vec<String>, String> {
+        // It would open listeners that nobody closes any more.
+        if self.shared.draining.load(Ordering::Relaxed) {
+            return Err("the proxy is about to end".to_owned());
+        }
         notify("RELOADING=1");
         let reloaded = self.try_reload().await;
         notify("READY=1");

@@ -124,13 +124,12 @@ async fn serve(config: Config, (written, file): (Written, &Path), takeover: bool
         () = terminate.wait(&reloader) => None,
         replaced = offer.taken() => Some(replaced),
     };
-    operators.close();
     coordinator.abort();
     let _ = coordinator.await;
-    leave(&shared, replaced.is_some(), &mut terminate).await;
+    leave(&shared, operators, replaced.is_some(), &mut terminate).await;
     tasks.shutdown().await;
     end(&shared, threads, &mut terminate).await;
-    clear_up(&shared, replaced.is_some()).await;
+    clear_up(&shared, operators, replaced.is_some()).await;
     Ok(())
 }
 
@@ -161,7 +160,9 @@ pub(super) async fn door(
         address: listener.address.to_string(),
         source,
     };
-    Door::open(&listener.address, inherited).await.map_err(failed)
+    Door::open_for_all(&listener.address, inherited)
+        .await
+        .map_err(failed)
 }
 
 /// `None`: there is nobody to take over from, or it is not wanted.
@@ -212,10 +213,12 @@ async fn succeed(
     Ok(())
 }
 
-/// From here on nobody new comes in.
-async fn leave(shared: &Arc<Shared>, is_replaced: bool, terminate: &mut Signals) {
+/// From here on no client comes in. Operators still do, to see who holds the end up and to end that; not where this
+/// process was replaced, for they belong to the other one then.
+async fn leave(shared: &Arc<Shared>, operators: &Operators, is_replaced: bool, terminate: &mut Signals) {
     let settings = shared.settings().clone();
     if is_replaced {
+        operators.close();
         let linger = settings.config.takeover.linger;
         tokio::select! {
             () = successor::linger(shared, linger) => {}
@@ -229,7 +232,8 @@ async fn leave(shared: &Arc<Shared>, is_replaced: bool, terminate: &mut Signals)
 }
 
 /// Nothing of the process is left but its files. One that was replaced leaves the sockets to the other.
-async fn clear_up(shared: &Shared, is_replaced: bool) {
+async fn clear_up(shared: &Shared, operators: &Operators, is_replaced: bool) {
+    operators.close();
     if !is_replaced {
         forget_sockets(&shared.settings().config);
     }

@@ -16,10 +16,10 @@ pub enum Address {
 
 // === impl Address ===
 
-/// Longest path that fits into a `sockaddr_un`, with its final zero.
-const LONGEST_UNIX_PATH: usize = 107;
-
 impl Address {
+    /// Longest path that fits into a `sockaddr_un`, with its final zero.
+    pub(super) const LONGEST_UNIX_PATH: usize = 107;
+
     /// Reads what a command line says: `host:port`, `[v6]:port` or `unix:/path`.
     pub fn read(text: &str) -> Result<Self, String> {
         Self::parse(text, None).map_err(|error| error.to_string())
@@ -56,7 +56,7 @@ impl Address {
         if !path.starts_with('/') || path.len() < 2 || path.contains('\0') {
             return Err(AddressError::RelativePath);
         }
-        if path.len() > LONGEST_UNIX_PATH {
+        if path.len() > Self::LONGEST_UNIX_PATH {
             return Err(AddressError::LongPath);
         }
         Ok(Self::Unix(PathBuf::from(path)))
@@ -88,7 +88,7 @@ pub(super) enum AddressError {
     BarePath,
     #[error("a socket path must be absolute: `unix:/run/splitrail.sock`")]
     RelativePath,
-    #[error("a socket path may have at most {LONGEST_UNIX_PATH} bytes")]
+    #[error("a socket path may have at most {} bytes", Address::LONGEST_UNIX_PATH)]
     LongPath,
     #[error("the port must be between 1 and 65535")]
     Port,

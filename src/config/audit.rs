@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::destination;
 use super::reader::Section;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,12 @@ impl Audit {
     pub(super) fn read(section: &Section<'_>) -> Self {
         let file = section.field("file");
         let is_off = !file.is_given() || file.literal() == Some("off");
+        let path = if is_off { None } else { file.path() };
+        if let Some(path) = &path {
+            destination::check_file(&file, path);
+        }
         Self {
-            file: if is_off { None } else { file.path() },
+            file: path,
             max_bytes: section.field("max_bytes").size(64 * KIB..=64 * GIB, 64 * MIB),
             keep: section.field("keep").count(0..=1_000, 10),
         }

@@ -1,12 +1,15 @@
 //! What happens when the primary fails or is to change: who may be promoted, how often, and how long clients wait.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Login;
 use super::choice::Choice;
+use super::destination;
 use super::monitor;
-use super::reader::Section;
+use super::reader::{Field, Section};
+use super::size;
 
 /// Failover, switchover, and the primary's return.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,12 +133,14 @@ const GIB: u64 = 1 << 30;
 // === impl Failover ===
 
 impl Failover {
-    pub(super) fn read(section: &Section<'_>) -> Self {
+    /// `is_monitored`: the monitor has an account, which is the one that changes servers unless another is given.
+    pub(super) fn read(section: &Section<'_>, is_monitored: bool) -> Self {
         let millis = Duration::from_millis;
         let hour = Duration::from_secs(3600);
         let salvage = section.field("salvage");
+        let has_account = is_monitored || section.field("user").is_given();
         Self {
-            mode: section.field("mode").choice_or(FailoverMode::Automatic),
+            mode: mode(&section.field("mode"), has_account),
             login: monitor::login(section),
             replication: section.field("replication").section(monitor::login),
             failures: section.field("failures").count(1..=1000, 2),
@@ -158,12 +163,28 @@ impl Failover {
             before: section.field("before").section(Hook::read),
             after: section.field("after").section(Hook::read),
             reclone: section.field("reclone").section(Hook::read_long),
-            state: section.field("state").path(),
+            state: state(&section.field("state")),
             salvage: salvage.path().unwrap_or_else(|| salvage.beside("salvage")),
             replay: section.field("replay").section(Replay::read),
             commit_evidence: section.field("commit_evidence").choice_or(false),
         }
     }
+}
+
+/// Whoever writes that it is automatic relies on it; as the default it is merely idle without an account.
+fn mode(field: &Field<'_>, has_account: bool) -> FailoverMode {
+    let chosen = field.choice();
+    if chosen == Some(FailoverMode::Automatic) && !has_account {
+        let help = "give `monitor: {user: .., password: ..}`, or remove `mode`";
+        field.report("nobody can be promoted without an account at the servers", help);
+    }
+    chosen.unwrap_or(FailoverMode::Automatic)
+}
+
+fn state(field: &Field<'_>) -> Option<PathBuf> {
+    let path = field.path()?;
+    destination::check_file(field, &path);
+    Some(path)
 }
 
 // === impl Hook ===
@@ -181,27 +202,54 @@ impl Hook {
     }
 
     fn within(section: &Section<'_>, longest: Duration, usual: Duration) -> Option<Self> {
-        let command = section.field("command");
+        let (command, limit) = (section.field("command"), section.field("timeout"));
         let range = Duration::from_millis(50)..=longest;
-        let timeout = section.field("timeout").duration(range, usual);
-        let words: Vec<_> = if command.is_list() {
-            command.items().iter().filter_map(|item| item.text()).collect()
-        } else {
-            command.text().into_iter().collect()
-        };
-        let command: Vec<_> = words.iter().map(|word| word.to_string()).collect();
+        let timeout = limit.duration(range, usual);
+        if limit.is_given() && !command.is_given() {
+            limit.report("there is no program that it counts for", "give `command` too");
+        }
+        let command = words(&command);
         (!command.is_empty()).then_some(Self { command, timeout })
     }
+}
+
+/// A program that can be run, and its arguments.
+fn words(field: &Field<'_>) -> Vec<String> {
+    let items = match field.is_list() {
+        true => field.items(),
+        false => vec![field.clone()],
+    };
+    let Some(program) = items.first() else {
+        field.report("there is no program", "write its path, then its arguments");
+        return Vec::new();
+    };
+    let words: Option<Vec<_>> = items.iter().map(|item| Some(item.text()?.to_string())).collect();
+    let words = words.unwrap_or_default();
+    if let Some(word) = words.first() {
+        destination::check_program(program, word);
+    }
+    words
 }
 
 // === impl Replay ===
 
 impl Replay {
     fn read(section: &Section<'_>) -> Self {
+        let (one, all) = (section.field("per_transaction"), section.field("total"));
+        let (per_transaction, total) = (one.size(KIB..=GIB, MIB), all.size(KIB..=64 * GIB, 64 * MIB));
+        if per_transaction > total {
+            let field = if one.is_given() { one } else { all };
+            let help = format!(
+                "lower `per_transaction` ({}), or raise `total` ({})",
+                size::show(per_transaction),
+                size::show(total)
+            );
+            field.report("one transaction may take more than all of them", help);
+        }
         Self {
             enabled: section.field("enabled").choice_or(true),
-            per_transaction: section.field("per_transaction").size(KIB..=GIB, MIB),
-            total: section.field("total").size(KIB..=64 * GIB, 64 * MIB),
+            per_transaction,
+            total,
         }
     }
 }
@@ -209,15 +257,16 @@ impl Replay {
 // === impl Switchover ===
 
 impl Switchover {
+    /// What `switchover.timeout` may be, and a command that gives its own.
+    pub const TIMEOUT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+
     pub(super) fn read(section: &Section<'_>) -> Self {
         let second = Duration::from_secs(1);
         Self {
             grace: section
                 .field("grace")
                 .duration(Duration::ZERO..=3600 * second, 2 * second),
-            timeout: section
-                .field("timeout")
-                .duration(second..=3600 * second, 10 * second),
+            timeout: section.field("timeout").duration(Self::TIMEOUT, 10 * second),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Where clients connect: one listener per address, each with its mode, TLS rule and trusted proxies.
 
 use super::choice::Choice;
+use super::destination;
 use super::reader::{Field, Section, Unique};
+use super::taken::Taken;
 use super::{Address, ClientTls, ClientTlsMode, ConsistencyLevel, Network};
 
 /// One address that clients connect to.
@@ -50,6 +52,7 @@ impl Listener {
         field: &Field<'_>,
         tls: &ClientTls,
         level: ConsistencyLevel,
+        taken: &mut Taken,
     ) -> Vec<(usize, Self)> {
         if field.is_list() && field.items().is_empty() {
             field.report(
@@ -57,7 +60,7 @@ impl Listener {
                 "list one, or remove the key for the default",
             );
         }
-        let (mut names, mut addresses) = (Unique::default(), Unique::default());
+        let mut names = Unique::default();
         let mut listeners = Vec::new();
         for item in field.items() {
             let read = if item.is_scalar() {
@@ -67,7 +70,7 @@ impl Listener {
             };
             if let Some(listener) = read {
                 names.check(&item, "name", &listener.name);
-                addresses.check(&item, "address", &listener.address.to_string());
+                taken.claim(&item, &listener.holder(), &listener.address);
                 listeners.push((item.line, listener));
             }
         }
@@ -80,6 +83,7 @@ impl Listener {
                 let name = address.to_string();
                 Self::with_address(section, address, name, tls, level)
             });
+            taken.claim(field, &read.holder(), &read.address);
             listeners.push((field.line, read));
         }
         listeners
@@ -100,6 +104,9 @@ impl Listener {
             );
         }
         let parsed = address.address(Some(DEFAULT_PORT));
+        if let Some(parsed) = &parsed {
+            destination::check_address(address, parsed);
+        }
         // The other settings are read even without an address, so that their problems are told as well.
         let stand_in = Address::Tcp {
             host: DEFAULT_HOST.to_owned(),
@@ -110,6 +117,10 @@ impl Listener {
             .unwrap_or_default();
         let listener = Self::with_address(section, parsed.clone().unwrap_or(stand_in), name, tls, level);
         parsed.map(|_| listener)
+    }
+
+    fn holder(&self) -> String {
+        format!("listener `{}`", self.name)
     }
 
     fn with_address(

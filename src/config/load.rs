@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use super::Address;
 use super::choice::Choice;
+use super::destination;
 use super::operators::is_local;
 use super::problem::{Problem, Problems};
 use super::reader::{Context, Field, Section};
 use super::rules::{Surroundings, unreachable};
+use super::taken::Taken;
 use super::values::Bad;
 use super::written::Written;
 use super::{
@@ -119,6 +121,7 @@ impl Config {
                     .to_owned(),
             });
         }
+        warnings.extend(destination::warnings(self, file));
         warnings
     }
 
@@ -143,7 +146,13 @@ impl Config {
         let tls = section.field("tls").section(Tls::read);
         let pool = section.field("pool").section(Pool::read);
         let consistency = section.field("consistency").section(Consistency::read);
-        let listeners = Listener::read_all(&section.field("listeners"), &tls.client, consistency.level);
+        let mut taken = Taken::default();
+        let listeners = Listener::read_all(
+            &section.field("listeners"),
+            &tls.client,
+            consistency.level,
+            &mut taken,
+        );
         let servers = Server::read_all(&section.field("servers"), &tls.server, &pool);
         refuse_loops(section, &listeners, &servers);
         let listeners: Vec<_> = listeners.into_iter().map(|(_, listener)| listener).collect();
@@ -154,16 +163,18 @@ impl Config {
             listeners: &listeners,
         };
         let rules = Rule::read_all(&section.field("rules"), around);
+        let (monitor, failover) = read_care(section);
+        let (admin, http) = read_operators(section, &mut taken);
         Self {
             rules,
             listeners,
             servers: servers.into_iter().map(|(_, server)| server).collect(),
             accounts: Accounts::read(&section.field("accounts")),
-            monitor: section.field("monitor").section(Monitor::read),
-            failover: section.field("failover").section(Failover::read),
+            monitor,
+            failover,
             switchover: section.field("switchover").section(Switchover::read),
-            admin: section.field("admin").section(Admin::read),
-            http: section.field("http").section(Http::read),
+            admin,
+            http,
             pool,
             routing: section.field("routing").section(Routing::read),
             consistency,
@@ -181,6 +192,37 @@ impl Config {
             server_version: ServerVersion::read(&section.field("server_version")),
         }
     }
+}
+
+/// How servers are watched and replaced: one account may do both.
+fn read_care(section: &Section<'_>) -> (Monitor, Failover) {
+    let (monitor, is_monitored) = section
+        .field("monitor")
+        .section(|part| (Monitor::read(part), part.field("user").is_given()));
+    let failover = section.field("failover");
+    (
+        monitor,
+        failover.section(|part| Failover::read(part, is_monitored)),
+    )
+}
+
+/// The places for operators, after the listeners, whose addresses they may not have.
+fn read_operators(section: &Section<'_>, taken: &mut Taken) -> (Admin, Http) {
+    let admin = section.field("admin").section(|part| {
+        let admin = Admin::read(part);
+        if let Some(address) = admin.address.as_ref().filter(|_| admin.is_open()) {
+            taken.claim(&part.field("address"), "admin.address", address);
+        }
+        admin
+    });
+    let http = section.field("http").section(|part| {
+        let http = Http::read(part);
+        if let Some(address) = http.address.as_ref().filter(|_| http.is_chosen) {
+            taken.claim(&part.field("address"), "http.address", address);
+        }
+        http
+    });
+    (admin, http)
 }
 
 /// A proxy that is its own server would connect to itself until something runs out.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Login;
 use super::account::LONGEST_NAME;
+use super::duration;
 use super::reader::Section;
 use super::secrets;
 
@@ -43,12 +44,15 @@ impl Ejection {
         let shortest = section
             .field("shortest")
             .duration(range.clone(), Duration::from_millis(500));
+        let field = section.field("longest");
+        let longest = field.duration(range, Duration::from_secs(30));
+        if field.is_given() && longest < shortest {
+            let help = format!("raise it, or lower `shortest` ({})", duration::show(shortest));
+            field.report("the longest is shorter than the shortest", help);
+        }
         Self {
             shortest,
-            longest: section
-                .field("longest")
-                .duration(range, Duration::from_secs(30))
-                .max(shortest),
+            longest: longest.max(shortest),
             most: section.field("most").count(0..=100, 50),
         }
     }

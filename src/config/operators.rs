@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::Address;
+use super::destination;
 use super::reader::{Field, Section};
 
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -22,6 +23,9 @@ pub(super) fn address(section: &Section<'_>, port: u16, what: &str) -> Option<Ad
     } else {
         field.address(Some(port))
     };
+    if let Some(address) = &address {
+        destination::check_address(&field, address);
+    }
     if let Some(Address::Tcp { host, .. }) = &address
         && !remote
         && !is_local(host)

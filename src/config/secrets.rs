@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
@@ -43,12 +44,32 @@ pub(super) fn secret(field: &Field<'_>) -> Option<Secret> {
     } else {
         &bytes[..]
     };
+    if value.is_empty() && is_unfilled(field, &text) {
+        return None;
+    }
     if std::str::from_utf8(value).is_err() || value.contains(&0) || value.len() > LONGEST_SECRET {
         let help = format!("write at most {LONGEST_SECRET} bytes of UTF-8, without a zero byte");
         field.report("the secret is not a text that can be sent", help);
         return None;
     }
     Some(Secret::from(value))
+}
+
+/// Reports an empty secret that the file itself does not say is empty: whoever forgot to fill it would otherwise let
+/// everybody in.
+fn is_unfilled(field: &Field<'_>, text: &str) -> bool {
+    let literal = field.literal().unwrap_or_default();
+    let variable = literal.strip_prefix("${").and_then(|rest| rest.split_once('}'));
+    let message = match (text.strip_prefix("file:"), variable) {
+        (Some(path), _) => format!("{} is empty", field.beside(path).display()),
+        // `${NAME:-}` says so.
+        (None, Some((name, _))) if !name.contains(":-") => {
+            format!("the environment variable `{name}` is empty")
+        }
+        _ => return false,
+    };
+    field.report(message, "fill it; where no password is meant, write `\"\"` here");
+    true
 }
 
 /// A PEM file with at least one certificate. A path that cannot be used is reported, and returned so that nobody
@@ -89,11 +110,40 @@ pub(super) fn certificate_files(certificate: &Field<'_>, key: &Field<'_>) -> Opt
         (false, true) => key.report("a key needs its certificate", "give `certificate` too"),
         _ => {}
     }
-    let (certificate, key) = (certificates(certificate), private_key(key));
-    Some(CertificateFiles {
-        certificate: certificate?,
-        key: key?,
-    })
+    let (chain, private) = (certificates(certificate), private_key(key));
+    let files = CertificateFiles {
+        certificate: chain?,
+        key: private?,
+    };
+    refuse_strangers(key, &files);
+    Some(files)
+}
+
+/// Reports a key that is not the certificate's. What cannot be read has been told by now.
+fn refuse_strangers(field: &Field<'_>, files: &CertificateFiles) {
+    let (Ok(chain), Ok(key)) = (read(&files.certificate), read(&files.key)) else {
+        return;
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain).collect();
+    let (Ok(chain), Ok(key)) = (chain, PrivateKeyDer::from_pem_slice(&key)) else {
+        return;
+    };
+    if chain.is_empty() {
+        return;
+    }
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let (certificate, key_file) = (files.certificate.display(), files.key.display());
+    match CertifiedKey::from_der(chain, key, &provider) {
+        Ok(_) => {}
+        Err(rustls::Error::InconsistentKeys(_)) => field.report(
+            format!("{key_file} is not the key of {certificate}"),
+            "give the key that the certificate was made for; a chain begins with that certificate",
+        ),
+        Err(error) => field.report(
+            format!("{certificate} and {key_file} cannot be used: {error}"),
+            "give an X.509 certificate and its RSA, ECDSA or Ed25519 key, both PEM",
+        ),
+    }
 }
 
 fn opened(field: &Field<'_>, path: &Path) -> Option<Zeroizing<Vec<u8>>> {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::reader::Section;
+use super::destination;
+use super::reader::{Field, Section};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Takeover {
@@ -23,7 +24,7 @@ impl Takeover {
         let socket = section.field("socket");
         let socket = match socket.literal() {
             Some("off") => None,
-            _ if socket.is_given() => socket.path(),
+            _ if socket.is_given() => chosen(&socket),
             _ => Some(usual(section)),
         };
         let range = Duration::ZERO..=Duration::from_secs(24 * 3600);
@@ -32,6 +33,12 @@ impl Takeover {
             linger: section.field("linger").duration(range, Duration::from_secs(30)),
         }
     }
+}
+
+fn chosen(field: &Field<'_>) -> Option<PathBuf> {
+    let path = field.path()?;
+    destination::check_socket(field, &path);
+    Some(path)
 }
 
 /// In the service's folder, or beside the configuration.

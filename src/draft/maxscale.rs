@@ -33,6 +33,8 @@ const SERVICE: &[&str] = &[
     "max_replication_lag",
     "transaction_replay_max_size",
 ];
+/// `failover.replay.total`, unless it is given.
+const USUAL_TOTAL: u64 = 64 << 20;
 const LISTENER: &[&str] = &["type", "service", "protocol", "port", "address", "socket"];
 const SERVER: &[&str] = &[
     "type",
@@ -261,7 +263,7 @@ fn servers(servers: &[&Section<'_>], plan: &mut Plan) {
     plan.list("servers", "The database servers.", items, Vec::new());
 }
 
-fn monitor(monitors: &[&Section<'_>], replayed: Option<String>, plan: &mut Plan) {
+fn monitor(monitors: &[&Section<'_>], replayed: Option<Mapping>, plan: &mut Plan) {
     let Some(monitor) = monitors.first() else {
         return;
     };
@@ -299,7 +301,7 @@ fn monitor(monitors: &[&Section<'_>], replayed: Option<String>, plan: &mut Plan)
     monitor.tell_others(MONITOR, meaning, plan);
 }
 
-fn failover(monitor: &Section<'_>, replayed: Option<String>, plan: &mut Plan) {
+fn failover(monitor: &Section<'_>, replayed: Option<Mapping>, plan: &mut Plan) {
     let is_on = |key| matches!(monitor.get(key), Some("true" | "1" | "on" | "yes" | "safe"));
     let mode = match is_on("auto_failover") {
         true => "automatic",
@@ -316,8 +318,7 @@ fn failover(monitor: &Section<'_>, replayed: Option<String>, plan: &mut Plan) {
     if !replication.is_empty() {
         settings.insert("replication".into(), Value::Mapping(replication));
     }
-    if let Some(size) = replayed {
-        let replay = mapping([("per_transaction", size.into())]);
+    if let Some(replay) = replayed {
         settings.insert("replay".into(), Value::Mapping(replay));
     }
     plan.section("failover", "When the primary dies.", settings);
@@ -380,19 +381,26 @@ fn max_lag(services: &[&Section<'_>], plan: &mut Plan) {
 }
 
 /// `1Mi` there is `1MiB` here.
-fn replayed(services: &[&Section<'_>]) -> Option<String> {
+/// MaxScale knows no bound for all of them: ours is not below that of one.
+fn replayed(services: &[&Section<'_>]) -> Option<Mapping> {
     let size = services
         .iter()
         .find_map(|service| service.get("transaction_replay_max_size"))?;
     let digits = size.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let unit = match &size[digits.len()..] {
-        "" => "",
-        "k" | "Ki" => "KiB",
-        "M" | "Mi" => "MiB",
-        "G" | "Gi" => "GiB",
+    let (unit, bytes) = match &size[digits.len()..] {
+        "" => ("", 1),
+        "k" | "Ki" => ("KiB", 1 << 10),
+        "M" | "Mi" => ("MiB", 1 << 20),
+        "G" | "Gi" => ("GiB", 1 << 30),
         _ => return None,
     };
-    digits.parse::<u32>().ok().map(|number| format!("{number}{unit}"))
+    let number = digits.parse::<u32>().ok()?;
+    let size = format!("{number}{unit}");
+    let mut replay = mapping([("per_transaction", size.clone().into())]);
+    if u64::from(number) * bytes > USUAL_TOTAL {
+        replay.insert("total".into(), size.into());
+    }
+    Some(replay)
 }
 
 fn threads(global: &Section<'_>, plan: &mut Plan) {
@@ -483,6 +491,12 @@ port=4008
         assert_eq!(config.consistency.max_lag.as_secs(), 7);
         assert_eq!(config.failover.replication.as_ref().unwrap().user, "repl");
         assert_eq!(config.failover.replay.per_transaction, 2 << 20);
+        let long = convert(&SAMPLE.replace(
+            "transaction_replay_max_size=2Mi",
+            "transaction_replay_max_size=1Gi",
+        ));
+        let long = Config::parse(&long.text("maxscale.cnf").unwrap(), Path::new("test.yaml")).unwrap();
+        assert_eq!(long.failover.replay.total, 1 << 30);
         let told = |text: &str| plan.warnings.iter().find(|warning| warning.text.contains(text));
         assert_eq!(told("failcount=3").unwrap().line, 26);
         assert!(

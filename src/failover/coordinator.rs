@@ -163,7 +163,7 @@ impl Coordinator {
         loop {
             tokio::select! {
                 command = inbox.recv() => match command {
-                    Some(command) => drop(command.answer.send(Err(Refusal::of(why)))),
+                    Some(command) => command.reply(Err(Refusal::of(why))),
                     None => return,
                 },
                 Ok(()) = configs.changed() => self.adopt(configs.borrow_and_update().clone()),
@@ -178,6 +178,10 @@ impl Coordinator {
     }
 
     async fn execute(&mut self, command: Command) {
+        if let Some(Err(refusal)) = command.turn.as_ref().map(|turn| self.shared.still_allows(turn)) {
+            info!(wanted = ?command.wanted, %refusal, "refused");
+            return command.reply(Err(refusal));
+        }
         let named = |name: &Option<String>| match name {
             None => Ok(None),
             Some(name) => self.server(name).map(Some),
@@ -207,7 +211,7 @@ impl Coordinator {
         if let Err(refusal) = &done {
             info!(wanted = ?command.wanted, %refusal, "refused");
         }
-        let _ = command.answer.send(done);
+        command.reply(done);
     }
 
     /// Another process decides until it is over. What was begun on servers ends first.

@@ -32,7 +32,7 @@ impl Coordinator {
         loop {
             tokio::select! {
                 command = inbox.recv() => match command {
-                    Some(command) => drop(command.answer.send(Err(Refusal::of(REFUSAL)))),
+                    Some(command) => command.reply(Err(Refusal::of(REFUSAL))),
                     None => return,
                 },
                 Ok(()) = configs.changed() => self.adopt(configs.borrow_and_update().clone()),

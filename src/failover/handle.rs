@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::coordinator::completed;
 use super::plan::Refusal;
 use super::report::Report;
-use super::shared::{Counters, Shared};
+use super::shared::{Counters, Shared, Turn};
 use super::verdict::Analysis;
 use crate::config::Config;
 
@@ -37,6 +38,8 @@ pub struct Resting(#[allow(dead_code)] oneshot::Sender<()>);
 #[derive(Debug)]
 pub(super) struct Command {
     pub(super) wanted: Wanted,
+    /// For a change of the primary.
+    pub(super) turn: Option<Turn>,
     pub(super) answer: oneshot::Sender<Result<Report, Refusal>>,
 }
 
@@ -76,8 +79,8 @@ pub struct CheckStep {
 // === impl Handle ===
 
 impl Handle {
-    /// Another primary, in good order. `to`: the best candidate unless given. `timeout`: `switchover.timeout`
-    /// unless given. `force`: although a check advises against it.
+    /// Another primary, in good order, unless a change is under way already. `to`: the best candidate unless given.
+    /// `timeout`: `switchover.timeout` unless given. `force`: although a check advises against it.
     pub async fn switchover(
         &self,
         to: Option<&str>,
@@ -85,19 +88,19 @@ impl Handle {
         force: bool,
     ) -> Result<Report, Refusal> {
         let to = to.map(str::to_owned);
-        self.ask(Wanted::Switchover { to, timeout, force }).await
+        self.change(Wanted::Switchover { to, timeout, force }).await
     }
 
-    /// Another primary because this one is lost.
+    /// Another primary because this one is lost, unless a change is under way already.
     pub async fn failover(&self, to: Option<&str>, force: bool) -> Result<Report, Refusal> {
         let to = to.map(str::to_owned);
-        self.ask(Wanted::Failover { to, force }).await
+        self.change(Wanted::Failover { to, force }).await
     }
 
     /// Makes a server follow the primary. `discard`: what it has and the primary lacks is saved and thrown away.
     pub async fn rejoin(&self, server: &str, discard: bool) -> Result<Report, Refusal> {
         let server = server.to_owned();
-        self.ask(Wanted::Rejoin { server, discard }).await
+        self.ask(Wanted::Rejoin { server, discard }, None).await
     }
 
     /// Another configuration counts as soon as nothing is under way.
@@ -158,13 +161,31 @@ impl Handle {
         }
     }
 
-    async fn ask(&self, wanted: Wanted) -> Result<Report, Refusal> {
+    async fn change(&self, wanted: Wanted) -> Result<Report, Refusal> {
+        let turn = self.shared.take_turn()?;
+        self.ask(wanted, Some(turn)).await
+    }
+
+    async fn ask(&self, wanted: Wanted, turn: Option<Turn>) -> Result<Report, Refusal> {
         let (answer, answered) = oneshot::channel();
-        let command = Command { wanted, answer };
+        let command = Command { wanted, turn, answer };
         let gone = || Refusal::of("the proxy is about to end");
-        // The queue is short: who does not fit comes back when the others are done.
-        let busy = || Refusal::of("too many commands wait already");
-        self.commands.try_send(command).map_err(|_| busy())?;
+        self.commands.try_send(command).map_err(|error| match error {
+            // The queue is short: who does not fit comes back when the others are done.
+            TrySendError::Full(_) => Refusal::of("too many commands wait already"),
+            TrySendError::Closed(_) => gone(),
+        })?;
         answered.await.map_err(|_| gone())?
+    }
+}
+
+// === impl Command ===
+
+impl Command {
+    /// Whoever hears the answer may give the next command at once.
+    pub(super) fn reply(self, done: Result<Report, Refusal>) {
+        drop(self.turn);
+        // Nobody may be left who waits.
+        let _ = self.answer.send(done);
     }
 }

@@ -125,7 +125,7 @@ impl Coordinator {
         let name = |index| scene.member(index).map(|member| member.name.clone());
         course.from = preparation.from.and_then(name);
         course.to = preparation.expected.and_then(name);
-        self.shared.show(&course);
+        self.shared.begin(&course);
         course
     }
 

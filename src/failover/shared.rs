@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::course::Course;
@@ -33,7 +34,19 @@ pub(super) struct Shared {
     history: Mutex<VecDeque<Arc<Report>>>,
     /// A change that has not ended.
     under_way: ArcSwapOption<Report>,
+    /// Changes of the primary that have begun, whoever wanted them.
+    begun: AtomicU64,
+    /// Its one permit is for the command that changes the primary, from when it is given until it is answered.
+    turn: Arc<Semaphore>,
     pub(super) counters: Counters,
+}
+
+/// Nobody else commands a change of the primary while this is kept.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _permit: OwnedSemaphorePermit,
+    /// Changes that had begun when it was taken.
+    begun: u64,
 }
 
 /// What has happened since the start.
@@ -63,6 +76,8 @@ impl Shared {
             paused: AtomicBool::new(false),
             history: Mutex::default(),
             under_way: ArcSwapOption::empty(),
+            begun: AtomicU64::new(0),
+            turn: Arc::new(Semaphore::new(1)),
             counters: Counters::default(),
         }
     }
@@ -133,6 +148,41 @@ impl Shared {
         self.under_way.load_full()
     }
 
+    /// A command that waited for another change would undo it.
+    pub(super) fn take_turn(&self) -> Result<Turn, Refusal> {
+        // First: a change that begins from here on is seen by one or the other.
+        let begun = self.begun.load(Ordering::Acquire);
+        let under_way = self.under_way();
+        if let Some(report) = under_way.filter(|report| report.kind != ReportKind::Rejoin) {
+            return Err(Refusal::of(format!("{} is under way already", title(&report))));
+        }
+        let busy = |_| Refusal::of("a change of the primary is under way already");
+        let permit = self.turn.clone().try_acquire_owned().map_err(busy)?;
+        Ok(Turn {
+            _permit: permit,
+            begun,
+        })
+    }
+
+    /// A failover by itself may have begun between the command and its turn.
+    pub(super) fn still_allows(&self, turn: &Turn) -> Result<(), Refusal> {
+        if self.begun.load(Ordering::Acquire) == turn.begun {
+            return Ok(());
+        }
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = history.iter().filter(|report| report.kind != ReportKind::Rejoin);
+        let change = changes
+            .next()
+            .map_or_else(|| "a change of the primary".to_owned(), |report| title(report));
+        Err(Refusal::of(format!("{change} was under way already")))
+    }
+
+    /// A change of the primary begins.
+    pub(super) fn begin(&self, course: &Course) {
+        self.show(course);
+        self.begun.fetch_add(1, Ordering::Release);
+    }
+
     /// Who asks meanwhile sees how far it is.
     pub(super) fn show(&self, course: &Course) {
         self.under_way.store(Some(Arc::new(course.so_far())));
@@ -148,6 +198,17 @@ impl Shared {
         history.truncate(HISTORY - 1);
         history.push_front(Arc::new(report.clone()));
     }
+}
+
+/// What it is and between whom, as far as that is known.
+fn title(report: &Report) -> String {
+    let place = |word: &str, name: &Option<Arc<str>>| {
+        name.as_ref()
+            .map(|name| format!(" {word} {name}"))
+            .unwrap_or_default()
+    };
+    let (kind, from) = (report.kind.word(), place("from", &report.from));
+    format!("a {kind}{from}{}", place("to", &report.to))
 }
 
 /// All steps as things stand: the choice is made anew once the servers are frozen.

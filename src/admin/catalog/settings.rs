@@ -65,25 +65,13 @@ fn rules(state: &State) -> Vec<Row> {
             place.into(),
             rule.name.as_str().into(),
             rule.line.into(),
-            given(&format!("{:?}", rule.matches)).into(),
-            given(&format!("{:?}", rule.actions)).into(),
+            rule.matches.shown().into(),
+            rule.actions.shown(&settings.config.servers).into(),
             rule.continues.into(),
             hits.get(place).copied().into(),
         ]
     };
     settings.config.rules.iter().enumerate().map(row).collect()
-}
-
-/// What a structure has that is not empty, without the names of types.
-fn given(debug: &str) -> String {
-    let inside = debug.split_once(" { ").map_or("", |(_, inside)| inside);
-    let inside = inside.strip_suffix(" }").unwrap_or(inside);
-    let is_empty = |part: &str| {
-        let value = part.split_once(": ").map_or("", |(_, value)| value.trim());
-        matches!(value, "" | "None" | "[]" | "{}" | "false")
-    };
-    let parts = split(inside).into_iter().filter(|part| !is_empty(part));
-    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn users(state: &State) -> Vec<Row> {
@@ -339,9 +327,5 @@ mod tests {
             "x.time=1.5s",
         ];
         assert_eq!(rows, expected);
-        assert_eq!(
-            given("M { a: None, b: [1], c: [], d: Some(\"x\") }"),
-            "b: [1], d: Some(\"x\")"
-        );
     }
 }

@@ -27,30 +27,38 @@ pub fn server_index(state: &State, name: &str) -> Result<usize, Wrong> {
     })
 }
 
+/// Whether a server's setting may be so now. Nothing is changed.
+pub fn allow(state: &State, name: &str, setting: &ServerSetting) -> Result<(), Wrong> {
+    let index = server_index(state, name)?;
+    let why = match setting {
+        ServerSetting::Weight(weight) if *weight > MOST_WEIGHT => {
+            format!("a weight is at most {MOST_WEIGHT}")
+        }
+        ServerSetting::State(admin)
+            if *admin != Admin::Online && state.shared.topology.snapshot().primary == Some(index) =>
+        {
+            format!("{name} is the primary: make another server the primary first (SWITCHOVER)")
+        }
+        ServerSetting::MaxConnections(most) if !(1..=MOST_CONNECTIONS).contains(most) => {
+            format!("a server may have 1 to {MOST_CONNECTIONS} connections")
+        }
+        _ => return Ok(()),
+    };
+    Err(Wrong::Refused(why))
+}
+
 pub fn server(state: &State, name: &str, setting: ServerSetting) -> Result<Reply, Wrong> {
+    allow(state, name, &setting)?;
     let index = server_index(state, name)?;
     let topology = &state.shared.topology;
     let done = match setting {
-        ServerSetting::Weight(weight) if weight > MOST_WEIGHT => {
-            return Err(Wrong::Refused(format!("a weight is at most {MOST_WEIGHT}")));
-        }
         ServerSetting::Weight(weight) => {
             topology.set_weight(index, weight);
             format!("the weight of {name} is {weight}")
         }
         ServerSetting::State(admin) => {
-            let is_primary = topology.snapshot().primary == Some(index);
-            if is_primary && admin != Admin::Online {
-                let why =
-                    format!("{name} is the primary: make another server the primary first (SWITCHOVER)");
-                return Err(Wrong::Refused(why));
-            }
             topology.set_admin(index, admin);
             format!("{name} is set to {}", admin.word())
-        }
-        ServerSetting::MaxConnections(most) if !(1..=MOST_CONNECTIONS).contains(&most) => {
-            let why = format!("a server may have 1 to {MOST_CONNECTIONS} connections");
-            return Err(Wrong::Refused(why));
         }
         ServerSetting::MaxConnections(most) => {
             if let Some(server) = state.shared.servers.get(index) {

@@ -10,6 +10,6 @@ mod run;
 mod show;
 mod visitors;
 
-pub use change::{MOST_CONNECTIONS, MOST_WEIGHT};
+pub use change::{MOST_CONNECTIONS, MOST_WEIGHT, allow};
 pub use reply::{Reply, Who, Wrong};
 pub use run::{execute, look, run};

@@ -8,9 +8,9 @@ use super::answer::{Problem, reply, rows};
 use super::call::Call;
 use super::endpoint::{Action, STATES};
 use crate::admin::State;
-use crate::admin::console::{Reply, Who, execute, look};
+use crate::admin::console::{MOST_CONNECTIONS, MOST_WEIGHT, Reply, Who, allow, execute, look};
 use crate::admin::language::{Command, ServerSetting};
-use crate::config::{AdminRole, parse_duration};
+use crate::config::{AdminRole, Switchover, parse_duration};
 use crate::topology::Admin;
 
 pub async fn run(state: Arc<State>, action: Action, call: &Call) -> Result<Json, Problem> {
@@ -61,7 +61,8 @@ fn command(action: Action, call: &Call) -> Result<(Command, String), Problem> {
         Action::Switchover => {
             let timeout = call.text("timeout")?.map(|text| {
                 parse_duration(text)
-                    .ok_or_else(|| Problem::bad("`timeout` is a duration such as 10s or 500ms"))
+                    .filter(|timeout| Switchover::TIMEOUT.contains(timeout))
+                    .ok_or_else(|| Problem::bad("`timeout` is a duration from 1s to 1h, such as 10s"))
             });
             let timeout = timeout.transpose()?;
             let text = format!("SWITCHOVER{}{}", wish(&to), ending(force));
@@ -100,14 +101,14 @@ fn command(action: Action, call: &Call) -> Result<(Command, String), Problem> {
     })
 }
 
-/// Each setting that is given, one after the other.
+/// Each setting that is given, or none of them.
 async fn set_server(state: Arc<State>, call: &Call) -> Result<Json, Problem> {
     let server = call.place("name").to_owned();
     if state.server(&server).is_none() {
         return Err(Problem::not_found(format!("there is no server `{server}`")));
     }
     let mut settings = Vec::new();
-    if let Some(weight) = call.count("weight")? {
+    if let Some(weight) = call.count("weight", 0..=MOST_WEIGHT)? {
         settings.push((ServerSetting::Weight(weight), format!("WEIGHT = {weight}")));
     }
     if let Some(word) = call.text("state")? {
@@ -119,7 +120,7 @@ async fn set_server(state: Arc<State>, call: &Call) -> Result<Json, Problem> {
         };
         settings.push((ServerSetting::State(admin), format!("STATE = {word}")));
     }
-    if let Some(most) = call.count("max_connections")? {
+    if let Some(most) = call.count("max_connections", 1..=MOST_CONNECTIONS)? {
         settings.push((
             ServerSetting::MaxConnections(most),
             format!("MAX_CONNECTIONS = {most}"),
@@ -128,6 +129,8 @@ async fn set_server(state: Arc<State>, call: &Call) -> Result<Json, Problem> {
     if settings.is_empty() {
         return Err(Problem::bad("give `weight`, `state` or `max_connections`"));
     }
+    // What is refused comes first, and is written down as any other command; then nothing follows.
+    settings.sort_by_key(|(setting, _)| allow(&state, &server, setting).is_ok());
     let mut done = Vec::new();
     for (setting, text) in settings {
         let command = Command::SetServer {

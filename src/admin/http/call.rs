@@ -2,6 +2,7 @@
 //! whatever nobody asked for is an error rather than ignored.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value as Json};
 
@@ -101,13 +102,19 @@ impl Call {
         }
     }
 
-    pub fn count(&self, name: &str) -> Result<Option<u32>, Problem> {
+    pub fn count(&self, name: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, Problem> {
         let Some(given) = self.body.get(name) else {
             return Ok(None);
         };
         let number = given.as_u64().and_then(|number| u32::try_from(number).ok());
-        let wrong = || Problem::bad(format!("`{name}` is a whole number of at most {}", u32::MAX));
-        number.ok_or_else(wrong).map(Some)
+        let wrong = || {
+            let (least, most) = (range.start(), range.end());
+            Problem::bad(format!("`{name}` is a whole number from {least} to {most}"))
+        };
+        number
+            .filter(|number| range.contains(number))
+            .ok_or_else(wrong)
+            .map(Some)
     }
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::access::Access;
 use crate::admin::catalog::{TABLES, Table};
+use crate::admin::console::{MOST_CONNECTIONS, MOST_WEIGHT};
 use crate::admin::language::Reload;
 
 pub struct Endpoint {
@@ -42,7 +43,7 @@ pub enum FieldKind {
     /// From and to.
     Count(u32, u32),
     Words(&'static [&'static str]),
-    /// Such as 10s or 500ms.
+    /// Such as 10s.
     Time,
     /// One of a table's columns, a `-` before it or not.
     Column,
@@ -92,17 +93,26 @@ const OF_EXPLAIN: &[Field] = &[
 ];
 const OF_KILL: &[Field] = &[Field::truth("query", "ends what it runs, and leaves the session")];
 const OF_SERVER: &[Field] = &[
-    Field::count("weight", 0, 1_000_000, "its share of the reads"),
+    Field::count("weight", 0, MOST_WEIGHT, "its share of the reads"),
     Field::words(
         "state",
         STATES,
         "drain: nothing new; maintenance: not used at all",
     ),
-    Field::count("max_connections", 1, 100_000, "connections to it, of all clients"),
+    Field::count(
+        "max_connections",
+        1,
+        MOST_CONNECTIONS,
+        "connections to it, of all clients",
+    ),
 ];
 const OF_SWITCHOVER: &[Field] = &[
     TO,
-    Field::new("timeout", FieldKind::Time, "such as 10s: then it is undone"),
+    Field::new(
+        "timeout",
+        FieldKind::Time,
+        "from 1s to 1h, such as 10s: then it is undone",
+    ),
     FORCE,
 ];
 const OF_FAILOVER: &[Field] = &[TO, FORCE];

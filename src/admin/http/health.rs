@@ -24,7 +24,7 @@ pub fn alive() -> Response {
 pub fn ready(state: &State) -> Response {
     let shared = &state.shared;
     let snapshot = shared.topology.snapshot();
-    let draining = shared.draining.load(Ordering::Relaxed);
+    let stopping = shared.draining.load(Ordering::Relaxed);
     let primary = snapshot.primary.and_then(|index| snapshot.servers.get(index));
     let has_primary = primary.is_some_and(|primary| !matches!(primary.health, Health::Down { .. }));
     let has_replica = snapshot
@@ -32,7 +32,7 @@ pub fn ready(state: &State) -> Response {
         .iter()
         .any(|server| server.role == Role::Replica && server.is_usable());
     let is_known = shared.profile().is_some();
-    let mut all = !draining && is_known && has_primary;
+    let mut all = !stopping && is_known && has_primary;
     let mut listener = |listener: &crate::config::Listener| -> Json {
         use crate::config::ListenerMode as Mode;
         let served = match listener.mode {
@@ -40,7 +40,7 @@ pub fn ready(state: &State) -> Response {
             Mode::Replica => has_replica || has_primary,
         };
         let paused = shared.pauses.is_paused(&listener.address);
-        let ready = served && !paused && !draining && is_known;
+        let ready = served && !paused && !stopping && is_known;
         all &= ready;
         json!({ "listener": listener.name, "ready": ready, "paused": paused })
     };
@@ -49,7 +49,8 @@ pub fn ready(state: &State) -> Response {
     let mut response = document(&json!({
         "ready": all,
         "has_primary": has_primary,
-        "draining": draining,
+        "knows_servers": is_known,
+        "stopping": stopping,
         "listeners": listeners,
     }));
     if !all {

@@ -7,7 +7,7 @@ use super::list::{DESCRIBED, FIRST_WORDS};
 use super::query::{Query, Source};
 use super::small_talk;
 use super::tokens::{Placed, Token, tokens};
-use crate::config::parse_duration;
+use crate::config::{Switchover, parse_duration};
 use crate::topology::Admin;
 use crate::util::suggest::nearest;
 
@@ -346,8 +346,13 @@ impl Parser<'_> {
             let value = self.value("a duration")?;
             let plain = value.parse().ok().map(std::time::Duration::from_secs);
             let duration = plain.or_else(|| parse_duration(&value));
-            let wrong = || Bad::Malformed(format!("`{value}` is not a duration; write 10s or 500ms"));
-            timeout = Some(duration.ok_or_else(wrong)?);
+            let wrong = || Bad::Malformed(format!("`{value}` is not a duration; write 10s or 1m"));
+            let given = duration.ok_or_else(wrong)?;
+            if !Switchover::TIMEOUT.contains(&given) {
+                let why = format!("`{value}` is out of range; TIMEOUT is from 1s to 1h");
+                return Err(Bad::Malformed(why));
+            }
+            timeout = Some(given);
         }
         let force = self.takes("FORCE");
         if !self.is_at_end() {
@@ -522,10 +527,10 @@ mod tests {
     fn commands_are_understood() {
         let to = |name: &str| Some(name.to_owned());
         assert_eq!(
-            parse("SWITCHOVER TO db2 TIMEOUT 500ms FORCE"),
+            parse("SWITCHOVER TO db2 TIMEOUT 1500ms FORCE"),
             Ok(Command::Switchover {
                 to: to("db2"),
-                timeout: Some(Duration::from_millis(500)),
+                timeout: Some(Duration::from_millis(1500)),
                 force: true
             })
         );
@@ -627,6 +632,13 @@ mod tests {
         assert!(told("frobnicate").contains("HELP lists"));
         assert!(told("SWITCHOVER TO").contains("a server is missing"));
         assert!(told("SWITCHOVER TO db2 NOW").contains("near 'NOW'"));
+        for outside in ["0", "500ms", "2h", "3601"] {
+            let why = told(&format!("SWITCHOVER TIMEOUT {outside}"));
+            assert!(why.contains("from 1s to 1h"), "{why}");
+        }
+        for within in ["1s", "1h", "3600"] {
+            assert!(parse(&format!("SWITCHOVER TIMEOUT {within}")).is_ok(), "{within}");
+        }
         assert!(told("switchover too db2").contains("expected TO server"));
         assert!(told("SET SERVER db1 COLOUR = 2").contains("WEIGHT"));
         assert!(told("SHOW servers WHERE role ~ 'x'").contains("LIKE"));

@@ -5,6 +5,7 @@ mod matcher;
 mod pattern;
 mod reach;
 mod rule;
+mod shown;
 mod verb;
 
 pub(super) use action::share;

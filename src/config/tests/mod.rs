@@ -1,6 +1,7 @@
 //! Whole files in, configurations or problems out.
 
 mod includes;
+mod outside;
 mod problems;
 mod sample;
 mod schema;
@@ -16,6 +17,7 @@ fn environment(name: &str) -> Option<String> {
         "HOST" => Some("db9".to_owned()),
         "SECRET" => Some("hunter2".to_owned()),
         "EMPTY" => Some(String::new()),
+        "PATH" => Some("/nonexistent:/usr/bin:/bin".to_owned()),
         _ => None,
     }
 }

@@ -284,9 +284,7 @@ fn certificates_and_keys_are_opened() {
 #[test]
 fn verified_tls_needs_somebody_to_trust() {
     let folder = tempfile::tempdir().unwrap();
-    let pem = |kind: &str| format!("-----BEGIN {kind}-----\nAAAA\n-----END {kind}-----\n");
-    std::fs::write(folder.path().join("a.crt"), pem("CERTIFICATE")).unwrap();
-    std::fs::write(folder.path().join("a.key"), pem("PRIVATE KEY")).unwrap();
+    outside::certify(folder.path(), "a");
     let parse = |text: &str| Config::parse(text, &folder.path().join("proxy.yaml"));
     let own = "servers: [{address: a, tls: {ca: a.crt}}]\ntls: {server: verify-identity}";
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Scenes for the tests, and what must hold for every one of them.
 
 mod cold;
+mod commands;
 mod plans;
 mod verdicts;
 
