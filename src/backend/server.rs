@@ -158,9 +158,11 @@ impl Server {
         self.keeps_results.load(Ordering::Relaxed)
     }
 
-    /// Counts for connections that are opened from now on.
+    /// Counts for connections that are opened from now on: those that are idle are no more use.
     pub fn set_keeps_results(&self, keeps_results: bool) {
-        self.keeps_results.store(keeps_results, Ordering::Relaxed);
+        if self.keeps_results.swap(keeps_results, Ordering::Relaxed) != keeps_results {
+            self.outdate_connections();
+        }
     }
 
     pub fn generation(&self) -> u64 {
