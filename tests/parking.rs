@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable;
+use mysql_async::prelude::{FromRow, Queryable};
 use mysql_async::{Conn, Error, OptsBuilder};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
@@ -48,6 +48,36 @@ fn insert(mut client: Conn, table: &str, id: u32) -> tokio::task::JoinHandle<Res
         client.query_drop(sql).await?;
         Ok(client)
     })
+}
+
+/// The first row of a question that waits for a locked table, and loses its server there.
+async fn asked_again<R: FromRow + Send + 'static>(
+    proxy: &Inside<'_>,
+    cluster: &Cluster,
+    table: &str,
+    mut client: Conn,
+    sql: String,
+) -> (Conn, R) {
+    let mut locker = cluster.primary().connect().await.unwrap();
+    locker
+        .query_drop(format!("LOCK TABLES {table} WRITE"))
+        .await
+        .unwrap();
+    // The statement before it counts as under way for a moment after its answer.
+    under_way(proxy, 0).await;
+    let asking = tokio::spawn(async move {
+        let answer: Result<Option<R>, Error> = client.query_first(sql).await;
+        (client, answer)
+    });
+    under_way(proxy, 1).await;
+    proxy.gate().shut("a test");
+    proxy.gate().evict(0);
+    under_way(proxy, 0).await;
+    proxy.gate().open(0);
+    under_way(proxy, 1).await;
+    locker.query_drop("UNLOCK TABLES").await.unwrap();
+    let (client, answer) = asking.await.unwrap();
+    (client, answer.unwrap().unwrap())
 }
 
 /// Ends with its test.
@@ -243,7 +273,6 @@ on_both_flavours! {
         let table = table(cluster).await;
         let proxy = Inside::before(cluster, "mode: manual").await;
         let mut client = proxy.client().await;
-        let mut locker = cluster.primary().connect().await.unwrap();
         client.query_drop(format!("INSERT INTO {table} VALUES (1, 1), (2, 2)")).await.unwrap();
         let before_and_asked = [
             (format!("INSERT INTO {table} VALUES (LAST_INSERT_ID(7), 7)"), "LAST_INSERT_ID()", 7),
@@ -253,26 +282,24 @@ on_both_flavours! {
         ];
         for (nth, (before, asked, answer)) in (1..).zip(before_and_asked) {
             client.query_drop(before).await.unwrap();
-            locker.query_drop(format!("LOCK TABLES {table} WRITE")).await.unwrap();
             let sql = format!("SELECT {asked}, v FROM {table} WHERE id = 1");
-            // The statement before it counts as under way for a moment after its answer.
-            under_way(&proxy, 0).await;
-            let asking = tokio::spawn(async move {
-                let answer: Result<Option<(i64, i32)>, _> = client.query_first(sql).await;
-                (client, answer)
-            });
-            under_way(&proxy, 1).await;
-            proxy.gate().shut("a test");
-            proxy.gate().evict(0);
-            under_way(&proxy, 0).await;
-            proxy.gate().open(0);
-            under_way(&proxy, 1).await;
-            locker.query_drop("UNLOCK TABLES").await.unwrap();
-            let (back, told) = asking.await.unwrap();
-            assert_eq!(told.unwrap().unwrap().0, answer, "{asked}");
+            let (back, told) = asked_again::<(i64, i32)>(&proxy, cluster, &table, client, sql).await;
+            assert_eq!(told.0, answer, "{asked}");
             assert_eq!(proxy.shared.recovery.repeated.get(), nth);
             client = back;
         }
+        proxy.idle().await;
+    }
+
+    async fn questions_about_the_primary_are_asked_again(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        let table = table(cluster).await;
+        let proxy = Inside::before(cluster, "mode: manual").await;
+        let sql = format!("SHOW STATUS WHERE Variable_name = 'Uptime' AND (SELECT COUNT(*) FROM {table}) = 0");
+        let client = proxy.client().await;
+        let (_, told) = asked_again::<(String, String)>(&proxy, cluster, &table, client, sql).await;
+        assert_eq!(told.0, "Uptime");
+        assert_eq!((proxy.shared.recovery.repeated.get(), proxy.shared.recovery.ambiguous.get()), (1, 0));
         proxy.idle().await;
     }
 }

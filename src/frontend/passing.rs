@@ -108,7 +108,8 @@ impl Client {
 
     /// Whether it changes nothing, so that it may be sent again as long as its answer has not begun.
     pub fn may_repeat(&self, facts: &Facts) -> bool {
-        self.stands_alone() && facts.may_move() && transcript::obstacle(&facts.features).is_none()
+        let asks = facts.may_move() || facts.only_asks();
+        self.stands_alone() && asks && transcript::obstacle(&facts.features).is_none()
     }
 
     /// Whether the session loses nothing with the connection at hand, which is one to its own server.

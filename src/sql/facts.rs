@@ -83,6 +83,11 @@ impl Facts {
         self.class.is_read() || asks && features.flags.without(CARRIED).is_empty()
     }
 
+    /// Whether it needs the primary and changes nothing all the same.
+    pub fn only_asks(&self) -> bool {
+        self.class == Class::Write && self.reason == Reason::ServerState
+    }
+
     /// Whether it runs where the statement before ran. One that `stays` where the session is for another reason is
     /// given the counts there, as long as it asks for no more than counts.
     pub fn is_for_last(&self, stays: bool) -> bool {

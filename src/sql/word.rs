@@ -23,7 +23,7 @@ macro_rules! words {
 }
 
 words! {
-    long: CharacterSet CalcFoundRows Modifier NextTransaction OneShot PerformanceSchema ReleaseAllLocks SessionTrack TrxMysqlThreadId;
+    long: CharacterSet CalcFoundRows Modifier NextTransaction OneShot PerformanceSchema ReleaseAllLocks ServiceLocks SessionTrack TrxMysqlThreadId;
     short:
     All b"all" Alter b"alter" Analyze b"analyze" As b"as" Backup b"backup" Begin b"begin" Binary b"binary"
     Binlog b"binlog" Call b"call" Case b"case" Change b"change" Character b"character" Charset b"charset"
@@ -108,6 +108,8 @@ fn long(name: &[u8]) -> Word {
         19 if is("trx_mysql_thread_id") => Word::TrxMysqlThreadId,
         20 if is("character_set_client") => Word::CharacterSet,
         21 if is("transaction_isolation") || is("transaction_read_only") => Word::NextTransaction,
+        22 if is("service_get_read_locks") => Word::ServiceLocks,
+        23 if is("service_get_write_locks") => Word::ServiceLocks,
         _ if name
             .get(..14)
             .is_some_and(|head| head.eq_ignore_ascii_case(b"session_track_")) =>

@@ -121,10 +121,11 @@ impl Client {
             .as_ref()
             .filter(|transcript| transcript.is_open());
         let in_transaction = self.session.in_transaction();
+        let writes = facts.class == Class::Write && !facts.only_asks();
         match transcript {
-            Some(transcript) => transcript.is_ambiguous() && (in_transaction || facts.class == Class::Write),
+            Some(transcript) => transcript.is_ambiguous() && (in_transaction || writes),
             None if in_transaction => crate::session::transcript::may_commit(facts, b""),
-            None => facts.class == Class::Write,
+            None => writes,
         }
     }
 

@@ -54,7 +54,7 @@ impl Scanner<'_> {
 
     fn known_call(&mut self) {
         match self.path.word {
-            Word::GetLock => self.flag(Flags::GET_LOCK),
+            Word::GetLock | Word::ServiceLocks => self.flag(Flags::GET_LOCK),
             Word::ReleaseLock => self.flag(Flags::RELEASE_LOCK),
             Word::ReleaseAllLocks => self.flag(Flags::RELEASE_ALL_LOCKS),
             Word::IsFreeLock | Word::IsUsedLock => self.flag(Flags::CHECKS_LOCK),
