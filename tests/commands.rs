@@ -297,6 +297,19 @@ on_both_flavours! {
             while !other.is_closed().await {}
         }
 
+        for set in ["SET @id = {}", "SELECT {} INTO @id"] {
+            let mut named = Raw::open(&proxy.address(), &who).await;
+            let id = named.greeting.connection_id;
+            killer.run(&set.replace("{}", &id.to_string())).await;
+            killer.run("KILL QUERY @id").await;
+            named.run("SELECT 1").await;
+            killer.run("KILL CONNECTION @id").await;
+            assert!(named.is_closed().await);
+            let gone = killer.query("KILL @id").await;
+            assert_eq!(gone[0][1..3], 1094_u16.to_le_bytes(), "{}", shown(&gone));
+            assert_eq!(killer.value("SELECT @id").await, id.to_string());
+        }
+
         let mut busy = Raw::open(&proxy.address(), &who).await;
         busy.send_query("SELECT SLEEP(60)").await;
         wait_until_running(proxy, "SELECT SLEEP(60)").await;

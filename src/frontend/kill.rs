@@ -10,11 +10,12 @@ use crate::backend::connection::Answer;
 use crate::backend::{BackendError, Key};
 use crate::net::Interrupt;
 use crate::session::State;
-use crate::sql::{Facts, Features, Kill, KillTarget, Verb};
+use crate::sql::{self, Facts, Features, Kill, KillTarget, Verb};
 use crate::wire::Capabilities;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
 use crate::wire::login::FILLER;
+use crate::wire::packet::Header;
 
 /// MySQL from this version on does not know PROCESS_KILL, and says so.
 const WITHOUT_PROCESS_KILL: u32 = 90_000;
@@ -22,6 +23,47 @@ const WITHOUT_PROCESS_KILL: u32 = 90_000;
 // === impl Client ===
 
 impl Client {
+    /// A KILL as text, which is still at the front of the inbox.
+    pub async fn kill(&mut self, header: Header, text: &[u8], facts: &Facts) -> Result<(), End> {
+        if self.kill_is_ours(&facts.features) {
+            return self.kill_client(text, facts).await;
+        }
+        if let Some((text, facts)) = self.kill_of_value(text, facts).await {
+            return self.kill_client(&text, &facts).await;
+        }
+        self.plain_query(header, facts, true).await
+    }
+
+    /// What a KILL of a user variable says with the value in its place, when that is one of our ids.
+    async fn kill_of_value(&mut self, text: &[u8], facts: &Facts) -> Option<(Vec<u8>, Facts)> {
+        let range = sql::killed_variable(text, self.session.dialect)?;
+        // What fails here fails again when the statement itself is sent.
+        self.ready_at(facts).await.ok()?;
+        let connection = self.connection.as_mut()?;
+        // A SELECT would change what the session may ask of its last one, and what a SET changes is told.
+        let asked = [b"SET @@SESSION.last_insert_id=", &text[range.clone()]].concat();
+        connection.sessions.last = u64::MAX;
+        let answer = connection.run(Command::QUERY, &connection.as_query(&asked)).await;
+        if answer.is_err() {
+            self.connection = None;
+            self.sever();
+        }
+        let (Ok(Answer::Ok), Some(connection)) = (answer, &mut self.connection) else {
+            return None;
+        };
+        let told = connection.told.get(b"last_insert_id")?;
+        let id: u64 = std::str::from_utf8(told).ok()?.parse().ok()?;
+        connection.insert_id = Some(id);
+        let said = [
+            &text[..range.start],
+            id.to_string().as_bytes(),
+            &text[range.end..],
+        ]
+        .concat();
+        let facts = sql::analyse(&said, self.session.dialect);
+        self.kill_is_ours(&facts.features).then_some((said, facts))
+    }
+
     /// A KILL of a client of ours, sent as text or prepared as such; the request is still at the front of the inbox.
     pub async fn kill_client(&mut self, text: &[u8], facts: &Facts) -> Result<(), End> {
         self.skip().await?;

@@ -99,12 +99,12 @@ impl Client {
             more => more,
         };
         let whole = header.length <= LOOKED_AT;
-        if whole && self.kill_is_ours(features) {
+        if whole && features.verb == Verb::Kill {
             let text = text.to_vec();
-            return Box::pin(self.kill_client(&text, facts)).await;
+            return Box::pin(self.kill(header, &text, facts)).await;
         }
         let lists_threads = features.has(Flags::PROCESS_LIST);
-        if whole && features.verb != Verb::Kill && (lists_threads || !features.spans().is_empty()) {
+        if whole && (lists_threads || !features.spans().is_empty()) {
             let rewritten = rewritten(text, features, self.id, Counts::default());
             let rewritten = match lists_threads {
                 true => self
@@ -132,7 +132,7 @@ impl Client {
     }
 
     /// A statement that goes as it came.
-    async fn plain_query(&mut self, header: Header, facts: &Facts, whole: bool) -> Result<(), End> {
+    pub async fn plain_query(&mut self, header: Header, facts: &Facts, whole: bool) -> Result<(), End> {
         // Of a longer one only the beginning has been read.
         self.note_why(Why::TooLong);
         let decision = whole.then(|| self.route(facts, Servers::default()));

@@ -216,12 +216,16 @@ impl Rewrite {
         let (pattern, with) = (section.field("pattern"), section.field("with"));
         require(section, &pattern, "give the regular expression to replace");
         require(section, &with, "give the text to put there; `\"\"` for none");
-        let pattern = pattern.pattern(LONGEST_PATTERN);
-        let with = with.literal().map(str::to_owned);
-        Some(Self {
-            pattern: pattern?,
-            with: with?,
-        })
+        let pattern = pattern.pattern(LONGEST_PATTERN)?;
+        let text = with.literal()?.to_owned();
+        if let Some(group) = pattern.lacks_group(&text) {
+            let message = format!("the pattern has no group `{group}`");
+            with.report(
+                message,
+                "name one of its groups, in braces before a letter or digit: `${1}x`; `$$` is a dollar",
+            );
+        }
+        Some(Self { pattern, with: text })
     }
 }
 

@@ -232,7 +232,7 @@ mod tests {
             "target: {server: db2}, consistency: strong, max_lag: 500ms, timeout: 5s",
             "target: {servers: [db2, db3]}",
             "block: 'no, not here'",
-            "rewrite: {pattern: '\\[x\\]', with: $1}",
+            "rewrite: {pattern: '(\\[x\\])', with: $1}",
             "mirror: {server: db3, share: 100%}",
             "mirror: {server: db3, share: 0.05%}",
             "mirror: {server: db3, share: 2.5%}",

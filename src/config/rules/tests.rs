@@ -55,7 +55,7 @@ fn every_matcher_and_action_is_read() {
     consistency: strong
     max_lag: 500ms
     timeout: 5s
-    rewrite: {pattern: '\bforce\b', with: '$1${name}'}
+    rewrite: {pattern: '(?P<name>\bforce\b)', with: '$1${name}'}
     mirror: {server: db2, share: 0.5%}
     cache: {ttl: 1s, max_bytes: 4KiB}
     throttle: {rate: 100/s, per: user, burst: 5, wait: 0s}
@@ -175,6 +175,7 @@ fn rules_are_checked() {
     );
     says("match: {digest: ''}", "cannot be used");
     says("rewrite: {pattern: x}", "`with` is missing");
+    says("rewrite: {pattern: (x), with: $1y}", "no group `1y`");
     says("mirror: {share: 5%}", "`server` is missing");
     says("mirror: {server: db2, share: 5}", "is not a percentage");
     says("mirror: {server: db2, share: 101%}", "out of range");
