@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::fixture::proxy::{PATIENCE, connect, wait_for};
 use crate::fixture::raw::{Raw, Who, shown};
-use crate::fixture::{Cluster, Proxy, on_both_flavours};
+use crate::fixture::{Cluster, Flavour, Proxy, on_both_flavours};
 
 /// The error of a command that is refused.
 async fn refusal(conn: &mut Conn, command: &str) -> (u16, String) {
@@ -364,6 +364,46 @@ on_both_flavours! {
         assert_eq!(told, ["db2"]);
         assert_eq!(texts(&mut admin, "SELECT server FROM servers WHERE role = 'primary'").await, ["db2"]);
         assert_eq!(refusal(&mut admin, "SWITCHOVER TO db2").await.0, 1105);
+    }
+
+    async fn the_proxys_own_statements_mean_the_same_with_any_settings(flavour) {
+        let cluster = Cluster::of(flavour).replicas(1).start().await;
+        let more = match flavour {
+            Flavour::MySql => "",
+            Flavour::MariaDb => "ORACLE,EMPTY_STRING_IS_NULL,",
+        };
+        let odd = "PAD_CHAR_TO_FULL_LENGTH,ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT,IGNORE_SPACE,\
+            HIGH_NOT_PRECEDENCE,ONLY_FULL_GROUP_BY,NO_UNSIGNED_SUBTRACTION";
+        for server in cluster.servers() {
+            let sql = format!(
+                "SET GLOBAL sql_mode='{more}{odd}', autocommit=0, sql_select_limit=1, sql_safe_updates=1, \
+                 completion_type='CHAIN'"
+            );
+            server.execute(sql).await.unwrap();
+        }
+        let (user, password) = (&cluster.user, &cluster.password);
+        let failover = format!("failover: {{mode: manual, user: {user}, password: {password}}}");
+        let proxy = Proxy::before(&cluster).with(failover).admin().start().await;
+        let mut client = proxy.client().await;
+        client.query_drop("SET autocommit=1, completion_type='NO_CHAIN'").await.unwrap();
+        client.query_drop("CREATE TABLE app.odd (id INT PRIMARY KEY)").await.unwrap();
+        let mut admin = proxy.admin().await;
+        for (id, to) in [(1, "db2"), (2, "db1"), (3, "")] {
+            client.query_drop(format!("INSERT INTO app.odd VALUES ({id})")).await.unwrap();
+            let count: Option<i32> = client.query_first("SELECT COUNT(*) FROM app.odd").await.unwrap();
+            assert_eq!(count, Some(id));
+            let healthy = "SELECT COUNT(*) FROM servers WHERE health = 'up' AND replication <> 'stopped'";
+            wait_for("healthy servers", async || {
+                let verdict = "SELECT value FROM failover_analysis WHERE item = 'verdict'";
+                let verdict: Option<String> = admin.query_first(verdict).await.unwrap();
+                let healthy: Option<u32> = admin.query_first(healthy).await.unwrap();
+                (verdict.as_deref() == Some("healthy") && healthy == Some(2)).then_some(())
+            }).await;
+            if !to.is_empty() {
+                let row: Row = admin.query_first(format!("SWITCHOVER TO {to}")).await.unwrap().unwrap();
+                assert_eq!(row.get::<String, _>("outcome").unwrap(), "done");
+            }
+        }
     }
 
     async fn ctl_tells_scripts_by_its_exit_code(flavour) {

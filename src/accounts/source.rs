@@ -6,6 +6,11 @@ use mysql_async::{ClientIdentity, Conn, DriverError, Error, Opts, OptsBuilder, S
 
 use crate::config::{Address, Config, Login, Server, ServerTls, ServerTlsMode};
 
+/// What the servers' own settings would make of our statements: strings that are names or nothing, padded names, writes
+/// that are not committed, answers cut short.
+const OWN_SETTINGS: &str = "SET SESSION sql_mode='STRICT_ALL_TABLES', autocommit=1, \
+    sql_select_limit=18446744073709551615, sql_safe_updates=0, completion_type='NO_CHAIN'";
+
 /// Where accounts are read and servers are watched.
 #[derive(Clone)]
 pub struct Source {
@@ -26,7 +31,8 @@ impl Source {
             .prefer_socket(false)
             .stmt_cache_size(0)
             .max_allowed_packet(Some(1 << 24))
-            .wait_timeout(Some(28_800));
+            .wait_timeout(Some(28_800))
+            .setup(vec![OWN_SETTINGS]);
         opts = match &server.address {
             Address::Tcp { host, port } => opts
                 .ip_or_hostname(host.clone())
