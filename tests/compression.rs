@@ -51,4 +51,26 @@ on_both_flavours! {
         })
         .await;
     }
+
+    async fn a_compressed_command_may_have_any_number_inside(flavour) {
+        let cluster = Cluster::shared(flavour).await;
+        for server in ["off", "zlib"] {
+            let proxy = Proxy::before(cluster).with(format!("compression: {{server: {server}}}")).start().await;
+            let who = Who::of(cluster, Who::usual() | Capabilities::COMPRESS);
+            for port in [proxy.address(), cluster.primary().address()] {
+                let mut raw = Raw::open(&port, &who).await;
+                for number in [1, 7, 255, 0, 1] {
+                    raw.first_number = number;
+                    let text = "n".repeat(200);
+                    assert_eq!(raw.value(&format!("SELECT '{text}'")).await, text);
+                    assert_eq!(raw.value("SELECT 1").await, "1");
+                }
+            }
+        }
+        let proxy = Proxy::shared(flavour).await;
+        let mut raw = Raw::open(&proxy.address(), &Who::of(cluster, Who::usual())).await;
+        raw.first_number = 1;
+        let refused = raw.query("SELECT 1").await;
+        assert_eq!(refused[0][1..3], 1156_u16.to_le_bytes());
+    }
 }

@@ -203,6 +203,7 @@ on_both_flavours! {
                 let row = [(LONGLONG, Some(&one[..])), (LONGLONG, None)];
                 note(&mut steps, "call", execute(raw, id, &row, true).await);
                 note(&mut steps, "call again", execute(raw, id, &row, false).await);
+                assert_eq!(raw.value("SELECT 'of the next'").await, "of the next");
                 steps
             })
             .await;

@@ -59,11 +59,19 @@ impl Client {
                 && bytes.len() >= header.total().min(HEADER + LOOKED_AT)
             {
                 self.signal.idle_since.set(None);
-                if header.sequence != 0 {
-                    let _ = self.error(1156, b"08S01", "Got packets out of order").await;
-                    return Err(End::Malformed);
-                }
-                let command = bytes
+                let header = match header.sequence {
+                    0 => header,
+                    // Compressed packets have numbers of their own, and some clients count nothing else.
+                    _ if self.link.next_number().is_some() => self.number_anew(header),
+                    _ => {
+                        let _ = self.error(1156, b"08S01", "Got packets out of order").await;
+                        return Err(End::Malformed);
+                    }
+                };
+                let command = self
+                    .link
+                    .inbox
+                    .bytes()
                     .get(HEADER)
                     .copied()
                     .filter(|_| header.length > 0)
@@ -73,6 +81,18 @@ impl Client {
             let started = !bytes.is_empty();
             self.wait(started).await?;
         }
+    }
+
+    /// The command at the front of the inbox begins at 0, as the server wants it that may get it uncompressed.
+    fn number_anew(&mut self, header: Header) -> Header {
+        let header = Header {
+            sequence: 0,
+            ..header
+        };
+        if let Some(place) = self.link.inbox.bytes_mut().first_chunk_mut() {
+            *place = header.encode();
+        }
+        header
     }
 
     async fn wait(&mut self, started: bool) -> Result<(), End> {

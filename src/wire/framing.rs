@@ -83,6 +83,8 @@ pub struct Framer {
     /// The current packet is of the maximal length: the next one continues its payload.
     continued: bool,
     limit: usize,
+    /// The rows are a procedure's OUT parameters. An OK follows these, which MySQL announces before them, and not behind.
+    has_out_parameters: bool,
     /// Rows of the last result set.
     pub rows: u64,
     /// The payload of the first of them, if it is short and came in one piece.
@@ -118,6 +120,7 @@ impl Framer {
             skip: 0,
             continued: false,
             limit: LONGEST_INSPECTED,
+            has_out_parameters: false,
             rows: 0,
             first_row: ShortRow::default(),
             shows_rows: false,
@@ -296,6 +299,7 @@ impl Framer {
                 if self.may_open_cursor && status.has(Status::CURSOR_EXISTS) {
                     return self.end(payload, Kind::End);
                 }
+                self.has_out_parameters = status.has(Status::PS_OUT_PARAMETERS);
                 self.state = State::Rows;
                 Ok(Look::Packet(Kind::ColumnsEnd))
             }
@@ -306,7 +310,8 @@ impl Framer {
     }
 
     fn end(&mut self, payload: &[u8], kind: Kind) -> Result<Look, Malformed> {
-        let more = status_of(payload)?.has(Status::MORE_RESULTS);
+        let more =
+            std::mem::take(&mut self.has_out_parameters) || status_of(payload)?.has(Status::MORE_RESULTS);
         self.state = if more { State::Start } else { State::Done };
         Ok(Look::Packet(kind))
     }
@@ -516,6 +521,27 @@ mod tests {
             let old = [Kind::ColumnsEnd, Kind::End];
             assert_eq!(kinds, [&old[..], &[Kind::Ok], &old].concat());
             assert_eq!(end, bytes.len());
+        }
+    }
+
+    #[test]
+    fn an_ok_follows_out_parameters_whether_or_not_it_is_announced_behind_them() {
+        const OUT: u16 = 0x1000;
+        for behind in [2, 2 | 8, 2 | 8 | OUT] {
+            let packets = [
+                vec![1],
+                b"\x03def1".to_vec(),
+                eof(2 | 8 | OUT),
+                vec![0, 0, 7],
+                eof(behind),
+                ok(0, 2),
+            ];
+            let bytes = stream(&packets);
+            for size in [1, 5, bytes.len()] {
+                let mut framer = Framer::new(Capabilities::NONE, Expect::Results);
+                let read = run(&mut framer, &bytes, &[size]).unwrap();
+                assert_eq!(read, (vec![Kind::ColumnsEnd, Kind::End, Kind::Ok], bytes.len()));
+            }
         }
     }
 
