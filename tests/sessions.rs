@@ -303,6 +303,25 @@ const SEE_CHARSETS: &str = "SELECT @@character_set_client, @@character_set_conne
      @@collation_connection, @@character_set_server, @@collation_database";
 
 on_both_flavours! {
+    async fn who_sets_a_global_variable_keeps_its_own(flavour) {
+        let cluster = Cluster::of(flavour).start().await;
+        let proxy = Proxy::before(&cluster).start().await;
+        let values = async |client: &mut Conn| {
+            let sql = "SELECT @@session.time_zone, @@session.sql_mode";
+            client.query_first::<(String, String), _>(sql).await.unwrap().unwrap()
+        };
+        let mut client = proxy.client().await;
+        let before = values(&mut client).await;
+        for set in ["SET GLOBAL time_zone = '+05:00'", "SET @@global.sql_mode := 'STRICT_ALL_TABLES', @a = 1"] {
+            client.query_drop(set).await.unwrap();
+            assert_eq!(values(&mut client).await, before);
+        }
+        let later = ("+05:00".to_owned(), "STRICT_ALL_TABLES".to_owned());
+        assert_eq!(values(&mut proxy.client().await).await, later);
+        client.query_drop("SET time_zone = DEFAULT, sql_mode = DEFAULT").await.unwrap();
+        assert_eq!(values(&mut client).await, later);
+    }
+
     async fn variables_follow_their_session(flavour) {
         let limit = match flavour {
             Flavour::MySql => "max_execution_time",

@@ -126,6 +126,11 @@ impl Accounts {
         self.lockouts.forget_all();
     }
 
+    /// What clients encrypt passwords with, where there is no TLS.
+    pub fn public_key(&self) -> &str {
+        self.keys.public_pem()
+    }
+
     pub(super) fn keys(&self) -> &KeyPair {
         &self.keys
     }

@@ -377,7 +377,7 @@ impl Client {
             }),
             Speaks::OfWarnings => Some(Rows::More(self.evidence.rows_of_warnings(&self.trace))),
             Speaks::OfErrors => Some(Rows::More(self.evidence.rows_of_errors())),
-            Speaks::OfStatus => Some(Rows::Status(OwnStatus::new(&self.link, self.capabilities))),
+            Speaks::OfStatus => Some(Rows::Status(OwnStatus::new(&self.link, &worker.shared.accounts))),
         };
         let relay = Relay {
             client: &mut self.link,

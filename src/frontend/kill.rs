@@ -28,14 +28,21 @@ impl Client {
         if self.kill_is_ours(&facts.features) {
             return self.kill_client(text, facts).await;
         }
-        if let Some((text, facts)) = self.kill_of_value(text, facts).await {
-            return self.kill_client(&text, &facts).await;
+        let said = match super::query::rewritten_for_good(text, &facts.features, self.id) {
+            Some(of_oneself) => Some(of_oneself),
+            None => self.kill_of_value(text, facts).await,
+        };
+        if let Some(text) = said {
+            let facts = sql::analyse(&text, self.session.dialect);
+            if self.kill_is_ours(&facts.features) {
+                return self.kill_client(&text, &facts).await;
+            }
         }
         self.plain_query(header, facts, true).await
     }
 
-    /// What a KILL of a user variable says with the value in its place, when that is one of our ids.
-    async fn kill_of_value(&mut self, text: &[u8], facts: &Facts) -> Option<(Vec<u8>, Facts)> {
+    /// What a KILL of a user variable says with the value in its place.
+    async fn kill_of_value(&mut self, text: &[u8], facts: &Facts) -> Option<Vec<u8>> {
         let range = sql::killed_variable(text, self.session.dialect)?;
         // What fails here fails again when the statement itself is sent.
         self.ready_at(facts).await.ok()?;
@@ -54,14 +61,8 @@ impl Client {
         let told = connection.told.get(b"last_insert_id")?;
         let id: u64 = std::str::from_utf8(told).ok()?.parse().ok()?;
         connection.insert_id = Some(id);
-        let said = [
-            &text[..range.start],
-            id.to_string().as_bytes(),
-            &text[range.end..],
-        ]
-        .concat();
-        let facts = sql::analyse(&said, self.session.dialect);
-        self.kill_is_ours(&facts.features).then_some((said, facts))
+        let id = id.to_string();
+        Some([&text[..range.start], id.as_bytes(), &text[range.end..]].concat())
     }
 
     /// A KILL of a client of ours, sent as text or prepared as such; the request is still at the front of the inbox.
@@ -146,6 +147,7 @@ impl Client {
         if goes {
             // The server closes its end after the answer: nobody else may get this connection.
             self.session.hold_state_for_good();
+            self.entry.set_dying(true);
         }
         self.pass_payload(&payload, Expect::Results, facts).await?;
         if goes { Err(End::Killed) } else { Ok(()) }
@@ -302,9 +304,11 @@ impl Client {
             is_login: false,
             filler: [0; FILLER],
         };
-        let victim = pools
-            .acquire(&server, (&key, &pool), None, &state, nobody)
-            .await?;
+        let victim = match pools.acquire(&server, (&key, &pool), None, &state, nobody).await {
+            // It may not log in any more, which is a reason to end its sessions.
+            Err(BackendError::Refused { .. }) => return self.may_kill_all(id).await,
+            victim => victim?,
+        };
         let (thread, what) = (
             victim.thread.to_string(),
             if connection { "CONNECTION" } else { "QUERY" },
@@ -319,6 +323,25 @@ impl Client {
         }
         self.unbind();
         Ok(answer)
+    }
+
+    /// Whether the account may kill whom it likes, by its own grants.
+    async fn may_kill_all(&mut self, id: u64) -> Result<Answer, BackendError> {
+        let Some(own) = &mut self.connection else {
+            return Err(BackendError::Stopping);
+        };
+        let grants = own.list(b"SHOW GRANTS").await;
+        self.session.row_count = 0;
+        self.unbind();
+        if grants?.iter().any(|grant| allows_any_kill(grant)) {
+            return Ok(Answer::Ok);
+        }
+        self.session.row_count = -1;
+        Ok(Answer::Error {
+            code: 1095,
+            sqlstate: *b"HY000",
+            message: format!("You are not owner of thread {id}"),
+        })
     }
 
     pub async fn process_kill(&mut self) -> Result<(), End> {
@@ -365,6 +388,44 @@ impl Client {
         match super::request::read_packet(&mut self.link, limit).await {
             Ok(payload) => Ok(payload),
             Err(error) => Err(self.client_failed(&error).await),
+        }
+    }
+}
+
+/// Of a row of SHOW GRANTS: whether it is about everything, and lets kill other accounts' connections.
+fn allows_any_kill(grant: &[u8]) -> bool {
+    const WORDS: [&str; 4] = ["ALL PRIVILEGES", "SUPER", "CONNECTION_ADMIN", "CONNECTION ADMIN"];
+    let text = String::from_utf8_lossy(grant);
+    let Some((rights, _)) = text.split_once(" ON *.* TO ") else {
+        return false;
+    };
+    rights.split("GRANT ").nth(1).is_some_and(|rights| {
+        let mut rights = rights.split(',').map(str::trim);
+        rights.any(|right| WORDS.contains(&right))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_global_rights_to_kill_count() {
+        for grant in [
+            "\x2aGRANT ALL PRIVILEGES ON *.* TO `root`@`%` WITH GRANT OPTION",
+            "\x2aGRANT SELECT, SUPER ON *.* TO `a`@`%`",
+            "\x2aGRANT CONNECTION_ADMIN,ROLE_ADMIN ON *.* TO `a`@`%`",
+            "\x2aGRANT CONNECTION ADMIN ON *.* TO `a`@`%` IDENTIFIED BY PASSWORD '*1'",
+        ] {
+            assert!(allows_any_kill(grant.as_bytes()), "{grant}");
+        }
+        for grant in [
+            "\x2aGRANT USAGE ON *.* TO `SUPER`@`%`",
+            "\x2aGRANT ALL PRIVILEGES ON `app`.* TO `a`@`%`",
+            "\x2aGRANT PROCESS ON *.* TO `a`@`%`",
+            "",
+        ] {
+            assert!(!allows_any_kill(grant.as_bytes()), "{grant}");
         }
     }
 }

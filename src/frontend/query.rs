@@ -152,11 +152,10 @@ impl Client {
             _ => {}
         }
         self.begin_write(facts, None, whole);
-        let outcome = self.pass(Expect::Results, facts).await?;
-        if facts.features.has(Flags::SETS_GLOBAL) && outcome.error.is_none() {
-            self.server.outdate_connections();
+        if whole && facts.features.has(Flags::SETS_GLOBAL) {
+            return Box::pin(self.set_global(header, facts)).await;
         }
-        Ok(())
+        self.pass(Expect::Results, facts).await.map(drop)
     }
 
     /// The policy leaves no server that may answer.
@@ -284,6 +283,7 @@ fn rewritten(text: &[u8], features: &Features, id: u32, counts: Counts) -> Optio
     let mut changed = false;
     for span in features.spans() {
         let new = match span.function {
+            Function::ConnectionId if features.verb == Verb::Kill => Some(id.to_string()),
             // A bare number would be a column's place behind ORDER BY.
             Function::ConnectionId if !features.has(Flags::PROCESS_LIST | Flags::CHECKS_LOCK) => {
                 Some(format!("CAST({id} AS UNSIGNED)"))

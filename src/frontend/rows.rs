@@ -1,10 +1,11 @@
 //! Rows that speak of the client's own connection: the server means the one that it has with the proxy.
 
 use super::registry::Registry;
+use crate::accounts::Accounts;
 use crate::net::Link;
 use crate::sql::{Features, Flags, Verb};
-use crate::wire::Capabilities;
 use crate::wire::bytes::{Put, Reader};
+use crate::wire::compress::Algorithm;
 use crate::wire::framing::Kind;
 
 /// What the rows of the statement under way may say of connections.
@@ -38,8 +39,9 @@ pub enum Rows<'a> {
 pub struct OwnStatus {
     tls_version: &'static str,
     cipher: String,
-    /// The algorithm, and the level where it is known.
-    compression: Option<(&'static str, Option<&'static str>)>,
+    /// The algorithm and the level.
+    compression: Option<(&'static str, String)>,
+    public_key: String,
 }
 
 /// A SHOW that is longer says nothing of a status.
@@ -98,14 +100,11 @@ fn process(row: &[u8], registry: &Registry, server: usize) -> Option<Vec<u8>> {
 // === impl OwnStatus ===
 
 impl OwnStatus {
-    pub fn new(link: &Link, capabilities: Capabilities) -> Self {
-        let compression = if capabilities.has(Capabilities::COMPRESS) {
-            Some(("zlib", Some(ZLIB_LEVEL)))
-        } else if capabilities.has(Capabilities::ZSTD) {
-            Some(("zstd", None))
-        } else {
-            None
-        };
+    pub fn new(link: &Link, accounts: &Accounts) -> Self {
+        let compression = link.compression().map(|(algorithm, level)| match algorithm {
+            Algorithm::Zlib => ("zlib", ZLIB_LEVEL.to_owned()),
+            Algorithm::Zstd => ("zstd", level.to_string()),
+        });
         let tls = link.tls();
         let tls_version = match tls.and_then(|tls| tls.protocol_version()) {
             Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
@@ -117,6 +116,7 @@ impl OwnStatus {
             tls_version,
             cipher: suite.map_or_else(String::new, |suite| cipher(&format!("{:?}", suite.suite()))),
             compression,
+            public_key: accounts.public_key().to_owned(),
         }
     }
 
@@ -140,8 +140,11 @@ impl OwnStatus {
             b"Ssl_version" => Some(self.tls_version),
             b"Ssl_cipher" => Some(&self.cipher),
             b"Compression" => Some(if self.compression.is_some() { "ON" } else { "OFF" }),
-            b"Compression_algorithm" => Some(self.compression.map_or("", |(algorithm, _)| algorithm)),
-            b"Compression_level" => self.compression.map_or(Some("0"), |(_, level)| level),
+            b"Compression_algorithm" => {
+                Some(self.compression.as_ref().map_or("", |(algorithm, _)| algorithm))
+            }
+            b"Compression_level" => Some(self.compression.as_ref().map_or("0", |(_, level)| level)),
+            b"Rsa_public_key" | b"Caching_sha2_password_rsa_public_key" => Some(&self.public_key),
             _ => None,
         }
     }
@@ -191,7 +194,8 @@ mod tests {
         let own = OwnStatus {
             tls_version: "TLSv1.2",
             cipher: "SOME-CIPHER".to_owned(),
-            compression: Some(("zstd", None)),
+            compression: Some(("zstd", "11".to_owned())),
+            public_key: "a key".to_owned(),
         };
         let row = |columns: &[&str]| {
             let mut row = Vec::new();
@@ -209,7 +213,14 @@ mod tests {
             replaced(&["Compression", "OFF"]),
             Some(row(&["Compression", "ON"]))
         );
-        assert_eq!(replaced(&["Compression_level", "0"]), None);
+        assert_eq!(
+            replaced(&["Compression_level", "0"]),
+            Some(row(&["Compression_level", "11"]))
+        );
+        assert_eq!(
+            replaced(&["Rsa_public_key", "another"]),
+            Some(row(&["Rsa_public_key", "a key"]))
+        );
         assert_eq!(replaced(&["Ssl_accepts", "7"]), None);
         assert_eq!(
             replaced(&["Ssl_version", "InnoDB", "10"]),

@@ -14,7 +14,7 @@ use crate::backend::BackendError;
 use crate::backend::connection::Answer;
 use crate::routing::{Place, Servers, Why};
 use crate::session::{Hold, Lineage, State, Statement, Template, Wishes};
-use crate::sql::{self, Class, Facts, Flags};
+use crate::sql::{self, Class, Facts, Flags, Verb};
 use crate::wire::Status;
 use crate::wire::command::Command;
 use crate::wire::framing::Expect;
@@ -64,6 +64,9 @@ impl Client {
         }
         let text = changed.as_deref().unwrap_or(text);
         let own = rewritten_for_good(text, &facts.features, self.id);
+        if let Some(text) = own.as_deref().filter(|_| facts.features.verb == Verb::Kill) {
+            facts = sql::analyse(text, self.session.dialect);
+        }
         self.session.asks_counts |= facts.features.has(Flags::FOUND_ROWS | Flags::ROW_COUNT);
         let template = self.worker.templates.intern(Template {
             text: own.as_deref().unwrap_or(text).into(),

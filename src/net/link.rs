@@ -14,6 +14,7 @@ use super::cutoff::{self, Cutoff};
 use super::signal::{Interrupt, Signal};
 use super::socket::Socket;
 use super::zip::Zip;
+use crate::wire::compress::Algorithm;
 use crate::wire::packet::{HEADER, Header, put_packet};
 
 /// How much plaintext is encrypted before it is written out.
@@ -106,6 +107,11 @@ impl Link {
         Some(self.layers.as_ref()?.zip.as_ref()?.next_number())
     }
 
+    /// How, and how hard, what is sent is compressed, if it is.
+    pub fn compression(&self) -> Option<(Algorithm, u8)> {
+        Some(self.layers.as_ref()?.zip.as_ref()?.kind())
+    }
+
     /// From here on both directions are compressed.
     pub fn compress(&mut self, zip: Zip) {
         let layers = self.layers.get_or_insert_default();
@@ -193,10 +199,12 @@ impl Link {
             }
             let more = self.inbox.bytes().len() - before;
             layers.collect_tls()?;
-            let _ = layers.poll_pending(&mut self.socket, context)?;
+            let flushed = layers.poll_pending(&mut self.socket, context);
+            // A peer that hears no more may have said something all the same.
             if more > 0 {
                 return Poll::Ready(Ok(more));
             }
+            let _ = flushed?;
         }
     }
 

@@ -71,6 +71,11 @@ impl Zip {
         Ok(())
     }
 
+    /// How, and how hard, what is sent is compressed.
+    pub fn kind(&self) -> (Algorithm, u8) {
+        self.compressor.kind()
+    }
+
     /// The number that the next packet out would have, as an answer.
     pub fn next_number(&self) -> u8 {
         if self.turned {

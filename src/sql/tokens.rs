@@ -62,11 +62,37 @@ impl<'text> Tokens<'text> {
     }
 
     pub(super) fn take_symbol(&mut self, symbol: u8) -> bool {
-        let is = self.peek().kind == TokenKind::Symbol(symbol);
+        self.take_kind(TokenKind::Symbol(symbol))
+    }
+
+    pub(super) fn take_sign(&mut self) -> bool {
+        self.take_kind(TokenKind::SystemSign)
+    }
+
+    pub(super) fn take_assignment(&mut self) -> bool {
+        self.take_kind(TokenKind::Assign)
+    }
+
+    fn take_kind(&mut self, kind: TokenKind) -> bool {
+        let is = self.peek().kind == kind;
         if is {
             self.ahead = None;
         }
         is
+    }
+
+    /// Goes to what stands behind the next comma that is in no parentheses; there may be none.
+    pub(super) fn skip_past_comma(&mut self) -> bool {
+        let mut depth = 0_usize;
+        loop {
+            match self.next_token().kind {
+                TokenKind::Symbol(b'(') => depth += 1,
+                TokenKind::Symbol(b')') => depth = depth.saturating_sub(1),
+                TokenKind::Symbol(b',') if depth == 0 => return true,
+                TokenKind::End => return false,
+                _ => {}
+            }
+        }
     }
 
     /// A name with an optional schema.

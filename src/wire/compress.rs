@@ -106,6 +106,10 @@ impl Header {
 // === impl Compressor ===
 
 impl Compressor {
+    pub fn kind(&self) -> (Algorithm, u8) {
+        (self.algorithm, self.level)
+    }
+
     /// A level that the algorithm does not have becomes the nearest that it has.
     pub fn new(algorithm: Algorithm, level: u8) -> Self {
         let highest = match algorithm {
