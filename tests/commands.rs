@@ -258,6 +258,20 @@ on_both_flavours! {
         assert_eq!(direct.capabilities.without(own), through.capabilities.without(own));
     }
 
+    async fn a_login_is_answered_as_by_the_server(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        for capabilities in [Capabilities::NONE, Capabilities::SESSION_TRACK, Capabilities::SESSION_TRACK | Capabilities::DEPRECATE_EOF] {
+            let plain = Who::of(proxy.cluster, Who::usual() | capabilities);
+            for who in [plain.clone(), plain.database("app")] {
+                let mut answers = Vec::new();
+                for address in [proxy.cluster.primary().address(), proxy.address()] {
+                    answers.push(Raw::connect(&address).await.login(&who).await);
+                }
+                assert_eq!(answers[0], answers[1], "{capabilities:?}, {:?}", who.database);
+            }
+        }
+    }
+
     async fn the_connection_id_is_that_of_the_greeting(flavour) {
         let proxy = Proxy::shared(flavour).await;
         let mut raw = Raw::open(&proxy.address(), &Who::of(proxy.cluster, Who::usual())).await;

@@ -538,10 +538,9 @@ impl Client {
         }
         self.session.status = status;
         self.unbind();
-        self.link
-            .send(&reply::ok(sequence, status))
-            .await
-            .map_err(|_| End::Broken)
+        let schema = self.session.state.schema.as_deref();
+        let packet = reply::welcome(sequence, self.capabilities, status, schema);
+        self.link.send(&packet).await.map_err(|_| End::Broken)
     }
 
     /// A client that comes while there is no primary waits for one.

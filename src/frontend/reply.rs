@@ -3,6 +3,7 @@
 use crate::wire::err::ErrPacket;
 use crate::wire::ok::OkPacket;
 use crate::wire::packet::put_with;
+use crate::wire::track::Change;
 use crate::wire::{Capabilities, Status};
 
 pub fn error(
@@ -29,6 +30,22 @@ pub fn failure(sequence: u8, capabilities: Capabilities, packet: &ErrPacket<'_>)
             packet.encode_without_state(out);
         }
     });
+    out
+}
+
+/// The answer to a login, which tells clients that follow their session of the schema that they chose.
+pub fn welcome(sequence: u8, capabilities: Capabilities, status: Status, schema: Option<&[u8]>) -> Vec<u8> {
+    let Some(schema) = schema.filter(|_| capabilities.has(Capabilities::SESSION_TRACK)) else {
+        return ok(sequence, status);
+    };
+    let (mut out, mut track) = (Vec::new(), Vec::new());
+    Change::Schema(schema).encode(&mut track);
+    let packet = OkPacket {
+        status: status | Status::SESSION_STATE_CHANGED,
+        track: &track,
+        ..OkPacket::default()
+    };
+    put_with(&mut out, sequence, |out| packet.encode(out, capabilities));
     out
 }
 
