@@ -286,6 +286,28 @@ on_both_flavours! {
         assert_eq!(raw.value("SELECT CONNECTION_ID()").await, id);
     }
 
+    async fn columns_are_named_as_by_the_server(flavour) {
+        let proxy = Proxy::shared(flavour).await;
+        let (mut direct, mut through) = (proxy.cluster.primary().connect().await.unwrap(), proxy.client().await);
+        for sql in [
+            "SELECT connection_id() > 0, CONNECTION_ID(), CONNECTION_ID () AS a, 1 + CONNECTION_ID()",
+            "SELECT DISTINCT (CONNECTION_ID( )\n * 2), (SELECT CONNECTION_ID()), (SELECT CONNECTION_ID() + 1) b FROM (SELECT 1) t",
+            "SELECT CONCAT(CONNECTION_ID(), ',', 'x') UNION SELECT CONNECTION_ID()",
+            "SELECT ROW_COUNT() + 0, IF(FOUND_ROWS() > 1, 2, 3) LIMIT 1",
+        ] {
+            let mut names = Vec::new();
+            for client in [&mut direct, &mut through] {
+                let of = |columns: &[mysql_async::Column]| -> Vec<String> {
+                    columns.iter().map(|column| column.name_str().into_owned()).collect()
+                };
+                let text = of(client.query_iter(sql).await.unwrap().columns_ref());
+                let prepared = of(client.exec_iter(sql, ()).await.unwrap().columns_ref());
+                names.push((text, prepared));
+            }
+            assert_eq!(names[0], names[1], "{sql}");
+        }
+    }
+
     async fn kill_takes_the_proxys_ids(flavour) {
         // Where it looks for what runs.
         let cluster = Cluster::shared(flavour).await;

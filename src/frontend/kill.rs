@@ -28,10 +28,11 @@ impl Client {
         if self.kill_is_ours(&facts.features) {
             return self.kill_client(text, facts).await;
         }
-        let said = match super::query::rewritten_for_good(text, &facts.features, self.id) {
-            Some(of_oneself) => Some(of_oneself),
-            None => self.kill_of_value(text, facts).await,
-        };
+        let said =
+            match super::query::rewritten_for_good(text, &facts.features, self.session.dialect, self.id) {
+                Some(of_oneself) => Some(of_oneself),
+                None => self.kill_of_value(text, facts).await,
+            };
         if let Some(text) = said {
             let facts = sql::analyse(&text, self.session.dialect);
             if self.kill_is_ours(&facts.features) {

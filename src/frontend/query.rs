@@ -1,6 +1,7 @@
 //! QUERY: a statement as text.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::client::Client;
 use super::command::LOOKED_AT;
@@ -11,7 +12,7 @@ use super::spans;
 use super::wishes;
 use crate::backend::Connection;
 use crate::routing::{Decision, Place, Servers, Why};
-use crate::sql::{self, Facts, Features, Flags, Function, Verb};
+use crate::sql::{self, Dialect, Facts, Features, Flags, Function, Verb};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -81,7 +82,13 @@ impl Client {
         let facts = wishes::kept(new, &facts.hint);
         self.session.announce(&text, &facts.features);
         self.session.calling = self.calling(&text, &facts);
-        let own = rewritten(&text, &facts.features, self.id, Counts::default());
+        let own = rewritten(
+            &text,
+            &facts.features,
+            self.session.dialect,
+            self.id,
+            Counts::default(),
+        );
         self.rewritten_query(prefix, &own.unwrap_or(text), &facts).await
     }
 
@@ -105,7 +112,7 @@ impl Client {
         }
         let lists_threads = features.has(Flags::PROCESS_LIST);
         if whole && (lists_threads || !features.spans().is_empty()) {
-            let rewritten = rewritten(text, features, self.id, Counts::default());
+            let rewritten = rewritten(text, features, self.session.dialect, self.id, Counts::default());
             let rewritten = match lists_threads {
                 true => self
                     .with_threads(rewritten.as_deref().unwrap_or(text))
@@ -266,7 +273,7 @@ impl Client {
         }
         // The spans are those of the text as it is now.
         let features = sql::scan(text, self.session.dialect);
-        let counted = rewritten(text, &features, self.id, counts);
+        let counted = rewritten(text, &features, self.session.dialect, self.id, counts);
         counted.map_or(Cow::Borrowed(text), Cow::Owned)
     }
 }
@@ -274,13 +281,12 @@ impl Client {
 /// The text without what the server would answer or do otherwise than it should. `CONNECTION_ID()` is the
 /// client's own id, the one in its greeting; where a statement compares it with the server's list of threads or with
 /// who has a lock, it has to be the server's.
-fn rewritten(text: &[u8], features: &Features, id: u32, counts: Counts) -> Option<Vec<u8>> {
+fn rewritten(text: &[u8], features: &Features, dialect: Dialect, id: u32, counts: Counts) -> Option<Vec<u8>> {
     if features.has(Flags::SPANS_OVERFLOW) {
         return None;
     }
-    let mut out = Vec::with_capacity(text.len() + 32);
-    let mut copied = 0;
-    let mut changed = false;
+    let mut pieces: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
+    let mut names = false;
     for span in features.spans() {
         let new = match span.function {
             Function::ConnectionId if features.verb == Verb::Kill => Some(id.to_string()),
@@ -296,23 +302,45 @@ fn rewritten(text: &[u8], features: &Features, id: u32, counts: Counts) -> Optio
         let Some(new) = new else {
             continue;
         };
-        changed = true;
-        let range = span.range();
-        out.extend_from_slice(&text[copied..range.start]);
-        out.extend_from_slice(new.as_bytes());
+        let mut new = new.into_bytes();
         if span.bare {
-            out.extend_from_slice(b" AS ");
-            out.extend_from_slice(&sql::quote_identifier(&text[range.clone()]));
+            new.extend(named(&text[span.range()]));
         }
+        names |= !span.bare && features.verb == Verb::Select;
+        pieces.push((span.range(), new));
+    }
+    if names {
+        for item in sql::unnamed_items(text, dialect) {
+            let is_changed =
+                |(range, new): &(Range<usize>, Vec<u8>)| !new.is_empty() && item.contains(&range.start);
+            let is_whole = |(range, _): &(Range<usize>, Vec<u8>)| *range == item;
+            if pieces.iter().any(is_changed) && !pieces.iter().any(is_whole) {
+                pieces.push((item.end..item.end, named(&text[item])));
+            }
+        }
+        pieces.sort_by_key(|(range, _)| range.start);
+    }
+    put_together(text, &pieces)
+}
+
+/// What gives a column the name that the text would have given it.
+fn named(text: &[u8]) -> Vec<u8> {
+    [b" AS ", &*sql::quote_identifier(text)].concat()
+}
+
+fn put_together(text: &[u8], pieces: &[(Range<usize>, Vec<u8>)]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() + 32);
+    let mut copied = 0;
+    for (range, new) in pieces {
+        out.extend_from_slice(&text[copied..range.start]);
+        out.extend_from_slice(new);
         copied = range.end;
     }
-    changed.then(|| {
-        out.extend_from_slice(&text[copied..]);
-        out
-    })
+    out.extend_from_slice(&text[copied..]);
+    (!pieces.is_empty()).then_some(out)
 }
 
 /// What a statement to be prepared is turned into: it holds for all executions.
-pub fn rewritten_for_good(text: &[u8], features: &Features, id: u32) -> Option<Vec<u8>> {
-    rewritten(text, features, id, Counts::default())
+pub fn rewritten_for_good(text: &[u8], features: &Features, dialect: Dialect, id: u32) -> Option<Vec<u8>> {
+    rewritten(text, features, dialect, id, Counts::default())
 }

@@ -63,7 +63,7 @@ impl Client {
             facts = sql::analyse(text, self.session.dialect);
         }
         let text = changed.as_deref().unwrap_or(text);
-        let own = rewritten_for_good(text, &facts.features, self.id);
+        let own = rewritten_for_good(text, &facts.features, self.session.dialect, self.id);
         if let Some(text) = own.as_deref().filter(|_| facts.features.verb == Verb::Kill) {
             facts = sql::analyse(text, self.session.dialect);
         }
