@@ -7,6 +7,8 @@ SHELL := /bin/bash
 # What `make demo` starts.
 FLAVOUR ?= mysql
 REPLICAS ?= 2
+# Both, unless one is named.
+REGRESSION := $(if $(filter file,$(origin FLAVOUR)),mariadb mysql,$(FLAVOUR))
 
 COMPILER := cc=gcc,libc6-dev
 MARIADB := mariadbd=mariadb-server mariadb-backup=mariadb-backup /usr/lib/mysql/plugin/auth_ed25519.so=mariadb-server mariadb=mariadb-client
@@ -23,7 +25,7 @@ help:
 	@echo 'make chaos     failover under faults, over and over (ROUNDS=60 SEED=1 FLAVOUR=mysql|mariadb FAULT=Kill ASYNC=1 EVIDENCE=1)'
 	@echo 'make takeover  a hundred takeovers under load, without a refused connection'
 	@echo 'make dashboard-test   the dashboard in a real browser (chromium and npm)'
-	@echo 'make regression       MariaDB'"'"'s own regression tests, directly and through the proxy (perl; installs mariadb-test)'
+	@echo 'make regression       the servers'"'"' own regression tests, through the proxy and directly (perl; installs mariadb-test)'
 	@echo 'make openapi-test     the HTTP API against its description (python3; fetches schemathesis)'
 	@echo 'make fuzz      the fuzz targets (FUZZ_SECONDS each)'
 
@@ -71,12 +73,13 @@ openapi-test: rust servers
 	cargo build --locked
 	tests/openapi/run
 
-# Needs perl.
+# Needs perl. Both flavours, unless one is named.
 .PHONY: regression
-regression: rust servers
-	scripts/install.sh mariadb-test=mariadb-test
+regression: rust
+	$(if $(filter mysql,$(REGRESSION)),scripts/install.sh prove=perl && scripts/servers.sh mysql-tests)
+	$(if $(filter mariadb,$(REGRESSION)),scripts/install.sh mariadb-test=mariadb-test)
 	cargo build --locked
-	tests/regression/run
+	tests/regression/run $(REGRESSION:%=--flavour %)
 
 .PHONY: compare
 compare: rust servers

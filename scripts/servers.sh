@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Unpacks servers beside the build, for the sandbox and the tests: MySQL's server, client programs and router.
 #
-#   scripts/servers.sh [mysql|mariadb ...]      default: mysql
+#   scripts/servers.sh [mysql|mariadb|mysql-tests ...]      default: mysql
 #
 # The packages are Debian unstable's, with every library they depend on (the C library too), fetched by apt with
 # its own lists and state: nothing is installed and the system's apt is not touched. No root needed. Where the
 # system's apt sources name no Debian mirror (Ubuntu), the newest of those sources is taken instead.
-# MariaDB is unpacked only when asked for; otherwise the sandbox uses the installed one.
+# MariaDB is unpacked only when asked for; otherwise the sandbox uses the installed one. `mysql-tests` is the server once
+# more with its own regression tests (`make regression`).
 #
 #   SPLITRAIL_SERVERS        where to unpack (default: target/servers of this repository)
 #   SPLITRAIL_DEBIAN_MIRROR  a Debian mirror to use instead of the one in the system's apt sources
@@ -19,7 +20,7 @@ suite=${SPLITRAIL_DEBIAN_SUITE:-sid}
 # Raised when what is unpacked of a flavour changes, so that older folders are made anew.
 layout_of() {
     case $1 in
-    mysql) echo 1 ;;
+    mysql | mysql-tests) echo 1 ;;
     mariadb) echo 2 ;;
     esac
 }
@@ -35,7 +36,8 @@ packages_of() {
     case $1 in
     mysql) echo mysql-server-core mysql-client-core mysql-router ;;
     mariadb) echo mariadb-server-core mariadb-server mariadb-client-core mariadb-client mariadb-backup ;;
-    *) fail "no such flavour: $1 (mysql, mariadb)" ;;
+    mysql-tests) echo mysql-server-core mysql-client-core mysql-testsuite ;;
+    *) fail "no such flavour: $1 (mysql, mariadb, mysql-tests)" ;;
     esac
 }
 
@@ -44,6 +46,12 @@ programs_of() {
     mysql) echo mysqld mysql mysqladmin mysqlbinlog mysqldump mysqlcheck mysqlshow mysqlslap mysqlrouter ;;
     mariadb)
         echo mariadbd mariadb mariadb-admin mariadb-binlog mariadb-dump my_print_defaults resolveip mariadb-backup mbstream
+        ;;
+    mysql-tests)
+        echo mysqld mysql mysqladmin mysqlbinlog mysqldump mysqlcheck mysqlimport mysqlshow mysqlslap mysql_config_editor \
+            mysql_migrate_keyring mysql_secure_installation mysql_test_event_tracking mysql_tzinfo_to_sql my_print_defaults \
+            perror innochecksum ibd2sdi myisamchk myisamlog myisampack myisam_ftdump mysqltest mysqltest_safe_process \
+            mysqlxtest mysql_client_test mysql_keyring_encryption_test comp_err
         ;;
     esac
 }
@@ -148,22 +156,24 @@ places_of() {
 
 # Each program runs under the unpacked dynamic loader, so that it never meets the system's libraries.
 write_wrappers() {
-    local flavour=$1 fresh=$2 root=$2/root loader library program path binary
+    local flavour=$1 fresh=$2 root=$2/root loader library program path binary options tests=
+    [ "$flavour" = mysql-tests ] && tests=usr/lib/mysql-test/bin
     loader=$(cd "$root" && find usr/lib usr/lib64 -name 'ld-linux*.so.*' | head -n 1)
     [ -n "$loader" ] || fail "no dynamic loader among the unpacked packages"
     library=$(dirname "$(cd "$root" && find usr/lib -name 'libc.so.6' | head -n 1)")
     mkdir -p "$fresh/bin"
     for program in $(programs_of "$flavour"); do
-        path=$(cd "$root" && find usr/sbin usr/bin -name "$program" | head -n 1)
+        path=$(cd "$root" && find usr/sbin usr/bin $tests -name "$program" | head -n 1)
         [ -n "$path" ] || continue
         binary=$path
-        if [ "$flavour" = mariadb ]; then
-            # Its script that initialises a server starts programs where they are: they get the loader there too.
+        if [ "$flavour" != mysql ]; then
+            # Scripts of theirs start programs where they are: they get the loader there too.
             binary=$path.unwrapped
             mv "$root/$path" "$root/$binary"
             write_wrapper "$root/$path" "/$path" "" "$binary" ""
         fi
-        write_wrapper "$fresh/bin/$program" "/bin/$program" /root "$binary" "$(places_of "$program")"
+        [ "$flavour" = mysql-tests ] || options=$(places_of "$program")
+        write_wrapper "$fresh/bin/$program" "/bin/$program" /root "$binary" "${options:-}"
     done
     [ "$flavour" = mariadb ] || return 0
     cat >"$fresh/bin/mariadb-install-db" <<'WRAPPER'
@@ -181,7 +191,7 @@ write_wrapper() {
 #!/bin/sh
 here=\$(readlink -f "\$0")
 root=\${here%"$place"}$inside
-libraries=\$root/$library:\$root/usr/lib/mysql/private:\$root/$library/mysqlrouter/private
+libraries=\$root/$library:\$root/usr/lib/mysql/private:\$root/usr/lib/mysql-test/lib:\$root/$library/mysqlrouter/private
 exec "\$root/$loader" --library-path "\$libraries" --argv0 "\$0" "\$root/$binary" $options "\$@"
 WRAPPER
     chmod +x "$file"
