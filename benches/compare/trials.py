@@ -1,5 +1,5 @@
 """What splitrail is compared with the server itself for: more reads with more replicas, and no fewer queries
-when two thousand busy clients share fifty server connections.
+when two thousand busy clients share fifty connections to each server.
 
 A trial is one load and several ways to run it, each with clients of its own number. Ratios are taken within
 a round, as those to HAProxy are.
@@ -7,7 +7,7 @@ a round, as those to HAProxy are.
 
 import os
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import loads
 import process
@@ -18,7 +18,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 HELD_CONNECTIONS, HELD_SECONDS = 8, 0.01
 REPLICAS = [1, 2, 4]
 LEAST_SCALING = 0.95
-BUSY_CLIENTS, BUSY_CONNECTIONS = 2000, 50
+BUSY_CLIENTS, BUSY_CONNECTIONS, BUSY_REPLICAS = 2000, 50, 2
+# Two thousand clients take a second until all of them are at work.
+BUSY_SECONDS = 8
 
 HELD = loads.Load("held-select", os.path.join(HERE, "held.lua"), "text", (f"--held={HELD_SECONDS}",))
 
@@ -39,13 +41,14 @@ class Trial:
     words: str
     load: loads.Load
     ways: list
+    seconds: float | None = None
     cells: dict = field(default_factory=dict)
 
     def measure(self, server, options, in_turn, say):
         for turn in range(options.rounds):
             for way in in_turn(self.ways, turn):
                 try:
-                    outcome = loads.run(server, way.target, self.load, way.clients, options.seconds)
+                    outcome = loads.run(server, way.target, self.load, way.clients, self.seconds or options.seconds)
                     shown = f"{outcome.rate:,.0f}/s"
                 except loads.RunFailed as error:
                     outcome = shown = str(error)
@@ -101,23 +104,23 @@ def scaling(stack, server, folder, binary):
 
 
 def busy(stack, server, folder, binary):
-    """Many clients that never rest, on few server connections."""
-    settings = {"connections": BUSY_CONNECTIONS, "replicas": []}
-    target = targets.splitrail(stack, server, folder, "splitrail-busy", binary, **settings)
+    """Many clients that never rest, on few connections to each server."""
     direct = targets.Target("direct", server.endpoint, version=f"{server.flavour} {server.version}")
-    found = []
-    for load, wanted, words in [
-        (HELD, 1.0, f"Each query takes the server {HELD_SECONDS * 1000:.0f} ms more than it needs (`SLEEP`): the server's connections are what is scarce."),
-        (
-            loads.chosen(["point-select/text"])[0],
-            None,
-            "The cores are what is scarce here, and the proxy and two thousand client threads take their share of them, which the "
-            "server has to itself in the other row but for fifty client threads.",
-        ),
-    ]:
-        ways = [
-            Way("direct", direct, BUSY_CONNECTIONS),
-            Way(f"splitrail, {BUSY_CONNECTIONS} server connections", target, BUSY_CLIENTS, wanted),
-        ]
-        found.append(Trial(f"{BUSY_CLIENTS:,} busy clients: {load.key}", words, load, ways))
-    return found
+    ways = [Way("direct", direct, BUSY_CONNECTIONS)]
+    for count, where in [(0, "one server"), (BUSY_REPLICAS, f"each of {BUSY_REPLICAS} replicas")]:
+        settings = {"connections": BUSY_CONNECTIONS, "replicas": server.replicas[:count]}
+        target = targets.splitrail(stack, server, folder, f"splitrail-busy-{count}", binary, **settings)
+        ways.append(Way(f"splitrail, {BUSY_CONNECTIONS} connections to {where}", target, BUSY_CLIENTS, 1.0))
+    words = (
+        f"Each query takes the server {HELD_SECONDS * 1000:.0f} ms more than it needs (`SLEEP`): the servers' connections are "
+        f"what is scarce. Runs of {BUSY_SECONDS} s. Two thousand logins are in the CPU of a query."
+    )
+    starved = (
+        "The cores are what is scarce here, and the proxy and two thousand client threads take their share of them, which the "
+        f"server has to itself in the other row but for fifty client threads. Runs of {BUSY_SECONDS} s."
+    )
+    title = f"{BUSY_CLIENTS:,} busy clients"
+    return [
+        Trial(f"{title}: held-select", words, HELD, ways, BUSY_SECONDS),
+        Trial(f"{title}: point-select", starved, loads.chosen(["point-select/text"])[0], [replace(way, wanted=None) for way in ways[:2]], BUSY_SECONDS),
+    ]
