@@ -130,4 +130,14 @@ on_both_flavours! {
         assert!(shown(&answer).contains("half closed"), "{}", shown(&answer));
         assert!(raw.is_closed().await);
     }
+
+    async fn a_long_compressed_command_may_have_any_numbers_inside(flavour) {
+        let cluster = cluster(flavour).await;
+        let proxy = Proxy::before(cluster).with("limits: {max_allowed_packet: 64MiB}").start().await;
+        let mut raw = Raw::open(&proxy.address(), &Who::of(cluster, Who::usual() | Capabilities::COMPRESS)).await;
+        raw.first_number = 1;
+        let length = MAX_PAYLOAD + 1000;
+        assert_eq!(raw.value(&format!("SELECT LENGTH('{}')", "n".repeat(length))).await, length.to_string());
+        assert_eq!(raw.value("SELECT 'and after it'").await, "and after it");
+    }
 }

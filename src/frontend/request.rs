@@ -12,9 +12,12 @@ pub enum PassError {
     Server(io::Error),
 }
 
-/// Forwards one payload, over all the packets it is split into; answers its length.
+/// Forwards one command, over all the packets it is split into; answers its length. Clients that compress may number
+/// these in their own way.
 pub async fn pass_packet(from: &mut Link, to: &mut Link, limit: u64) -> Result<u64, PassError> {
-    pass_numbered(from, to, limit, None).await
+    let mut number = 0;
+    let number = from.next_number().is_some().then_some(&mut number);
+    pass_numbered(from, to, limit, number).await
 }
 
 /// The same, with sequence numbers of our own from `number` on.

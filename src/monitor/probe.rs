@@ -133,8 +133,8 @@ impl Probe {
                 Err(_) => {}
             }
         }
-        let mut connection = match self.opening.login(source).await {
-            Ok(connection) => connection,
+        let (mut connection, news) = match self.opening.login(source, self.heartbeats.as_ref()).await {
+            Ok(opened) => opened,
             Err(error) if failure::is_refusal(&error) => {
                 let refusal = Some(failure::of_error(&error));
                 return Outcome::Greeted { refusal };
@@ -142,6 +142,9 @@ impl Probe {
             Err(error) => return Outcome::Failed(failure::of_error(&error)),
         };
         self.server.set_keeps_results(connection.keeps_results());
+        if let Some(status) = news {
+            return self.answered(connection, status);
+        }
         match connection.ask(self.heartbeats.as_deref()).await {
             Ok(status) => self.answered(connection, status),
             Err(error) => Outcome::Failed(failure::of_error(&error)),
