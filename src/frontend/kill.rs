@@ -1,10 +1,12 @@
 //! KILL and PROCESS_KILL: an id of ours is turned into the id of the server connection that the client has.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::client::Client;
 use super::outcome::End;
 use super::registry::{Aim, Entry, Registry};
+use super::rewritten::rewritten_for_good;
 use crate::backend::connect::Attributes;
 use crate::backend::connection::Answer;
 use crate::backend::{BackendError, Key};
@@ -28,11 +30,14 @@ impl Client {
         if self.kill_is_ours(&facts.features) {
             return self.kill_client(text, facts).await;
         }
-        let said =
-            match super::query::rewritten_for_good(text, &facts.features, self.session.dialect, self.id) {
-                Some(of_oneself) => Some(of_oneself),
-                None => self.kill_of_value(text, facts).await,
-            };
+        let mut said = rewritten_for_good(text, &facts.features, self.session.dialect, self.id);
+        if let Some(variable) = sql::killed_variable(text, self.session.dialect) {
+            if let Err(error) = self.ready_at(facts).await {
+                self.skip().await?;
+                return self.refuse(error).await.map(drop);
+            }
+            said = self.kill_of_value(text, variable).await;
+        }
         if let Some(text) = said {
             let facts = sql::analyse(&text, self.session.dialect);
             if self.kill_is_ours(&facts.features) {
@@ -43,10 +48,7 @@ impl Client {
     }
 
     /// What a KILL of a user variable says with the value in its place.
-    async fn kill_of_value(&mut self, text: &[u8], facts: &Facts) -> Option<Vec<u8>> {
-        let range = sql::killed_variable(text, self.session.dialect)?;
-        // What fails here fails again when the statement itself is sent.
-        self.ready_at(facts).await.ok()?;
+    async fn kill_of_value(&mut self, text: &[u8], range: Range<usize>) -> Option<Vec<u8>> {
         let connection = self.connection.as_mut()?;
         // A SELECT would change what the session may ask of its last one, and what a SET changes is told.
         let asked = [b"SET @@SESSION.last_insert_id=", &text[range.clone()]].concat();

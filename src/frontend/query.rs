@@ -1,18 +1,18 @@
 //! QUERY: a statement as text.
 
 use std::borrow::Cow;
-use std::ops::Range;
 
 use super::client::Client;
 use super::command::LOOKED_AT;
 use super::elsewhere::Request;
 use super::outcome::{Broken, End};
+use super::rewritten::{Counts, rewritten};
 use super::rows::Speaks;
 use super::spans;
 use super::wishes;
 use crate::backend::Connection;
 use crate::routing::{Decision, Place, Servers, Why};
-use crate::sql::{self, Dialect, Facts, Features, Flags, Function, Verb};
+use crate::sql::{self, Facts, Features, Flags, Verb};
 use crate::wire::Capabilities;
 use crate::wire::framing::Expect;
 use crate::wire::packet::{HEADER, Header};
@@ -159,7 +159,7 @@ impl Client {
             _ => {}
         }
         self.begin_write(facts, None, whole);
-        if whole && facts.features.has(Flags::SETS_GLOBAL) {
+        if facts.features.has(Flags::SETS_GLOBAL) {
             return Box::pin(self.set_global(header, facts)).await;
         }
         self.pass(Expect::Results, facts).await.map(drop)
@@ -172,13 +172,6 @@ impl Client {
         let text = format!("No server may answer this read: {why}");
         self.error(1105, b"HY000", &text).await
     }
-}
-
-/// What a connection that another session used last does not know.
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    row_count: Option<i64>,
-    found_rows: Option<u64>,
 }
 
 impl Client {
@@ -276,71 +269,4 @@ impl Client {
         let counted = rewritten(text, &features, self.session.dialect, self.id, counts);
         counted.map_or(Cow::Borrowed(text), Cow::Owned)
     }
-}
-
-/// The text without what the server would answer or do otherwise than it should. `CONNECTION_ID()` is the
-/// client's own id, the one in its greeting; where a statement compares it with the server's list of threads or with
-/// who has a lock, it has to be the server's.
-fn rewritten(text: &[u8], features: &Features, dialect: Dialect, id: u32, counts: Counts) -> Option<Vec<u8>> {
-    if features.has(Flags::SPANS_OVERFLOW) {
-        return None;
-    }
-    let mut pieces: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
-    let mut names = false;
-    for span in features.spans() {
-        let new = match span.function {
-            Function::ConnectionId if features.verb == Verb::Kill => Some(id.to_string()),
-            // A bare number would be a column's place behind ORDER BY.
-            Function::ConnectionId if !features.has(Flags::PROCESS_LIST | Flags::CHECKS_LOCK) => {
-                Some(format!("CAST({id} AS UNSIGNED)"))
-            }
-            Function::UnscopedVariable => Some("SESSION.".to_owned()),
-            Function::RowCount => counts.row_count.map(|count| format!("CAST({count} AS SIGNED)")),
-            Function::FoundRows => counts.found_rows.map(|count| format!("CAST({count} AS SIGNED)")),
-            Function::ConnectionId | Function::LastInsertId => None,
-        };
-        let Some(new) = new else {
-            continue;
-        };
-        let mut new = new.into_bytes();
-        if span.bare {
-            new.extend(named(&text[span.range()]));
-        }
-        names |= !span.bare && features.verb == Verb::Select;
-        pieces.push((span.range(), new));
-    }
-    if names {
-        for item in sql::unnamed_items(text, dialect) {
-            let is_changed =
-                |(range, new): &(Range<usize>, Vec<u8>)| !new.is_empty() && item.contains(&range.start);
-            let is_whole = |(range, _): &(Range<usize>, Vec<u8>)| *range == item;
-            if pieces.iter().any(is_changed) && !pieces.iter().any(is_whole) {
-                pieces.push((item.end..item.end, named(&text[item])));
-            }
-        }
-        pieces.sort_by_key(|(range, _)| range.start);
-    }
-    put_together(text, &pieces)
-}
-
-/// What gives a column the name that the text would have given it.
-fn named(text: &[u8]) -> Vec<u8> {
-    [b" AS ", &*sql::quote_identifier(text)].concat()
-}
-
-fn put_together(text: &[u8], pieces: &[(Range<usize>, Vec<u8>)]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() + 32);
-    let mut copied = 0;
-    for (range, new) in pieces {
-        out.extend_from_slice(&text[copied..range.start]);
-        out.extend_from_slice(new);
-        copied = range.end;
-    }
-    out.extend_from_slice(&text[copied..]);
-    (!pieces.is_empty()).then_some(out)
-}
-
-/// What a statement to be prepared is turned into: it holds for all executions.
-pub fn rewritten_for_good(text: &[u8], features: &Features, dialect: Dialect, id: u32) -> Option<Vec<u8>> {
-    rewritten(text, features, dialect, id, Counts::default())
 }

@@ -1,15 +1,9 @@
 //! What a server changed without a word: it is asked before its connection goes to others.
 
 use super::client::Client;
-use super::outcome::End;
 use crate::backend::BackendError;
-use crate::backend::connection::Answer;
 use crate::routing::Place;
 use crate::session::Hold;
-use crate::sql::{self, Facts};
-use crate::wire::command::Command;
-use crate::wire::framing::Expect;
-use crate::wire::packet::{HEADER, Header};
 
 // === impl Client ===
 
@@ -86,41 +80,6 @@ impl Client {
         let rows = told.and_then(|told| std::str::from_utf8(told).ok()?.parse().ok());
         connection.insert_id = rows;
         self.session.found_rows = rows.unwrap_or(self.session.found_rows);
-    }
-
-    /// A SET of global variables: new connections have other values then, and the session keeps its own.
-    pub async fn set_global(&mut self, header: Header, facts: &Facts) -> Result<(), End> {
-        let payload = &self.link.inbox.bytes()[HEADER..header.total()];
-        let text = payload.get(self.text_offset(payload)..).unwrap_or_default();
-        let names = sql::global_variables(text, self.session.dialect);
-        if self.ready(facts).await.is_ok() {
-            for name in names {
-                self.note_value(&name).await;
-            }
-        }
-        let outcome = self.pass(Expect::Results, facts).await?;
-        if outcome.error.is_none() {
-            self.server.outdate_connections();
-        }
-        Ok(())
-    }
-
-    /// Learns the session's value of a variable as if the client had set it, if there is such a value.
-    async fn note_value(&mut self, name: &str) {
-        let Some(connection) = self.connection.as_mut().filter(|_| self.aside.is_none()) else {
-            return;
-        };
-        let sql = format!("SET SESSION {name}=@@SESSION.{name}");
-        let answer = connection
-            .run(Command::QUERY, &connection.as_query(sql.as_bytes()))
-            .await;
-        if answer.is_err() {
-            // Noticed again, and told, when the statement itself is sent.
-            return;
-        }
-        if let (Ok(Answer::Ok), Some(value)) = (answer, connection.told.get(name.as_bytes())) {
-            self.session.set_variable(name.as_bytes(), value);
-        }
     }
 
     /// As [`ask_now`](Self::ask_now), unless a read elsewhere has the connection at hand.
